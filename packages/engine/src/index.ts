@@ -1,0 +1,3 @@
+export * from './errors.ts';
+export type * from './runner.ts';
+export type * from './signature.ts';

@@ -1,0 +1,94 @@
+/** Field types that several messages share. Wire names are snake_case. */
+import { z } from 'zod';
+import { PROTOCOL_VERSION } from './version.ts';
+
+const bounded = (min: number, max: number, what: string) =>
+  z
+    .number({ error: (issue) => `must be a number from ${min} to ${max} (${what}), got ${show(issue.input)}` })
+    .min(min, { error: (issue) => `must be at least ${min} (${what}), got ${show(issue.input)}` })
+    .max(max, { error: (issue) => `must be at most ${max} (${what}), got ${show(issue.input)}` });
+
+/** A number within bounds whose error names bound and value. */
+export const boundedNumber = bounded;
+
+/** A whole number within bounds whose error names bound and value. */
+export const boundedInteger = (min: number, max: number, what: string) =>
+  bounded(min, max, what).refine(Number.isInteger, {
+    error: (issue) => `must be a whole number (${what}), got ${show(issue.input)}`,
+  });
+
+function show(value: unknown): string {
+  const text = typeof value === 'number' ? String(value) : (JSON.stringify(value) ?? String(value));
+  return text.length > 40 ? `${text.slice(0, 40)}…` : text;
+}
+
+export const MAX_TOP_K = 1_000_000;
+/** The widest proposal that the wire allows; a service's own setting may be lower. */
+export const MAX_SPECULATIVE_TOKENS = 32;
+
+/** How logits become a law; the same on draft, target and everywhere else. */
+export const samplingFields = {
+  temperature: boundedNumber(0, 100, '0 is greedy').default(1),
+  top_k: boundedInteger(0, MAX_TOP_K, '0 keeps every token').default(0),
+  top_p: boundedNumber(0, 1, 'probability mass kept')
+    .refine((p) => p > 0, { error: 'must be greater than 0 (probability mass kept)' })
+    .default(1),
+  min_p: boundedNumber(0, 1, 'relative to the likeliest token').default(0),
+  presence_penalty: boundedNumber(-2, 2, 'per token already in the output').default(0),
+  frequency_penalty: boundedNumber(-2, 2, 'per occurrence in the output').default(0),
+  logit_bias: z.record(z.string().regex(/^\d+$/, 'keys are token ids'), boundedNumber(-100, 100, 'bias')).default({}),
+};
+
+export const wireSamplingSchema = z.strictObject({
+  ...samplingFields,
+  /** Position at which the output begins: penalties count tokens from here on. */
+  output_start: boundedInteger(0, 2 ** 31 - 1, 'position').default(0),
+});
+export type WireSampling = z.output<typeof wireSamplingSchema>;
+
+export const sequenceIdSchema = z.string().regex(/^[A-Za-z0-9_.:-]{1,128}$/, 'must be 1 to 128 of A-Z a-z 0-9 _ . : -');
+
+/** What every request about a sequence says of where it stands. */
+export const sequenceFields = {
+  protocol_version: z.number().default(PROTOCOL_VERSION),
+  sequence_id: sequenceIdSchema,
+  /** Where `token_ids` start. */
+  position: boundedInteger(0, 2 ** 31 - 1, 'tokens before these'),
+  /** TokenPrefix.digestAt(position). */
+  prefix_digest: z.string().regex(/^[0-9a-f]{16}$/, 'must be 16 hexadecimal digits'),
+  /** Cached prefixes are shared only between sequences of the same scope. */
+  cache_scope: z.string().max(128).default(''),
+};
+
+/** Ids as they come: a section of a frame, or an array of a JSON body. */
+export const tokenIdsSchema = z.union(
+  [
+    z.instanceof(Int32Array),
+    z
+      .array(
+        z
+          .int()
+          .min(0)
+          .max(2 ** 31 - 1),
+      )
+      .max(1 << 20)
+      .transform((ids) => Int32Array.from(ids)),
+  ],
+  { error: 'must be an array of token ids (whole numbers from 0)' },
+);
+
+/** Rows of half-precision features as they come: a section of a frame, or an array of a JSON body. */
+export const featuresSchema = z.union(
+  [z.instanceof(Float16Array), z.array(z.number()).transform((values) => Float16Array.from(values))],
+  { error: 'must be an array of numbers' },
+);
+
+export const timingSchema = z.object({
+  /** Waiting before the first pass of the model, milliseconds. */
+  queue_ms: z.number(),
+  /** In the model's passes, milliseconds. */
+  model_ms: z.number(),
+  /** From the request's arrival in the service to its reply, milliseconds. */
+  total_ms: z.number(),
+});
+export type Timing = z.output<typeof timingSchema>;

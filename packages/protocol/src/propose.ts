@@ -1,0 +1,79 @@
+/** POST /v1/propose of the draft-service: continue a sequence by up to K tokens, and say which laws they came from. */
+import { z } from 'zod';
+import { parseOrThrow, ServiceError } from './errors.ts';
+import {
+  boundedInteger,
+  boundedNumber,
+  featuresSchema,
+  MAX_SPECULATIVE_TOKENS,
+  sequenceFields,
+  timingSchema,
+  tokenIdsSchema,
+  wireSamplingSchema,
+} from './fields.ts';
+import type { Frame, Section } from './frame.ts';
+import { type LawRows, lawSections, numLawRows, readLawRows } from './law-rows.ts';
+import { flattenFrame } from './message.ts';
+
+export const proposeRequestSchema = z.strictObject({
+  ...sequenceFields,
+  token_ids: tokenIdsSchema,
+  /** K. 0 only caches `token_ids` (prefill). */
+  num_speculative_tokens: boundedInteger(0, MAX_SPECULATIVE_TOKENS, 'tokens to propose').default(5),
+  sampling: wireSamplingSchema.prefault({}),
+  /** Seed of the draft's own noise; draws depend on it and on the absolute position only. */
+  seed: boundedInteger(0, Number.MAX_SAFE_INTEGER, 'seed').default(0),
+  /**
+   * Stop after the first token that the draft gives less probability than this. That token is kept: dropping a sampled
+   * token would bias the output.
+   */
+  min_confidence: boundedNumber(0, 1, 'probability').default(0),
+  /** One row of the target's hidden states for each of `token_ids`, for a draft that reads them. */
+  features: featuresSchema.optional(),
+});
+export type ProposeRequest = z.output<typeof proposeRequestSchema>;
+export type ProposeRequestInput = Omit<z.input<typeof proposeRequestSchema>, 'token_ids' | 'features'> & {
+  token_ids: Int32Array;
+  features?: Float16Array | undefined;
+};
+
+export function proposeRequestFrame({ token_ids, features, ...header }: ProposeRequestInput): Frame {
+  return { header, sections: { token_ids, ...(features && { features }) } };
+}
+
+const proposeReplyHeader = z.object({
+  sequence_id: z.string(),
+  /** Tokens in the service's cache now: the request's, and all proposed ones but the last. */
+  cached_length: z.int(),
+  vocab_size: z.int(),
+  num_reused_tokens: z.int().default(0),
+  timing: timingSchema,
+});
+export interface ProposeReply extends z.output<typeof proposeReplyHeader> {
+  readonly draftTokenIds: Int32Array; // [k], k <= K
+  /** The laws that the tokens were drawn from; absent for greedy, where each law is one-hot. */
+  readonly laws?: LawRows; // k laws
+}
+
+export function proposeReplyFrame({ draftTokenIds, laws, ...header }: ProposeReply): Frame {
+  return { header, sections: { draft_token_ids: draftTokenIds, ...(laws && lawSections(laws)) } };
+}
+
+/** Errors: malformed_frame, invalid_request, token_out_of_range. */
+export function parseProposeReply(bytes: Uint8Array): ProposeReply {
+  const message = flattenFrame(bytes);
+  const header = parseOrThrow(proposeReplyHeader, message);
+  const { draft_token_ids: draftTokenIds } = message;
+  if (!(draftTokenIds instanceof Int32Array)) {
+    throw new ServiceError('malformed_frame', 'malformed frame: "draft_token_ids" (int32) is missing');
+  }
+  if (draftTokenIds.some((id) => id < 0 || id >= header.vocab_size)) {
+    throw new ServiceError('token_out_of_range', 'the draft proposed a token outside its vocabulary');
+  }
+  if (!('law_offsets' in message)) return { ...header, draftTokenIds };
+  const laws = readLawRows(message as Record<string, Section>, header.vocab_size);
+  if (numLawRows(laws) !== draftTokenIds.length) {
+    throw new ServiceError('malformed_frame', 'malformed frame: not one law for each proposed token');
+  }
+  return { ...header, draftTokenIds, laws };
+}

@@ -1,0 +1,70 @@
+/** POST /v1/score of the target-service: one pass over the new tokens of a sequence, one row per position. */
+import { z } from 'zod';
+import { parseOrThrow } from './errors.ts';
+import { boundedInteger, sequenceFields, timingSchema, tokenIdsSchema, wireSamplingSchema } from './fields.ts';
+import type { Frame, Section } from './frame.ts';
+import { type LawRows, lawSections, readLawRows } from './law-rows.ts';
+import { flattenFrame } from './message.ts';
+
+export const ROW_KINDS = ['argmax', 'probs', 'logits'] as const;
+
+export const scoreRequestSchema = z.strictObject({
+  ...sequenceFields,
+  token_ids: tokenIdsSchema,
+  /** Form of the rows: argmax ids (greedy), laws after the filters, or raw logits. */
+  rows: z.enum(ROW_KINDS).default('argmax'),
+  /** Rows are returned for the last so many of `token_ids`; 0 for a prefill whose rows nobody needs. */
+  num_rows: boundedInteger(0, 1 << 20, 'rows').optional(),
+  sampling: wireSamplingSchema.prefault({}),
+  /** Raw logits beside the rows (for log probabilities). */
+  include_logits: z.boolean().default(false),
+  /** The target's hidden states for every one of `token_ids` (for a draft that reads them). */
+  include_hidden_states: z.boolean().default(false),
+});
+export type ScoreRequest = z.output<typeof scoreRequestSchema>;
+export type ScoreRequestInput = z.input<typeof scoreRequestSchema> & { token_ids: Int32Array };
+
+export function scoreRequestFrame({ token_ids, ...header }: ScoreRequestInput): Frame {
+  return { header, sections: { token_ids } };
+}
+
+const scoreReplyHeader = z.object({
+  sequence_id: z.string(),
+  /** Tokens in the service's cache now. */
+  cached_length: z.int(),
+  vocab_size: z.int(),
+  /** Tokens of this request that a shared prefix spared the model. */
+  num_reused_tokens: z.int().default(0),
+  timing: timingSchema,
+});
+export interface ScoreReply extends z.output<typeof scoreReplyHeader> {
+  /** Exactly one of these three is present, as `rows` asked. */
+  readonly argmaxTokenIds?: Int32Array; // [numRows]
+  readonly laws?: LawRows; // numRows laws
+  readonly logits?: Float32Array; // [numRows, vocabSize]
+  readonly hiddenStates?: Float16Array; // [numTokens, width]
+}
+
+export function scoreReplyFrame(reply: ScoreReply): Frame {
+  const { argmaxTokenIds, laws, logits, hiddenStates, ...header } = reply;
+  const sections: Record<string, Section> = {};
+  if (argmaxTokenIds) sections.argmax_token_ids = argmaxTokenIds;
+  if (laws) Object.assign(sections, lawSections(laws));
+  if (logits) sections.logits = logits;
+  if (hiddenStates) sections.hidden_states = hiddenStates;
+  return { header, sections };
+}
+
+/** Errors: malformed_frame, invalid_request. */
+export function parseScoreReply(bytes: Uint8Array): ScoreReply {
+  const message = flattenFrame(bytes);
+  const header = parseOrThrow(scoreReplyHeader, message);
+  const { argmax_token_ids, logits, hidden_states } = message;
+  return {
+    ...header,
+    ...(argmax_token_ids instanceof Int32Array && { argmaxTokenIds: argmax_token_ids }),
+    ...('law_offsets' in message && { laws: readLawRows(message as Record<string, Section>, header.vocab_size) }),
+    ...(logits instanceof Float32Array && { logits }),
+    ...(hidden_states instanceof Float16Array && { hiddenStates: hidden_states }),
+  };
+}
