@@ -1,0 +1,79 @@
+/**
+ * What one item of a pass looks like to the graph: checked, padded to canonical shape, with the rows that will be read.
+ * Shared by all runners, so that they compute the same function (docs/decisions/0003-never-one-row.md).
+ */
+import { EngineError } from '../errors.ts';
+import type { ForwardItem } from '../runner.ts';
+import type { GraphSignature } from '../signature.ts';
+
+export interface PassPlan {
+  readonly item: ForwardItem;
+  readonly numTokens: number;
+  /** Tokens and pads: what the graph sees. */
+  readonly numRows: number;
+  /** Rows that the head computes: at least minRows too, since the head is a matrix product like the rest. */
+  readonly numHeadRows: number;
+  /** First of the head's rows that the caller wants. */
+  readonly firstLogitRow: number;
+}
+
+/**
+ * Errors: EngineError token_out_of_range | context_overflow (the pad row counts, its K and V are written too);
+ * TypeError for an item that no correct caller makes.
+ */
+export function planPass(item: ForwardItem, signature: GraphSignature, minRows: number): PassPlan {
+  const { tokenIds, numPastTokens, numLogitRows, features } = item;
+  const numTokens = tokenIds.length;
+  if (numTokens < 1) throw new TypeError('a pass needs at least one token');
+  if (!(Number.isInteger(numPastTokens) && numPastTokens >= 0)) {
+    throw new TypeError(`numPastTokens must be a whole number from 0, got ${numPastTokens}`);
+  }
+  if (!(Number.isInteger(numLogitRows) && numLogitRows >= 0 && numLogitRows <= numTokens)) {
+    throw new TypeError(`numLogitRows must be 0..${numTokens}, got ${numLogitRows}`);
+  }
+  checkFeatures(signature, features, numTokens);
+  for (let i = 0; i < numTokens; i++) {
+    const id = tokenIds[i]!;
+    if (id < 0 || id >= signature.vocabSize) {
+      const message = `token id ${id} at index ${i} is outside 0..${signature.vocabSize - 1}`;
+      throw new EngineError('token_out_of_range', message, { tokenId: id, index: i, vocabSize: signature.vocabSize });
+    }
+  }
+  const numRows = Math.max(numTokens, minRows);
+  if (numPastTokens + numRows > signature.contextLength) {
+    const pad = numRows > numTokens ? ` (${numRows - numTokens} of padding)` : '';
+    const message = `${numPastTokens} cached and ${numRows} new tokens${pad} exceed the context of ${signature.contextLength}`;
+    throw new EngineError('context_overflow', message, {
+      numPastTokens,
+      numRows,
+      contextLength: signature.contextLength,
+    });
+  }
+  const numPads = numRows - numTokens;
+  const limited = signature.numLogitsToKeepInput !== undefined;
+  const numHeadRows = limited ? Math.max(numLogitRows + numPads, Math.min(minRows, numRows), 1) : numRows;
+  return { item, numTokens, numRows, numHeadRows, firstLogitRow: numHeadRows - numPads - numLogitRows };
+}
+
+function checkFeatures(signature: GraphSignature, features: Float32Array | undefined, numTokens: number): void {
+  const width = signature.features?.width ?? 0;
+  if ((features?.length ?? 0) !== numTokens * width) {
+    const want = width === 0 ? 'this model takes no features' : `features must have ${numTokens} x ${width} values`;
+    throw new TypeError(`${want}, got ${features?.length ?? 'none'}`);
+  }
+}
+
+/** Writes the item's ids to `target`, the last one repeated in the pad rows. */
+export function writeTokenIds(plan: PassPlan, target: BigInt64Array): void {
+  const { tokenIds } = plan.item;
+  for (let row = 0; row < plan.numRows; row++) target[row] = BigInt(tokenIds[Math.min(row, plan.numTokens - 1)]!);
+}
+
+/** Writes the item's features to `target`, the last row repeated in the pad rows. */
+export function writeFeatures(plan: PassPlan, target: Float32Array, width: number): void {
+  const features = plan.item.features!;
+  target.set(features);
+  for (let row = plan.numTokens; row < plan.numRows; row++) {
+    target.set(features.subarray((plan.numTokens - 1) * width), row * width);
+  }
+}
