@@ -1,0 +1,119 @@
+/**
+ * The HTTP shell that every service shares: parsers, errors, request ids, health, metrics, one log line per request.
+ * Knows nothing of models or generation.
+ */
+import { randomUUID, timingSafeEqual } from 'node:crypto';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { errorBody, REQUEST_ID_HEADER, ServiceError } from '@forerunner/protocol';
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from 'fastify';
+import type { Registry } from 'prom-client';
+import { installBodyParsers } from './body-parsers.ts';
+import { installErrorHandlers, toServiceError } from './http-errors.ts';
+import { installMetrics } from './http-metrics.ts';
+import type { Logger } from './logger.ts';
+import { type ZodTypeProvider, zodValidatorCompiler } from './zod-provider.ts';
+
+export type ServiceApp = FastifyInstance<Server, IncomingMessage, ServerResponse, Logger, ZodTypeProvider>;
+
+/** Ready, or one sentence that says what is missing. */
+export type Readiness = { readonly ready: true } | { readonly ready: false; readonly reason: string };
+
+export interface AppOptions {
+  readonly logger: Logger;
+  readonly registry: Registry;
+  readonly readiness: () => Readiness | Promise<Readiness>;
+  readonly bodyLimitBytes: number;
+  readonly tls?: { readonly cert: Buffer; readonly key: Buffer };
+}
+
+const REQUEST_ID = /^[A-Za-z0-9_.:-]{1,128}$/;
+
+export function createApp(options: AppOptions): ServiceApp {
+  const { logger, registry } = options;
+  const app = Fastify({
+    loggerInstance: logger,
+    logController: new LogController({ disableRequestLogging: true }),
+    bodyLimit: options.bodyLimitBytes,
+    requestTimeout: 60_000,
+    forceCloseConnections: 'idle',
+    genReqId: (request: IncomingMessage) => {
+      const given = request.headers[REQUEST_ID_HEADER];
+      return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
+    },
+    frameworkErrors: (error: unknown, request: FastifyRequest, reply: FastifyReply) => {
+      const shown = toServiceError(error);
+      void reply.code(shown.status).send(errorBody(shown, request.id));
+    },
+    clientErrorHandler: answerClientError,
+    ...(options.tls && { https: options.tls }),
+  } as object) as unknown as ServiceApp;
+
+  app.setValidatorCompiler(zodValidatorCompiler as never);
+  // Replies are built from typed objects by this code: checking them again would only cost time.
+  app.setSerializerCompiler(() => (data) => JSON.stringify(data));
+  installBodyParsers(app as never);
+  installErrorHandlers(app as never);
+  installMetrics(app as never, registry);
+
+  app.addHook('onRequest', async (request, reply) => {
+    reply.header(REQUEST_ID_HEADER, request.id);
+  });
+  app.addHook('onResponse', async (request, reply) => {
+    request.log.info(
+      {
+        req_id: request.id,
+        method: request.method,
+        route: request.routeOptions.url,
+        status: reply.statusCode,
+        ms: Math.round(reply.elapsedTime * 10) / 10,
+      },
+      'request',
+    );
+  });
+
+  app.get('/healthz', { logLevel: 'warn' }, async () => ({ status: 'ok' }));
+  app.get('/readyz', { logLevel: 'warn' }, async () => {
+    const readiness = await options.readiness();
+    if (!readiness.ready) throw new ServiceError('not_ready', readiness.reason);
+    return { status: 'ready' };
+  });
+  return app;
+}
+
+/** Aborts when the client goes away before its answer is complete. */
+export function disconnectSignal(reply: FastifyReply): AbortSignal {
+  const controller = new AbortController();
+  reply.raw.once('close', () => {
+    if (!reply.raw.writableFinished) {
+      controller.abort(new ServiceError('client_closed_request', 'the client closed the connection'));
+    }
+  });
+  return controller.signal;
+}
+
+/** A hook that demands a bearer token, compared in constant time. */
+export function bearerGuard(token: string): (request: FastifyRequest) => Promise<void> {
+  const expected = Buffer.from(`Bearer ${token}`);
+  return async (request) => {
+    const given = Buffer.from(request.headers.authorization ?? '');
+    if (given.length !== expected.length || !timingSafeEqual(given, expected)) {
+      throw new ServiceError('unauthorized', 'a valid bearer token is needed');
+    }
+  };
+}
+
+/** What arrives before there is a request: malformed HTTP, header floods, time-outs. */
+function answerClientError(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const code = error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 'request_timeout' : 'invalid_request';
+  const shown = new ServiceError(code, `malformed HTTP request (${error.code ?? 'unknown'})`);
+  const body = JSON.stringify(errorBody(shown, randomUUID()));
+  socket.end(
+    `HTTP/1.1 ${shown.status} Bad Request\r\ncontent-type: application/json\r\n` +
+      `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+  );
+}

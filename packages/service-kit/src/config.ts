@@ -1,0 +1,97 @@
+/**
+ * Settings from the environment. Each is declared once, in a zod schema whose field carries its reason, unit and
+ * default; the configuration reference in the docs is generated from the same schemas. A wrong value refuses the start
+ * with one readable message that lists every problem.
+ */
+import { z } from 'zod';
+
+interface Described {
+  /** Why one would change it. */
+  readonly reason: string;
+  readonly unit?: string;
+}
+
+const annotate = <T extends z.ZodType>(schema: T, { reason, unit }: Described): T =>
+  schema.meta({ description: reason, ...(unit !== undefined && { unit }) }) as T;
+
+export function integerSetting(options: Described & { default: number; min: number; max: number }) {
+  const { min, max } = options;
+  const error = `must be a whole number from ${min} to ${max}${options.unit ? ` ${options.unit}` : ''}`;
+  return annotate(
+    z.coerce.number({ error }).int({ error }).min(min, { error }).max(max, { error }).default(options.default),
+    options,
+  );
+}
+
+export function numberSetting(options: Described & { default: number; min: number; max: number }) {
+  const { min, max } = options;
+  const error = `must be a number from ${min} to ${max}${options.unit ? ` ${options.unit}` : ''}`;
+  return annotate(z.coerce.number({ error }).min(min, { error }).max(max, { error }).default(options.default), options);
+}
+
+export function stringSetting(options: Described & { default: string }) {
+  return annotate(z.string().default(options.default), options);
+}
+
+export function optionalSetting(options: Described) {
+  return annotate(z.string().min(1).optional(), options);
+}
+
+export function choiceSetting<const T extends readonly string[]>(
+  choices: T,
+  options: Described & { default: T[number] },
+) {
+  const schema = z.enum(choices, { error: `must be one of ${choices.join(', ')}` });
+  return annotate(schema.default(options.default as never), options);
+}
+
+export function flagSetting(options: Described & { default: boolean }) {
+  const words = ['true', 'false', '1', '0'] as const;
+  const schema = z.enum(words, { error: 'must be true or false' }).transform((word) => word === 'true' || word === '1');
+  return annotate(schema.default(options.default), options);
+}
+
+export function urlSetting(options: Described & { default: string }) {
+  return annotate(z.url({ protocol: /^https?$/, error: 'must be an http(s) URL' }).default(options.default), options);
+}
+
+/** Settings that every service has. */
+export const commonSettings = {
+  HOST: stringSetting({ default: '127.0.0.1', reason: 'Address to listen on; 0.0.0.0 inside a container.' }),
+  LOG_LEVEL: choiceSetting(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
+    default: 'info',
+    reason: 'info logs one line per request, debug one per round.',
+  }),
+  SHUTDOWN_TIMEOUT_S: integerSetting({
+    default: 30,
+    min: 0,
+    max: 3600,
+    unit: 'seconds',
+    reason: 'How long SIGTERM waits for requests under way before it ends them.',
+  }),
+  SERVICE_TOKEN: optionalSetting({
+    reason: 'Bearer token that the model services demand and the coordinator sends. Unset: none.',
+  }),
+};
+
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+/** Parses the environment. Empty values count as absent. Errors: ConfigError, naming every bad setting and its value. */
+export function readConfig<T extends z.ZodObject>(schema: T, env: NodeJS.ProcessEnv): z.output<T> {
+  const present = Object.fromEntries(
+    Object.entries(env).filter(([name, value]) => name in schema.shape && value !== ''),
+  );
+  const result = schema.safeParse(present);
+  if (result.success) return result.data;
+  const lines = result.error.issues.map((issue) => {
+    const name = issue.path.join('.');
+    const value = present[name];
+    return name === '' ? `  ${issue.message}` : `  ${name}=${hide(name, value)}: ${issue.message}`;
+  });
+  throw new ConfigError(`wrong settings:\n${lines.join('\n')}`);
+}
+
+const hide = (name: string, value: string | undefined): string =>
+  /TOKEN|KEY|SECRET|PASSWORD/.test(name) ? '(hidden)' : (value ?? '(unset)');

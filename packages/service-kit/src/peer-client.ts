@@ -1,0 +1,123 @@
+/**
+ * The client side of a call between services: kept-alive connections, frames, deadlines, request ids, errors told apart.
+ * A *refusal* is the peer's own 4xx word; *unreachable* means that the peer did not give one.
+ */
+import {
+  ERROR_STATUS,
+  type ErrorCode,
+  encodeFrame,
+  errorBodySchema,
+  FRAME_CONTENT_TYPE,
+  type Frame,
+  REQUEST_ID_HEADER,
+} from '@forerunner/protocol';
+import { type Dispatcher, Pool } from 'undici';
+
+export class PeerError extends Error {
+  override readonly name = 'PeerError';
+  readonly kind: 'refused' | 'unreachable';
+  /** The peer's own code, where it gave one. */
+  readonly code: ErrorCode | undefined;
+  readonly details: Readonly<Record<string, unknown>>;
+
+  constructor(
+    kind: PeerError['kind'],
+    message: string,
+    code?: ErrorCode,
+    details: Record<string, unknown> = {},
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+    this.kind = kind;
+    this.code = code;
+    this.details = details;
+  }
+}
+
+export interface CallOptions {
+  readonly requestId: string;
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export class PeerClient {
+  readonly name: string;
+  readonly url: string;
+  readonly #pool: Pool;
+  readonly #headers: Record<string, string>;
+
+  constructor(name: string, url: string, options: { connections: number; token?: string | undefined }) {
+    this.name = name;
+    this.url = url;
+    this.#headers = options.token === undefined ? {} : { authorization: `Bearer ${options.token}` };
+    this.#pool = new Pool(new URL(url).origin, {
+      connections: options.connections,
+      pipelining: 1,
+      keepAliveTimeout: 60_000,
+      connectTimeout: 2_000,
+    });
+  }
+
+  /** POSTs a frame and returns the reply's bytes. Errors: PeerError; the signal's reason when aborted. */
+  async postFrame(path: string, frame: Frame, options: CallOptions): Promise<Uint8Array> {
+    const headers = { 'content-type': FRAME_CONTENT_TYPE, [REQUEST_ID_HEADER]: options.requestId };
+    const { body } = await this.#call({ method: 'POST', path, headers, body: encodeFrame(frame) }, options);
+    return body;
+  }
+
+  async getJson(path: string, options: CallOptions): Promise<unknown> {
+    const { body } = await this.#call(
+      { method: 'GET', path, headers: { [REQUEST_ID_HEADER]: options.requestId } },
+      options,
+    );
+    return JSON.parse(new TextDecoder().decode(body));
+  }
+
+  async delete(path: string, options: CallOptions): Promise<void> {
+    await this.#call({ method: 'DELETE', path, headers: { [REQUEST_ID_HEADER]: options.requestId } }, options);
+  }
+
+  async close(): Promise<void> {
+    await this.#pool.destroy();
+  }
+
+  async #call(request: Dispatcher.RequestOptions, options: CallOptions): Promise<{ body: Uint8Array }> {
+    options.signal?.throwIfAborted();
+    const deadline = AbortSignal.timeout(options.timeoutMs);
+    const signal = options.signal ? AbortSignal.any([options.signal, deadline]) : deadline;
+    let status: number;
+    let body: Uint8Array;
+    try {
+      const reply = await this.#pool.request({
+        ...request,
+        headers: { ...this.#headers, ...(request.headers as Record<string, string>) },
+        signal,
+      });
+      status = reply.statusCode;
+      body = await reply.body.bytes();
+    } catch (cause) {
+      options.signal?.throwIfAborted();
+      const why = deadline.aborted ? `no answer within ${options.timeoutMs} ms` : describe(cause);
+      throw new PeerError('unreachable', `${this.name} at ${this.url}: ${why}`, undefined, {}, { cause });
+    }
+    if (status < 300) return { body };
+    throw this.#errorOf(status, body);
+  }
+
+  #errorOf(status: number, body: Uint8Array): PeerError {
+    const kind = status < 500 && status !== 429 ? 'refused' : 'unreachable';
+    try {
+      const { error } = errorBodySchema.parse(JSON.parse(new TextDecoder().decode(body)));
+      const { code, message, request_id: _, ...details } = error;
+      const known = code in ERROR_STATUS ? (code as ErrorCode) : undefined;
+      return new PeerError(kind, `${this.name}: ${message}`, known, details);
+    } catch {
+      return new PeerError(kind, `${this.name} at ${this.url} answered ${status}`);
+    }
+  }
+}
+
+function describe(cause: unknown): string {
+  const { code, message } = cause as NodeJS.ErrnoException;
+  return code ?? message ?? String(cause);
+}

@@ -1,0 +1,4 @@
+export { ChatTemplateError, type ChatTurn } from './chat-template.ts';
+export { tokenizerFingerprint } from './fingerprint.ts';
+export { IncrementalDecoder } from './incremental-decoder.ts';
+export { Tokenizer } from './tokenizer.ts';
