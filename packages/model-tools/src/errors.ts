@@ -1,0 +1,13 @@
+/** What a tool may say instead of writing a model. The message is for the person who imports it. */
+
+export type ModelToolErrorCode = 'not_onnx' | 'unsupported_graph' | 'already_done' | 'check_failed' | 'bad_folder';
+
+export class ModelToolError extends Error {
+  override readonly name = 'ModelToolError';
+  readonly code: ModelToolErrorCode;
+
+  constructor(code: ModelToolErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
