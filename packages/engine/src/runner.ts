@@ -15,7 +15,9 @@ export interface RunnerOptions {
   /**
    * Smallest number of rows of a pass; a shorter one is padded on the right by repeating its last token. 2 for targets:
    * the CPU's one-row kernels differ in the last bits from all others, and a target must be one function (see
-   * docs/decisions/0003-never-one-row.md). 1 for drafts.
+   * docs/decisions/0003-never-one-row.md); from 2 on, passes that would leave one row to a kernel's last tile (33, 65,
+   * ... rows) get one more as well. 1 for drafts: nothing is padded. A sequence of up to contextLength - (minRows - 1)
+   * tokens always fits, pads included.
    */
   readonly minRows: number;
   /** Most items of a batch (BATCH_SIZE). */

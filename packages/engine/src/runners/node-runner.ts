@@ -81,6 +81,8 @@ class NodeRunner implements ModelRunner {
   readonly #session: InferenceSession;
   readonly #binding: GraphBinding;
   readonly #minRows: number;
+  /** Resolves when the passes so far are through: session.run() defers to the event loop before it blocks it. */
+  #lastPass: Promise<unknown> = Promise.resolve();
   #closed = false;
 
   constructor(session: InferenceSession, binding: GraphBinding, options: RunnerOptions) {
@@ -99,7 +101,7 @@ class NodeRunner implements ModelRunner {
 
   createCache(initialCapacity: number): KvCache {
     if (this.#closed) throw new EngineError('closed', 'the runner is closed');
-    const cache = new NodeKvCache(this.#binding, this.#minRows - 1);
+    const cache = new NodeKvCache(this.#session, this.#binding, this.#minRows - 1);
     cache.ensureCapacity(initialCapacity, 0);
     return cache;
   }
@@ -115,14 +117,21 @@ class NodeRunner implements ModelRunner {
   async forward(items: readonly ForwardItem[], signal?: AbortSignal): Promise<ForwardBatch> {
     const plans = items.map((item) => planPass(item, this.signature, this.#minRows));
     const outputs: ForwardOutput[] = [];
-    for (const plan of plans) outputs.push(await this.#forwardOne(plan, signal));
+    for (const plan of plans) {
+      const pass = this.#forwardOne(plan, signal);
+      this.#lastPass = Promise.allSettled([this.#lastPass, pass]);
+      outputs.push(await pass);
+    }
     return { outputs, release() {} };
   }
 
   async #forwardOne(plan: PassPlan, signal: AbortSignal | undefined): Promise<ForwardOutput> {
     if (this.#closed) throw new EngineError('closed', 'the runner is closed');
     if (signal?.aborted) throw new EngineError('aborted', 'the pass was aborted before it started');
-    const cache = asNodeCache(plan.item.cache);
+    const { cache } = plan.item;
+    if (!(cache instanceof NodeKvCache && cache.belongsTo(this.#session))) {
+      throw new TypeError('the cache belongs to another runner');
+    }
     cache.ensureCapacity(plan.item.numPastTokens + plan.numTokens, plan.item.numPastTokens);
     cache.beginPass();
     try {
@@ -181,6 +190,7 @@ class NodeRunner implements ModelRunner {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    await this.#lastPass;
     await this.#session.release();
   }
 }
@@ -191,6 +201,7 @@ class NodeRunner implements ModelRunner {
  * says how much counts); plain attention wants it cut.
  */
 class NodeKvCache implements KvCache {
+  readonly #owner: InferenceSession;
   readonly #binding: GraphBinding;
   readonly #padTokens: number;
   #tensors: readonly Tensor[] = []; // [2 * numLayers] of [1, kvHeads, numHeld or more, headDim]
@@ -199,7 +210,8 @@ class NodeKvCache implements KvCache {
   #inPass = false;
   #released = false;
 
-  constructor(binding: GraphBinding, padTokens: number) {
+  constructor(owner: InferenceSession, binding: GraphBinding, padTokens: number) {
+    this.#owner = owner;
     this.#binding = binding;
     this.#padTokens = padTokens;
   }
@@ -213,7 +225,7 @@ class NodeKvCache implements KvCache {
   }
 
   ensureCapacity(numTokens: number, _numValid: number): void {
-    if (this.#released) throw new EngineError('closed', 'the cache was released');
+    this.#requireIdle();
     const { contextLength } = this.#binding.signature;
     if (numTokens > contextLength) {
       const message = `${numTokens} tokens exceed the context of ${contextLength}`;
@@ -223,7 +235,8 @@ class NodeKvCache implements KvCache {
   }
 
   fork(numValid: number): KvCache {
-    const copy = new NodeKvCache(this.#binding, this.#padTokens);
+    this.#requireIdle();
+    const copy = new NodeKvCache(this.#owner, this.#binding, this.#padTokens);
     copy.ensureCapacity(numValid, 0);
     copy.#tensors = this.#tensors;
     copy.#numHeld = Math.min(this.#numHeld, numValid);
@@ -231,21 +244,29 @@ class NodeKvCache implements KvCache {
   }
 
   release(): void {
-    if (this.#inPass) throw new Error('a cache cannot be released while a pass uses it');
+    if (this.#inPass) throw new Error('a cache cannot be touched while a pass uses it');
     this.#released = true;
     this.#tensors = [];
     this.#numHeld = 0;
     this.#capacity = 0;
   }
 
+  belongsTo(session: InferenceSession): boolean {
+    return this.#owner === session;
+  }
+
   beginPass(): void {
-    if (this.#released) throw new EngineError('closed', 'the cache was released');
-    if (this.#inPass) throw new Error('a cache can be in one pass at a time');
+    this.#requireIdle();
     this.#inPass = true;
   }
 
   endPass(): void {
     this.#inPass = false;
+  }
+
+  #requireIdle(): void {
+    if (this.#released) throw new EngineError('closed', 'the cache was released');
+    if (this.#inPass) throw new Error('a cache cannot be touched while a pass uses it');
   }
 
   store(tensors: readonly Tensor[], numHeld: number): void {
@@ -310,9 +331,4 @@ function floats(tensor: Tensor, from: number, to: number): Float32Array {
 
 function bytesPerToken({ numLayers, numKvHeads, headDim, kvType }: GraphSignature): number {
   return 2 * numLayers * numKvHeads * headDim * (kvType === 'float32' ? 4 : 2);
-}
-
-function asNodeCache(cache: KvCache): NodeKvCache {
-  if (cache instanceof NodeKvCache) return cache;
-  throw new TypeError('the cache belongs to another runner');
 }
