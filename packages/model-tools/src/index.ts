@@ -1,2 +1,4 @@
 export { ModelToolError, type ModelToolErrorCode } from './errors.ts';
+export { addHiddenStatesOutput } from './rewrites/hidden-states-output.ts';
 export { newRowsOnly } from './rewrites/new-rows-only.ts';
+export { addNumLogitsToKeep } from './rewrites/num-logits-to-keep.ts';

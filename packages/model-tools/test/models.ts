@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import type { CheckedModel } from '../src/check/checks.ts';
+import { type Graph, rewriteModel } from '../src/graph.ts';
 
 /** Shipped folders that the tests read; nothing is ever written there. */
 export function modelFolder(name: string): string {
@@ -10,4 +12,34 @@ export function graphBytes(name: string): Uint8Array {
   return readFileSync(`${modelFolder(name)}/model.onnx`);
 }
 
-export const TINY_HEAD_DIM = 16;
+export function checked(name: string, rewritten: Uint8Array, original = graphBytes(name)): CheckedModel {
+  const headDim = name.startsWith('tiny') ? 16 : 64;
+  return { original, rewritten, folder: modelFolder(name), headDim };
+}
+
+/** The graph as exporters write it: all rows of logits, and no hidden states. */
+export function plainExport(name: string): Uint8Array {
+  return rewriteModel(graphBytes(name), (graph) => {
+    graph.proto.output = graph.proto.output.filter((output) => output.name !== 'hidden_states');
+    const head = graph.producer('logits');
+    const slice = graph.producer(head?.input[0] ?? '');
+    if (!head || slice?.opType !== 'Slice') throw new Error(`${name} is not as the tests know it`);
+    head.input[0] = slice.input[0] ?? '';
+    graph.proto.input = graph.proto.input.filter((input) => input.name !== 'num_logits_to_keep');
+    graph.prune();
+  });
+}
+
+/** Renames every inner value and node, so that nothing can be found by name. */
+export function withoutNames(bytes: Uint8Array): Uint8Array {
+  return rewriteModel(bytes, (graph: Graph) => {
+    const fixed = new Set(graph.proto.output.map((output) => output.name));
+    graph.proto.valueInfo = [];
+    for (const [index, node] of graph.nodes.entries()) {
+      node.name = `n${index}`;
+      for (const [slot, value] of node.output.entries()) {
+        if (value && !fixed.has(value)) graph.renameValue(value, `v${index}_${slot}`);
+      }
+    }
+  });
+}

@@ -1,0 +1,115 @@
+/**
+ * One check per rewrite: runs the original and the rewritten graph over the same tokens, the way the rewrite is meant
+ * to be used, and reports how far their logits are apart. Tokens are a prompt, single steps and several rows after a
+ * past, at fixed ids spread over the vocabulary.
+ */
+import { ModelToolError } from '../errors.ts';
+import { compareLogits, type LogitComparison, newComparison } from './compare.ts';
+import { appendNewRows } from './held-cache.ts';
+import { LmSession, type LmStep, type Past, pastFrom, toFloat32 } from './lm-session.ts';
+
+export interface CheckedModel {
+  readonly original: Uint8Array;
+  readonly rewritten: Uint8Array;
+  /** Where external data lies. */
+  readonly folder: string;
+  readonly headDim: number;
+}
+
+const PASS_LENGTHS = [11, 1, 1, 5, 2, 1, 9];
+const NUM_TOKENS = PASS_LENGTHS.reduce((sum, length) => sum + length);
+const CAPACITY = 64;
+/** A head over one row uses another kernel than over several: the last digits differ, in float16 the second one. */
+const ONE_ROW_KERNEL_TOLERANCE = 0.05;
+
+/** Errors (all checks): ModelToolError check_failed when the runtime refuses a graph or an output has a wrong shape. */
+export async function checkNewRowsOnly(model: CheckedModel): Promise<LogitComparison> {
+  return withBoth(model, async (original, rewritten) => {
+    const cache = rewritten.emptyPast(CAPACITY);
+    return followPasses(original, async (step) => {
+      const outputs = await rewritten.run({ ...step, past: cache });
+      appendNewRows(cache, outputs, step.numPastTokens);
+      return toFloat32(outputs.logits);
+    });
+  });
+}
+
+/** Also that hidden_states has every row of the pass, though the head runs over the last one only where it can. */
+export async function checkHiddenStates(model: CheckedModel): Promise<LogitComparison> {
+  return withBoth(model, async (original, rewritten) => {
+    let past: Past = rewritten.emptyPast();
+    return followPasses(original, async (step) => {
+      const outputs = await rewritten.run({ ...step, past });
+      const few = await rewritten.run({ ...step, past, numLogitsToKeep: 1 });
+      for (const { hidden_states: hidden } of [outputs, few]) {
+        if (hidden?.dims[1] !== step.tokenIds.length) {
+          const message = `hidden_states has ${hidden?.dims[1]} rows for a pass of ${step.tokenIds.length}`;
+          throw new ModelToolError('check_failed', message);
+        }
+      }
+      past = pastFrom(outputs);
+      return toFloat32(outputs.logits);
+    });
+  });
+}
+
+/** All rows with 0; with 1 and 2 exactly the last ones. */
+export async function checkNumLogitsToKeep(model: CheckedModel): Promise<LogitComparison> {
+  return withBoth(model, async (original, rewritten) => {
+    let past: Past = rewritten.emptyPast();
+    return followPasses(original, async (step) => {
+      const outputs = await rewritten.run({ ...step, past });
+      const logits = toFloat32(outputs.logits);
+      const vocabSize = logits.length / step.tokenIds.length;
+      for (const numRows of [1, 2]) {
+        if (numRows > step.tokenIds.length) continue;
+        const kept = toFloat32((await rewritten.run({ ...step, past, numLogitsToKeep: numRows })).logits);
+        const tail = newComparison();
+        compareLogits(tail, logits.subarray(-numRows * vocabSize), kept, vocabSize);
+        if (!(tail.maxDifference < ONE_ROW_KERNEL_TOLERANCE)) {
+          const message = `num_logits_to_keep ${numRows} does not give the last rows (off by ${tail.maxDifference})`;
+          throw new ModelToolError('check_failed', message);
+        }
+      }
+      past = pastFrom(outputs);
+      return logits;
+    });
+  });
+}
+
+type Follow = (step: Omit<LmStep, 'past'>) => Promise<Float32Array>;
+
+/** Feeds the passes to the original with its own past, and to `follow`; compares all rows. */
+async function followPasses(original: LmSession, follow: Follow): Promise<LogitComparison> {
+  const comparison = newComparison();
+  let past: Past = original.emptyPast();
+  let numPastTokens = 0;
+  for (const length of PASS_LENGTHS) {
+    const tokenIds = Array.from({ length }, (_, row) => tokenAt(numPastTokens + row, NUM_TOKENS));
+    const expected = await original.run({ tokenIds, past, numPastTokens });
+    const actual = await follow({ tokenIds, numPastTokens });
+    compareLogits(comparison, toFloat32(expected.logits), actual, expected.logits?.dims.at(-1) ?? 1);
+    past = pastFrom(expected);
+    numPastTokens += length;
+  }
+  return comparison;
+}
+
+/** Any ids would do; these stay below 900, which every vocabulary has. */
+function tokenAt(position: number, numTokens: number): number {
+  return 3 + ((position * 397 + numTokens) % 890);
+}
+
+async function withBoth<T>(model: CheckedModel, body: (original: LmSession, rewritten: LmSession) => Promise<T>) {
+  const original = await LmSession.open(model.original, model.folder, model.headDim);
+  try {
+    const rewritten = await LmSession.open(model.rewritten, model.folder, model.headDim);
+    try {
+      return await body(original, rewritten);
+    } finally {
+      await rewritten.close();
+    }
+  } finally {
+    await original.close();
+  }
+}
