@@ -1,0 +1,29 @@
+/** What is left of the target's law where the draft's is taken away: the law of the token after a refusal. */
+import { lawTotal, type WeightedTokens } from './law.ts';
+import type { TokenLaw } from './types.ts';
+
+/** Mass below which a residual is rounding noise of two equal laws. */
+const EMPTY_RESIDUAL_MASS = 1e-14;
+
+/**
+ * max(p - q, 0) over the support of p, of the normalised laws, in float64 (not normalised again: its mass is the
+ * probability of a refusal). null where it is empty, that is p ≈ q. Errors: invalid_law.
+ */
+export function residualLaw(p: TokenLaw, q: TokenLaw): WeightedTokens | null {
+  const pScale = 1 / lawTotal(p);
+  const qScale = 1 / lawTotal(q);
+  const probs = new Float64Array(p.probs.length);
+  let mass = 0;
+  let j = 0; // place in a sparse q; both supports ascend
+  for (let i = 0; i < probs.length; i++) {
+    const tokenId = p.tokenIds ? p.tokenIds[i]! : i;
+    if (q.tokenIds) while (j < q.tokenIds.length && q.tokenIds[j]! < tokenId) j++;
+    else j = tokenId;
+    const inQ = j < q.probs.length && (!q.tokenIds || q.tokenIds[j] === tokenId);
+    const excess = p.probs[i]! * pScale - (inQ ? q.probs[j]! * qScale : 0);
+    if (!(excess > 0)) continue;
+    probs[i] = excess;
+    mass += excess;
+  }
+  return mass > EMPTY_RESIDUAL_MASS ? { tokenIds: p.tokenIds, probs } : null;
+}
