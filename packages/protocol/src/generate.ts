@@ -21,8 +21,10 @@ export const generateRequestSchema = z
       .describe("A chat, written out by the model's own template. Exactly one of prompt and messages."),
     max_new_tokens: boundedInteger(1, MAX_NEW_TOKENS, 'tokens').default(50),
     draft_k: boundedInteger(0, MAX_SPECULATIVE_TOKENS, 'tokens drafted per round')
-      .default(5)
-      .describe('Tokens drafted per round, at most MAX_DRAFT_TOKENS of the server. 0 is the target alone.'),
+      .optional()
+      .describe(
+        'Tokens drafted per round, at most MAX_DRAFT_TOKENS of the server; 5 (or that limit) when absent. 0 is the target alone.',
+      ),
     ...samplingFields,
     seed: boundedInteger(0, Number.MAX_SAFE_INTEGER, 'seed')
       .optional()

@@ -22,7 +22,7 @@ export const scoreRequestSchema = z.strictObject({
   include_hidden_states: z.boolean().default(false),
 });
 export type ScoreRequest = z.output<typeof scoreRequestSchema>;
-export type ScoreRequestInput = z.input<typeof scoreRequestSchema> & { token_ids: Int32Array };
+export type ScoreRequestInput = Omit<z.input<typeof scoreRequestSchema>, 'token_ids'> & { token_ids: Int32Array };
 
 export function scoreRequestFrame({ token_ids, ...header }: ScoreRequestInput): Frame {
   return { header, sections: { token_ids } };

@@ -112,7 +112,6 @@ describe('a generate request', () => {
   it('has the documented defaults', () => {
     expect(parseOrThrow(generateRequestSchema, { prompt: 'Hi' })).toMatchObject({
       max_new_tokens: 50,
-      draft_k: 5,
       temperature: 1,
       top_k: 0,
       top_p: 1,

@@ -1,5 +1,6 @@
 export * from './app.ts';
 export * from './body-parsers.ts';
+export * from './catalogue.ts';
 export * from './config.ts';
 export * from './http-errors.ts';
 export * from './http-metrics.ts';

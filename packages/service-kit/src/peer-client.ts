@@ -1,6 +1,5 @@
 /**
  * The client side of a call between services: kept-alive connections, frames, deadlines, request ids, errors told apart.
- * A *refusal* is the peer's own 4xx word; *unreachable* means that the peer did not give one.
  */
 import {
   ERROR_STATUS,
@@ -13,15 +12,21 @@ import {
 } from '@forerunner/protocol';
 import { type Dispatcher, Pool } from 'undici';
 
+/**
+ * refused: the peer's own 4xx word; busy: it works, but has no room now; timeout: no answer within the deadline;
+ * unreachable: the connection failed or the peer is broken.
+ */
+export type PeerErrorKind = 'refused' | 'busy' | 'timeout' | 'unreachable';
+
 export class PeerError extends Error {
   override readonly name = 'PeerError';
-  readonly kind: 'refused' | 'unreachable';
+  readonly kind: PeerErrorKind;
   /** The peer's own code, where it gave one. */
   readonly code: ErrorCode | undefined;
   readonly details: Readonly<Record<string, unknown>>;
 
   constructor(
-    kind: PeerError['kind'],
+    kind: PeerErrorKind,
     message: string,
     code?: ErrorCode,
     details: Record<string, unknown> = {},
@@ -97,22 +102,25 @@ export class PeerClient {
       body = await reply.body.bytes();
     } catch (cause) {
       options.signal?.throwIfAborted();
-      const why = deadline.aborted ? `no answer within ${options.timeoutMs} ms` : describe(cause);
-      throw new PeerError('unreachable', `${this.name} at ${this.url}: ${why}`, undefined, {}, { cause });
+      const [kind, why] = deadline.aborted
+        ? (['timeout', `no answer within ${options.timeoutMs} ms`] as const)
+        : (['unreachable', describe(cause)] as const);
+      throw new PeerError(kind, `${this.name} at ${this.url}: ${why}`, undefined, {}, { cause });
     }
     if (status < 300) return { body };
     throw this.#errorOf(status, body);
   }
 
   #errorOf(status: number, body: Uint8Array): PeerError {
-    const kind = status < 500 && status !== 429 ? 'refused' : 'unreachable';
+    const fallback = status < 500 ? 'refused' : 'unreachable';
     try {
       const { error } = errorBodySchema.parse(JSON.parse(new TextDecoder().decode(body)));
       const { code, message, request_id: _, ...details } = error;
       const known = code in ERROR_STATUS ? (code as ErrorCode) : undefined;
-      return new PeerError(kind, `${this.name}: ${message}`, known, details);
+      const busy = known === 'overloaded' || known === 'kv_budget_exceeded';
+      return new PeerError(busy ? 'busy' : fallback, `${this.name}: ${message}`, known, details);
     } catch {
-      return new PeerError(kind, `${this.name} at ${this.url} answered ${status}`);
+      return new PeerError(fallback, `${this.name} at ${this.url} answered ${status}`);
     }
   }
 }

@@ -1,0 +1,40 @@
+/** MODEL_SIZE -> a model's folder, by the catalogue beside the models. */
+import { existsSync, readFileSync } from 'node:fs';
+import { isAbsolute, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { z } from 'zod';
+import { ConfigError } from './config.ts';
+
+const DEFAULT_MODELS_DIR = fileURLToPath(new URL('../../../models', import.meta.url));
+
+const catalogueSchema = z.object({
+  models: z.record(z.string(), z.object({ dir: z.string(), description: z.string() })),
+});
+
+export interface ModelChoice {
+  /** Folder with catalogue.json. */
+  readonly MODELS_DIR?: string | undefined;
+  readonly MODEL_SIZE: string;
+  /** Overrides MODEL_SIZE. */
+  readonly MODEL_DIR?: string | undefined;
+}
+
+/** Errors: ConfigError that names what is missing, or the sizes that there are. */
+export function resolveModelDir(choice: ModelChoice): string {
+  if (choice.MODEL_DIR !== undefined) return checked('MODEL_DIR', choice.MODEL_DIR);
+  const modelsDir = choice.MODELS_DIR ?? DEFAULT_MODELS_DIR;
+  const path = join(modelsDir, 'catalogue.json');
+  if (!existsSync(path)) throw new ConfigError(`MODELS_DIR=${modelsDir} has no catalogue.json`);
+  const { models } = catalogueSchema.parse(JSON.parse(readFileSync(path, 'utf8')));
+  const entry = Object.hasOwn(models, choice.MODEL_SIZE) ? models[choice.MODEL_SIZE] : undefined;
+  if (!entry) {
+    const known = Object.keys(models).join(', ');
+    throw new ConfigError(`MODEL_SIZE=${choice.MODEL_SIZE} is not in ${path}; it knows ${known}`);
+  }
+  return checked(`MODEL_SIZE=${choice.MODEL_SIZE}`, isAbsolute(entry.dir) ? entry.dir : join(modelsDir, entry.dir));
+}
+
+function checked(setting: string, dir: string): string {
+  if (existsSync(join(dir, 'config.json'))) return dir;
+  throw new ConfigError(`${setting}: there is no model in ${dir} (no config.json)`);
+}

@@ -1,0 +1,77 @@
+/** Settings of the coordinator. Reasons, defaults and units stand on the fields; docs are generated from them. */
+import { MAX_SPECULATIVE_TOKENS } from '@forerunner/protocol';
+import { commonSettings, integerSetting, optionalSetting, stringSetting, urlSetting } from '@forerunner/service-kit';
+import { z } from 'zod';
+
+const urlList = z.string().transform((text, context) => {
+  const urls = text.split(',').map((part) => part.trim());
+  for (const url of urls) {
+    if (!z.url({ protocol: /^https?$/ }).safeParse(url).success) {
+      context.addIssue({ code: 'custom', message: 'must be http(s) URLs, separated by commas' });
+    }
+  }
+  return urls;
+});
+
+export const coordinatorSettings = z.object({
+  ...commonSettings,
+  PORT: integerSetting({ default: 8080, min: 0, max: 65_535, reason: 'Port to listen on; 0 picks a free one.' }),
+  DRAFT_ENDPOINT: urlSetting({ default: 'http://127.0.0.1:8001', reason: 'Where the draft-service answers.' }),
+  TARGET_ENDPOINT: urlList.default(['http://127.0.0.1:8002']).meta({
+    description:
+      'Where the target-service answers; several replicas separated by commas. A request stays on one and moves to another when that one dies.',
+  }),
+  MAX_DRAFT_TOKENS: integerSetting({
+    default: 8,
+    min: 0,
+    max: MAX_SPECULATIVE_TOKENS,
+    unit: 'tokens',
+    reason: 'Largest draft_k that a request may ask for; a larger one is refused. 0 turns drafting off.',
+  }),
+  MODELS_DIR: optionalSetting({ reason: 'Folder with catalogue.json; default: models/ beside the services.' }),
+  MODEL_SIZE: stringSetting({ default: '135m', reason: 'Catalogue name of the target, whose tokenizer is used.' }),
+  MODEL_DIR: optionalSetting({ reason: "The target's folder itself; overrides MODEL_SIZE." }),
+  MAX_CONCURRENT_REQUESTS: integerSetting({
+    default: 16,
+    min: 1,
+    max: 4096,
+    unit: 'requests',
+    reason: 'Requests generated at once; further ones wait.',
+  }),
+  MAX_WAITING_REQUESTS: integerSetting({
+    default: 32,
+    min: 0,
+    max: 65_536,
+    unit: 'requests',
+    reason: 'Requests that may wait; further ones are refused with 429 before any work starts.',
+  }),
+  MAX_BODY_BYTES: integerSetting({
+    default: 1 << 20,
+    min: 1024,
+    max: 1 << 28,
+    unit: 'bytes',
+    reason: 'Largest request body.',
+  }),
+  DRAFT_TIMEOUT_MS: integerSetting({
+    default: 1000,
+    min: 1,
+    max: 600_000,
+    unit: 'milliseconds',
+    reason: 'A proposal that takes longer is given up: the answer goes on with the target alone.',
+  }),
+  TARGET_TIMEOUT_MS: integerSetting({
+    default: 60_000,
+    min: 1,
+    max: 3_600_000,
+    unit: 'milliseconds',
+    reason: 'A target pass that takes longer fails over to another replica, or fails the request with 503.',
+  }),
+  PEER_CHECK_INTERVAL_MS: integerSetting({
+    default: 1000,
+    min: 50,
+    max: 600_000,
+    unit: 'milliseconds',
+    reason: 'How often model cards are fetched again: how soon a restarted service is noticed.',
+  }),
+});
+export type CoordinatorConfig = z.output<typeof coordinatorSettings>;

@@ -1,0 +1,209 @@
+/**
+ * One answer: prefill, then rounds of propose, score, verify, commit, until a stop rule ends it.
+ *
+ * Words: `committed` is the prompt and every token emitted so far. A round emits the accepted draft tokens and one
+ * token that follows them (recovered or bonus), so between 1 and k + 1. A refusal ends the round, never the answer.
+ * The draft, present or not, never changes the law of the answer; it only changes how many passes of the target it takes.
+ */
+import { lawAt, type Provenance, type ScoreReply, TokenPrefix, type WireSampling } from '@forerunner/protocol';
+import {
+  CounterRng,
+  drawFrom,
+  STREAM,
+  type VerificationOutcome,
+  verifyGreedy,
+  verifyRejection,
+} from '@forerunner/sampling';
+import type { IncrementalDecoder } from '@forerunner/tokenizer';
+import type { CoordinatorMetrics } from '../metrics.ts';
+import type { DraftSession, Proposal } from '../peers/drafting.ts';
+import type { TargetSequence } from '../peers/target-sequence.ts';
+import { logprobsOfRow, type TokenLogprobs } from './logprobs.ts';
+import { Output } from './output.ts';
+import { GenerationStatistics } from './statistics.ts';
+
+export interface GenerationParams {
+  readonly promptTokenIds: Int32Array;
+  readonly sampling: WireSampling;
+  readonly seed: number;
+  readonly maxNewTokens: number;
+  readonly stop: readonly string[];
+  /** Empty: the answer goes on after an end-of-sequence token. */
+  readonly eosTokenIds: readonly number[];
+  /** Tokens drafted per round. */
+  readonly numSpeculativeTokens: number;
+  /** Log probabilities of the model's own law (before temperature and filters) for every token; null: none. */
+  readonly numTopLogprobs: number | null;
+}
+
+export interface GenerationDeps {
+  readonly target: TargetSequence;
+  /** null: the target alone. */
+  readonly draft: DraftSession | null;
+  readonly decoder: IncrementalDecoder;
+  readonly metrics: CoordinatorMetrics;
+}
+
+export interface EmittedToken {
+  readonly tokenId: number;
+  readonly provenance: Provenance;
+  readonly logprobs: TokenLogprobs | null;
+}
+
+/** What one round added to the answer. */
+export interface GenerationStep {
+  readonly tokens: readonly EmittedToken[];
+  /** Whole characters that can no longer change; may be empty. */
+  readonly text: string;
+  readonly numDraftTokens: number;
+  readonly numAcceptedTokens: number;
+}
+
+const NO_TOKENS = new Int32Array(0);
+
+export class Generation {
+  readonly output: Output;
+  readonly statistics = new GenerationStatistics();
+  readonly #params: GenerationParams;
+  readonly #deps: GenerationDeps;
+  readonly #committed: TokenPrefix;
+  readonly #rng: CounterRng;
+
+  constructor(params: GenerationParams, deps: GenerationDeps) {
+    this.#params = params;
+    this.#deps = deps;
+    this.#rng = new CounterRng(params.seed);
+    this.#committed = new TokenPrefix(params.promptTokenIds.length + params.maxNewTokens);
+    this.#committed.append(params.promptTokenIds);
+    this.output = new Output(params, deps.decoder);
+  }
+
+  /** Errors: ServiceError of the target; the signal's reason when aborted. Whoever began must run it to its end. */
+  async *steps(): AsyncGenerator<GenerationStep> {
+    this.#deps.metrics.promptTokens.inc(this.#committed.length);
+    this.#deps.draft?.prefill(this.#committed);
+    yield await this.#round(NO_TOKENS, null);
+    while (this.output.finishReason === null) {
+      const startMs = performance.now();
+      const proposal = await this.#propose();
+      const step = await this.#round(proposal?.draftTokenIds ?? NO_TOKENS, proposal);
+      this.#observeRound(performance.now() - startMs, step);
+      yield step;
+    }
+  }
+
+  /** null when this round goes without a draft. */
+  async #propose(): Promise<Proposal | null> {
+    const { draft, metrics } = this.#deps;
+    // A round emits up to k + 1 tokens: never draft what could not be emitted.
+    const k = Math.min(this.#params.numSpeculativeTokens, this.output.numRemainingTokens - 1);
+    if (!draft || k <= 0) return null;
+    const startMs = performance.now();
+    const proposal = await draft.propose({ committed: this.#committed, numSpeculativeTokens: k });
+    if (typeof proposal === 'object') {
+      metrics.proposeSeconds.observe((performance.now() - startMs) / 1000);
+      return proposal;
+    }
+    if (proposal !== 'none') {
+      this.statistics.numDegradedRounds++;
+      metrics.degradedRounds.inc();
+    }
+    return null;
+  }
+
+  /** Scores, verifies and commits. The prompt's own pass is a round without a draft. */
+  async #round(draftTokenIds: Int32Array, proposal: Proposal | null): Promise<GenerationStep> {
+    const { target, draft, metrics } = this.#deps;
+    const numCommitted = this.#committed.length;
+    const startMs = performance.now();
+    const reply = await target.score({
+      committed: this.#committed,
+      draftTokenIds,
+      rows: this.#isGreedy ? 'argmax' : 'probs',
+      numRows: draftTokenIds.length + 1,
+      sampling: this.#params.sampling,
+      includeLogits: this.#params.numTopLogprobs !== null,
+      includeHiddenStates: draft?.wantsHiddenStates ?? false,
+    });
+    metrics.scoreSeconds.observe((performance.now() - startMs) / 1000);
+
+    const outcome = this.#verify(draftTokenIds, proposal, reply);
+    const { numAcceptedTokens } = outcome;
+    target.keep(numCommitted + numAcceptedTokens);
+    if (proposal) draft?.settle(numAcceptedTokens);
+    if (reply.hiddenStates) {
+      const end = numCommitted + draftTokenIds.length;
+      draft?.observe({ hiddenStates: reply.hiddenStates, end, numCommitted: numCommitted + numAcceptedTokens });
+    }
+    return this.#commit(draftTokenIds, outcome, reply, proposal !== null);
+  }
+
+  #verify(draftTokenIds: Int32Array, proposal: Proposal | null, reply: ScoreReply): VerificationOutcome {
+    if (this.#isGreedy) return verifyGreedy(draftTokenIds, reply.argmaxTokenIds!);
+    const laws = reply.laws!;
+    const position = this.#committed.length; // of the first token that this round emits
+    if (draftTokenIds.length === 0) {
+      return {
+        numAcceptedTokens: 0,
+        bonusTokenId: drawFrom(lawAt(laws, 0), this.#rng.uniform(STREAM.followDraw, position)),
+      };
+    }
+    // Every draw is keyed by the absolute position it decides, so that none is ever used for two of them. Where the
+    // follow token will stand is known only afterwards: its uniform is keyed by the round's first position.
+    return verifyRejection({
+      draftTokenIds,
+      draftLaws: proposal?.draftLaws ?? [],
+      targetLaws: Array.from({ length: draftTokenIds.length + 1 }, (_, i) => lawAt(laws, i)),
+      acceptanceUniforms: Array.from(draftTokenIds, (_, i) => this.#rng.uniform(STREAM.acceptance, position + i)),
+      followUniform: this.#rng.uniform(STREAM.followDraw, position),
+    });
+  }
+
+  /** Appends tokens one at a time until a stop rule ends the answer; the rest of the round is trimmed. */
+  #commit(
+    draftTokenIds: Int32Array,
+    outcome: VerificationOutcome,
+    reply: ScoreReply,
+    drafted: boolean,
+  ): GenerationStep {
+    const { numAcceptedTokens } = outcome;
+    const follow = outcome.recoveredTokenId ?? outcome.bonusTokenId!;
+    const followProvenance: Provenance = !drafted
+      ? 'target'
+      : outcome.bonusTokenId === undefined
+        ? 'recovered'
+        : 'bonus';
+    const tokens: EmittedToken[] = [];
+    for (let i = 0; i <= numAcceptedTokens && this.output.finishReason === null; i++) {
+      const accepted = i < numAcceptedTokens;
+      const tokenId = accepted ? draftTokenIds[i]! : follow;
+      const provenance = accepted ? 'accepted' : followProvenance;
+      tokens.push({ tokenId, provenance, logprobs: logprobsOfRow(reply, i, tokenId, this.#params.numTopLogprobs) });
+      this.#committed.append([tokenId]);
+      this.output.push(tokenId, provenance);
+      if (accepted) this.statistics.numEmittedDraftTokens++;
+    }
+    this.statistics.countOutput(tokens.length);
+    return { tokens, text: this.output.takeReleasable(), numDraftTokens: draftTokenIds.length, numAcceptedTokens };
+  }
+
+  #observeRound(ms: number, step: GenerationStep): void {
+    const { metrics } = this.#deps;
+    const { numDraftTokens, numAcceptedTokens } = step;
+    metrics.roundSeconds.observe(ms / 1000);
+    metrics.interTokenSeconds.observe(ms / 1000 / step.tokens.length);
+    this.statistics.countRound(numDraftTokens, numAcceptedTokens);
+    if (numDraftTokens === 0) return;
+    metrics.numDrafts.inc();
+    metrics.numDraftTokens.inc(numDraftTokens);
+    metrics.numAcceptedTokens.inc(numAcceptedTokens);
+    for (let position = 0; position < numDraftTokens; position++) {
+      metrics.numDraftTokensPerPos.inc({ position });
+      if (position < numAcceptedTokens) metrics.numAcceptedTokensPerPos.inc({ position });
+    }
+  }
+
+  get #isGreedy(): boolean {
+    return this.#params.sampling.temperature === 0;
+  }
+}

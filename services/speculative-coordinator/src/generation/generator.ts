@@ -1,0 +1,229 @@
+/**
+ * From a parsed request to a running answer, and always out again: text to ids, lengths checked, a ticket, the two
+ * sequences opened, and in the end freed, whatever happened. Routes differ in how they read and write; this is the same
+ * for all of them.
+ */
+import { randomInt } from 'node:crypto';
+import { type ChatMessage, type ModelCard, ServiceError, type WireSampling } from '@forerunner/protocol';
+import type { Logger } from '@forerunner/service-kit';
+import { ChatTemplateError, type Tokenizer } from '@forerunner/tokenizer';
+import type { Admission } from '../admission.ts';
+import type { CoordinatorConfig } from '../config.ts';
+import type { CoordinatorMetrics } from '../metrics.ts';
+import { ClassicDraftSession } from '../peers/classic-draft-session.ts';
+import type { DraftPeer } from '../peers/draft-peer.ts';
+import type { DraftSession } from '../peers/drafting.ts';
+import type { PeerMonitor } from '../peers/peer-monitor.ts';
+import type { TargetReplicas } from '../peers/target-replicas.ts';
+import { type SequenceContext, TargetSequence } from '../peers/target-sequence.ts';
+import { Generation } from './generation.ts';
+
+export interface GeneratorDeps {
+  readonly config: CoordinatorConfig;
+  readonly tokenizer: Tokenizer;
+  readonly admission: Admission;
+  readonly metrics: CoordinatorMetrics;
+  readonly monitor: PeerMonitor;
+  readonly targets: TargetReplicas;
+  readonly draft: DraftPeer;
+}
+
+/** What a route asks for, in one shape. */
+export interface GenerationOrder {
+  readonly promptTokenIds: Int32Array;
+  readonly maxNewTokens: number;
+  /** Tokens drafted per round; 0: the target alone. */
+  readonly numSpeculativeTokens: number;
+  readonly sampling: Omit<WireSampling, 'output_start'>;
+  /** Absent: drawn at random. */
+  readonly seed?: number | undefined;
+  readonly stop: readonly string[];
+  readonly ignoreEos: boolean;
+  readonly minConfidence: number;
+  /** null: no log probabilities. */
+  readonly numTopLogprobs: number | null;
+}
+
+export interface GenerationCaller {
+  /** Route pattern, a metric label. */
+  readonly route: string;
+  readonly requestId: string;
+  /** Aborted when the client goes away. */
+  readonly signal: AbortSignal;
+  readonly logger: Logger;
+  /** Cached prefixes are shared only within a scope: one per API key. */
+  readonly cacheScope: string;
+}
+
+/** One request under way. */
+export interface RunningGeneration {
+  readonly generation: Generation;
+  readonly seed: number;
+  readonly modelId: string;
+  readonly numPromptTokens: number;
+}
+
+export class Generator {
+  readonly #deps: GeneratorDeps;
+  readonly #closings = new Set<Promise<void>>();
+
+  constructor(deps: GeneratorDeps) {
+    this.#deps = deps;
+  }
+
+  /** Ids of raw text. Errors: invalid_request for a text without tokens. */
+  encodePrompt(text: string): Int32Array {
+    return nonEmpty(this.#deps.tokenizer.encode(text));
+  }
+
+  /** Ids of a chat by the model's own template. Errors: invalid_request when it has none or refuses the roles. */
+  encodeChat(messages: readonly ChatMessage[]): Int32Array {
+    try {
+      return nonEmpty(this.#deps.tokenizer.encodeChat(messages));
+    } catch (error) {
+      if (error instanceof ChatTemplateError) throw new ServiceError('invalid_request', `"messages": ${error.message}`);
+      throw error;
+    }
+  }
+
+  /** The target's card. Errors: target_unavailable. */
+  requireTarget(): ModelCard {
+    const { target, readiness } = this.#deps.monitor;
+    if (!target) throw new ServiceError('target_unavailable', readiness.ready ? 'no target' : readiness.reason);
+    return target;
+  }
+
+  /**
+   * Runs one answer within `consume`, which pulls its steps; a slow consumer slows this answer only. Errors: whatever
+   * `consume` or the generation threw; overloaded, context_length_exceeded, target_unavailable before any work.
+   */
+  async run<T>(
+    order: GenerationOrder,
+    caller: GenerationCaller,
+    consume: (running: RunningGeneration) => Promise<T>,
+  ): Promise<T> {
+    const { admission, metrics } = this.#deps;
+    const arrivedMs = performance.now();
+    let outcome = 'failed';
+    let running: RunningGeneration | null = null;
+    try {
+      const card = this.requireTarget();
+      this.#checkOrder(order, card);
+      const leave = await admission.enter(caller.signal);
+      try {
+        metrics.queueSeconds.observe((performance.now() - arrivedMs) / 1000);
+        const opened = this.#open(order, caller, card);
+        running = opened.running;
+        try {
+          const result = await consume(running);
+          outcome = 'completed';
+          return result;
+        } finally {
+          this.#free(opened.target.close(), opened.draft?.close());
+        }
+      } finally {
+        leave();
+      }
+    } catch (error) {
+      if (caller.signal.aborted) outcome = 'cancelled';
+      else if (error instanceof ServiceError && error.status < 500) outcome = 'refused';
+      throw error;
+    } finally {
+      this.#conclude(caller, order, running, outcome);
+    }
+  }
+
+  /** Sequences are freed in the background: the answer does not wait for it, `settled` does. */
+  #free(...closings: (Promise<void> | undefined)[]): void {
+    for (const closing of closings) {
+      if (!closing) continue;
+      this.#closings.add(closing);
+      void closing.finally(() => this.#closings.delete(closing));
+    }
+  }
+
+  /** When every sequence of ended answers has been freed. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#closings);
+  }
+
+  #open(order: GenerationOrder, caller: GenerationCaller, card: ModelCard) {
+    const { config, tokenizer, metrics, targets, draft } = this.#deps;
+    const seed = order.seed ?? randomInt(2 ** 48 - 1);
+    const sampling = { ...order.sampling, output_start: order.promptTokenIds.length };
+    const context: SequenceContext = { ...caller, timeoutMs: config.TARGET_TIMEOUT_MS };
+    const target = new TargetSequence(targets, context);
+    let session: DraftSession | null = null;
+    if (order.numSpeculativeTokens > 0) {
+      session = new ClassicDraftSession(draft, { ...context, seed, minConfidence: order.minConfidence, sampling });
+    }
+    const generation = new Generation(
+      { ...order, seed, sampling, eosTokenIds: order.ignoreEos ? [] : card.eos_token_ids },
+      { target, draft: session, decoder: tokenizer.incrementalDecoder(), metrics },
+    );
+    const running = { generation, seed, modelId: card.model_id, numPromptTokens: order.promptTokenIds.length };
+    return { target, draft: session, running };
+  }
+
+  #checkOrder(order: GenerationOrder, card: ModelCard): void {
+    const { MAX_DRAFT_TOKENS } = this.#deps.config;
+    if (order.numSpeculativeTokens > MAX_DRAFT_TOKENS) {
+      const message = `"draft_k": must be at most ${MAX_DRAFT_TOKENS} (MAX_DRAFT_TOKENS), got ${order.numSpeculativeTokens}`;
+      throw new ServiceError('invalid_request', message);
+    }
+    // One position is kept free: a pass of one row is padded to two.
+    const limit = card.context_length - 1;
+    const wanted = order.promptTokenIds.length + order.maxNewTokens;
+    if (wanted > limit) {
+      throw new ServiceError(
+        'context_length_exceeded',
+        `a prompt of ${order.promptTokenIds.length} tokens and ${order.maxNewTokens} new ones exceed the context of ${limit} tokens`,
+        { prompt_tokens: order.promptTokenIds.length, max_new_tokens: order.maxNewTokens, context_length: limit },
+      );
+    }
+    const badBias = Object.keys(order.sampling.logit_bias).find((id) => Number(id) >= card.vocab_size);
+    if (badBias !== undefined) {
+      throw new ServiceError(
+        'token_out_of_range',
+        `"logit_bias": there is no token ${badBias}; the vocabulary has ${card.vocab_size}`,
+      );
+    }
+  }
+
+  /** Always, at the end: metrics and one log line with the counts, never text. */
+  #conclude(
+    caller: GenerationCaller,
+    order: GenerationOrder,
+    running: RunningGeneration | null,
+    outcome: string,
+  ): void {
+    const { metrics } = this.#deps;
+    metrics.requests.inc({ route: caller.route, outcome });
+    if (!running) return;
+    const { output, statistics } = running.generation;
+    metrics.generatedTokens.inc(output.tokenIds.length);
+    const ttftMs = statistics.timeToFirstTokenMs;
+    if (ttftMs !== null) metrics.timeToFirstTokenSeconds.observe(ttftMs / 1000);
+    const { speculative_decoding: speculation, ...times } = statistics.metrics();
+    caller.logger.info(
+      {
+        req_id: caller.requestId,
+        outcome,
+        finish_reason: output.finishReason,
+        prompt_tokens: order.promptTokenIds.length,
+        completion_tokens: output.tokenIds.length,
+        draft_tokens: speculation.num_draft_tokens,
+        accepted_tokens: speculation.num_accepted_tokens,
+        rounds: speculation.num_rounds,
+        degraded_rounds: speculation.num_degraded_rounds,
+        ...times,
+      },
+      'generation',
+    );
+  }
+}
+
+function nonEmpty(tokenIds: Int32Array): Int32Array {
+  if (tokenIds.length === 0) throw new ServiceError('invalid_request', 'the prompt has no tokens');
+  return tokenIds;
+}

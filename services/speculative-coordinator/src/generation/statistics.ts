@@ -1,0 +1,68 @@
+/** What one request did, counted as it happens and never reconstructed. */
+import type { GenerationMetrics } from '@forerunner/protocol';
+
+export class GenerationStatistics {
+  readonly #startMs = performance.now();
+  #firstTokenMs: number | null = null;
+  #lastTokenMs: number | null = null;
+  #numOutputTokens = 0;
+  numRounds = 0;
+  numDrafts = 0;
+  numDraftTokens = 0;
+  numAcceptedTokens = 0;
+  numEmittedDraftTokens = 0;
+  numDegradedRounds = 0;
+  readonly #draftTokensPerPos: number[] = [];
+  readonly #acceptedTokensPerPos: number[] = [];
+
+  /** One round: `numDraftTokens` were checked by the target, the first `numAcceptedTokens` of them were kept. */
+  countRound(numDraftTokens: number, numAcceptedTokens: number): void {
+    this.numRounds++;
+    if (numDraftTokens === 0) return;
+    this.numDrafts++;
+    this.numDraftTokens += numDraftTokens;
+    this.numAcceptedTokens += numAcceptedTokens;
+    for (let i = 0; i < numDraftTokens; i++) this.#draftTokensPerPos[i] = (this.#draftTokensPerPos[i] ?? 0) + 1;
+    for (let i = 0; i < numAcceptedTokens; i++)
+      this.#acceptedTokensPerPos[i] = (this.#acceptedTokensPerPos[i] ?? 0) + 1;
+  }
+
+  /** Tokens that stand in the answer from now on. */
+  countOutput(numTokens: number): void {
+    const now = performance.now();
+    this.#firstTokenMs ??= now;
+    this.#lastTokenMs = now;
+    this.#numOutputTokens += numTokens;
+  }
+
+  get timeToFirstTokenMs(): number | null {
+    return this.#firstTokenMs === null ? null : this.#firstTokenMs - this.#startMs;
+  }
+
+  metrics(): GenerationMetrics {
+    const end = this.#lastTokenMs ?? performance.now();
+    const totalMs = end - this.#startMs;
+    const decodeMs = end - (this.#firstTokenMs ?? end);
+    const perSecond = (tokens: number, ms: number) => (ms > 0 && tokens > 0 ? round((1000 * tokens) / ms) : null);
+    return {
+      speculative_decoding: {
+        num_rounds: this.numRounds,
+        num_drafts: this.numDrafts,
+        num_draft_tokens: this.numDraftTokens,
+        num_accepted_tokens: this.numAcceptedTokens,
+        num_emitted_draft_tokens: this.numEmittedDraftTokens,
+        draft_acceptance_rate: this.numDraftTokens > 0 ? round(this.numAcceptedTokens / this.numDraftTokens) : null,
+        mean_acceptance_length: this.numDrafts > 0 ? round(1 + this.numAcceptedTokens / this.numDrafts) : null,
+        num_draft_tokens_per_pos: [...this.#draftTokensPerPos],
+        num_accepted_tokens_per_pos: this.#draftTokensPerPos.map((_, i) => this.#acceptedTokensPerPos[i] ?? 0),
+        num_degraded_rounds: this.numDegradedRounds,
+      },
+      time_to_first_token_ms: this.timeToFirstTokenMs === null ? null : round(this.timeToFirstTokenMs),
+      total_ms: round(totalMs),
+      tokens_per_second: perSecond(this.#numOutputTokens, totalMs),
+      decode_tokens_per_second: perSecond(this.#numOutputTokens - 1, decodeMs),
+    };
+  }
+}
+
+const round = (value: number): number => Math.round(value * 1e4) / 1e4;

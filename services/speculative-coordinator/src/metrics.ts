@@ -1,0 +1,96 @@
+/** What the coordinator counts. Names of the speculation counters are vLLM's, so that its dashboards and queries work. */
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import type { Admission } from './admission.ts';
+import type { DraftPeer } from './peers/draft-peer.ts';
+
+const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+
+export type CoordinatorMetrics = ReturnType<typeof createMetrics>;
+
+export function createMetrics(registry: Registry, sources: { admission: Admission; draft: DraftPeer }) {
+  const registers = [registry];
+  const counter = <T extends string = never>(name: string, help: string, labelNames: T[] = []) =>
+    new Counter({ name, help, labelNames, registers });
+  const histogram = (name: string, help: string) => new Histogram({ name, help, buckets: SECONDS, registers });
+  const gauge = (name: string, help: string, read: () => number) =>
+    new Gauge({
+      name,
+      help,
+      registers,
+      collect() {
+        this.set(read());
+      },
+    });
+
+  gauge('forerunner_requests_running', 'Requests being generated now.', () => sources.admission.numRunning);
+  gauge('forerunner_requests_waiting', 'Requests waiting for a ticket now.', () => sources.admission.numWaiting);
+  gauge(
+    'forerunner_degraded',
+    '1 while there is no draft that answers and fits: answers come from the target alone.',
+    () => (sources.draft.isAvailable ? 0 : 1),
+  );
+  let countedSeconds = 0;
+  new Counter({
+    name: 'forerunner_degraded_seconds_total',
+    help: 'Seconds without a draft that answers and fits, since the start.',
+    registers,
+    collect() {
+      const seconds = sources.draft.unavailableMs / 1000;
+      this.inc(seconds - countedSeconds);
+      countedSeconds = seconds;
+    },
+  });
+
+  return {
+    numDrafts: counter(
+      'spec_decode_num_drafts_total',
+      'Rounds in which the target checked at least one draft token. Denominator of accepted tokens per draft: mean acceptance length is 1 + accepted / drafts.',
+    ),
+    numDraftTokens: counter(
+      'spec_decode_num_draft_tokens_total',
+      'Draft tokens that the target checked. Denominator of the acceptance rate.',
+    ),
+    numAcceptedTokens: counter(
+      'spec_decode_num_accepted_tokens_total',
+      'Draft tokens that the verification rule kept. Numerator of the acceptance rate; the denominator is spec_decode_num_draft_tokens_total.',
+    ),
+    numDraftTokensPerPos: counter(
+      'spec_decode_num_draft_tokens_per_pos_total',
+      'Draft tokens that the target checked, by position in the proposal (0 is the first). Denominator of the acceptance rate by position.',
+      ['position'],
+    ),
+    numAcceptedTokensPerPos: counter(
+      'spec_decode_num_accepted_tokens_per_pos_total',
+      'Draft tokens that the verification rule kept, by position in the proposal (0 is the first). Divide by spec_decode_num_drafts_total, or by the tokens checked at that position.',
+      ['position'],
+    ),
+    requests: counter('forerunner_requests_total', 'Generation requests ended, by route and outcome.', [
+      'route',
+      'outcome',
+    ]),
+    promptTokens: counter('forerunner_prompt_tokens_total', 'Tokens of prompts whose generation began.'),
+    generatedTokens: counter('forerunner_generated_tokens_total', 'Tokens emitted in answers.'),
+    degradedRounds: counter(
+      'forerunner_degraded_rounds_total',
+      'Rounds that wanted a draft and had none because the draft-service did not answer or was caching the text again.',
+    ),
+    roundSeconds: histogram('forerunner_round_seconds', 'One round: propose, score, verify. Seconds.'),
+    proposeSeconds: histogram(
+      'forerunner_propose_seconds',
+      'The draft-service part of a round, network included. Seconds.',
+    ),
+    scoreSeconds: histogram(
+      'forerunner_score_seconds',
+      'The target-service part of a round, network included. Seconds.',
+    ),
+    timeToFirstTokenSeconds: histogram(
+      'forerunner_time_to_first_token_seconds',
+      'From the start of a request (after its wait for a ticket) to its first token. Seconds.',
+    ),
+    interTokenSeconds: histogram(
+      'forerunner_inter_token_seconds',
+      'Time of a round divided by the tokens that it emitted, once per round. Seconds.',
+    ),
+    queueSeconds: histogram('forerunner_queue_seconds', 'Waiting for a ticket. Seconds.'),
+  };
+}

@@ -1,0 +1,52 @@
+/**
+ * Decides when a draft that failed may be asked again. It never makes anybody wait: a closed door means "no proposal".
+ * After a failure the door stays closed for a while that doubles with every further one; then one caller at a time may
+ * try, and its success opens the door for all. (Library breakers queue callers behind the trial, which would stall
+ * answers that the target alone could go on with.)
+ */
+export class Breaker {
+  readonly #firstPauseMs: number;
+  readonly #longestPauseMs: number;
+  readonly #now: () => number;
+  #numFailures = 0;
+  #closedUntilMs = 0;
+  #trialUnderWay = false;
+
+  constructor(options: { firstPauseMs: number; longestPauseMs: number; now?: () => number }) {
+    this.#firstPauseMs = options.firstPauseMs;
+    this.#longestPauseMs = options.longestPauseMs;
+    this.#now = options.now ?? (() => performance.now());
+  }
+
+  /** Failed last time it was asked. */
+  get isDegraded(): boolean {
+    return this.#numFailures > 0;
+  }
+
+  /** May the caller ask now? Whoever gets true must call exactly one of succeed, fail and abandon. */
+  tryEnter(): boolean {
+    if (this.#numFailures === 0) return true;
+    if (this.#trialUnderWay || this.#now() < this.#closedUntilMs) return false;
+    this.#trialUnderWay = true;
+    return true;
+  }
+
+  succeed(): void {
+    this.#trialUnderWay = false;
+    this.#numFailures = 0;
+  }
+
+  fail(): void {
+    this.#trialUnderWay = false;
+    const now = this.#now();
+    // Callers that were under way when the first one failed say nothing new.
+    if (now < this.#closedUntilMs) return;
+    this.#closedUntilMs = now + Math.min(this.#firstPauseMs * 2 ** this.#numFailures, this.#longestPauseMs);
+    this.#numFailures++;
+  }
+
+  /** The attempt ended without telling anything, for example because the client went away. */
+  abandon(): void {
+    this.#trialUnderWay = false;
+  }
+}

@@ -1,0 +1,39 @@
+/** Where guesses come from, as the loop sees it. A drafter that has nothing to propose says so; it never fails. */
+import type { TokenPrefix } from '@forerunner/protocol';
+import type { TokenLaw } from '@forerunner/sampling';
+
+export interface Proposal {
+  readonly draftTokenIds: Int32Array; // [k], 1 <= k
+  /** Laws that the tokens were drawn from; null where each is one-hot (greedy). */
+  readonly draftLaws: readonly TokenLaw[] | null; // [k]
+}
+
+/** Why there is no proposal. `unavailable` is what counts as degraded service. */
+export type Absence = 'unavailable' | 'warming' | 'none';
+
+export interface ProposeCall {
+  readonly committed: TokenPrefix;
+  readonly numSpeculativeTokens: number;
+}
+
+/** Hidden states of the tokens at positions ... end - 1; only those before `numCommitted` are of committed tokens. */
+export interface HiddenStateRows {
+  readonly hiddenStates: Float16Array; // [rows, width]
+  readonly end: number;
+  readonly numCommitted: number;
+}
+
+/** The draft's side of one request. */
+export interface DraftSession {
+  /** Whether the target's hidden states are wanted with every score. */
+  readonly wantsHiddenStates: boolean;
+  /** Begins to cache the prompt; what it needs of the target comes by `observe`. */
+  prefill(committed: TokenPrefix): void;
+  propose(call: ProposeCall): Promise<Proposal | Absence>;
+  /** After verification: so many tokens of the last proposal were kept. */
+  settle(numAcceptedTokens: number): void;
+  /** What the target saw in its last pass. Called after `settle`. */
+  observe(rows: HiddenStateRows): void;
+  /** Frees what the service holds. Never fails. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,32 @@
+/** Do this draft and this target belong together? Decided by content, answered in one sentence. */
+import { type ModelCard, PROTOCOL_VERSION } from '@forerunner/protocol';
+
+/** null when they fit, else the reason, naming both sides. */
+export function findMismatch(draft: ModelCard, target: ModelCard): string | null {
+  const pair = `draft "${draft.model_id}" and target "${target.model_id}" do not fit`;
+  for (const card of [draft, target]) {
+    if (card.protocol_version !== PROTOCOL_VERSION) {
+      return `${card.service} speaks protocol version ${card.protocol_version}, the coordinator ${PROTOCOL_VERSION}`;
+    }
+  }
+  if (draft.tokenizer_fingerprint !== target.tokenizer_fingerprint) {
+    return (
+      `${pair}: their tokenizers differ in content ` +
+      `(${draft.tokenizer_fingerprint.slice(0, 12)} and ${target.tokenizer_fingerprint.slice(0, 12)})`
+    );
+  }
+  if (draft.vocab_size > target.vocab_size) {
+    return `${pair}: the draft's vocabulary of ${draft.vocab_size} exceeds the target's ${target.vocab_size}`;
+  }
+  const wanted = draft.features_wanted;
+  if (!wanted) return null;
+  const offered = target.features_offered;
+  if (!offered || offered.name !== wanted.name || offered.width !== wanted.width || offered.dtype !== wanted.dtype) {
+    const offer = offered ? `offers ${offered.name} of width ${offered.width}` : 'offers no features';
+    return `${pair}: the draft wants ${wanted.name} of width ${wanted.width}, the target ${offer}`;
+  }
+  if (wanted.target_digest !== null && wanted.target_digest !== target.model_digest) {
+    return `${pair}: the draft was trained for another target (digest ${wanted.target_digest.slice(0, 12)}, not ${target.model_digest.slice(0, 12)})`;
+  }
+  return null;
+}

@@ -1,0 +1,158 @@
+/**
+ * One sequence on the target-service, as the coordinator sees it: how much of the committed text the service holds, and
+ * one call that scores whatever is new. A replica that lost the sequence says so and gets the missing tokens again; a
+ * replica that is gone is replaced by another one, which gets all of them.
+ */
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  parseScoreReply,
+  type ScoreReply,
+  type ScoreRequestInput,
+  ServiceError,
+  scoreRequestFrame,
+  type TokenPrefix,
+} from '@forerunner/protocol';
+import { PeerError } from '@forerunner/service-kit';
+import type { TargetReplicas } from './target-replicas.ts';
+
+/** Rounds over all replicas, with pauses of 50, 100, 200 and 400 ms between them. */
+const MAX_ATTEMPTS = 5;
+const BACKOFF_MS = 50;
+
+export interface ScoreCall {
+  readonly committed: TokenPrefix;
+  readonly draftTokenIds: Int32Array; // [k]
+  readonly rows: NonNullable<ScoreRequestInput['rows']>;
+  /** Rows for the last so many tokens. */
+  readonly numRows: number;
+  readonly sampling: NonNullable<ScoreRequestInput['sampling']>;
+  readonly includeLogits?: boolean;
+  readonly includeHiddenStates?: boolean;
+}
+
+export interface SequenceContext {
+  readonly requestId: string;
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+  /** Cached prefixes are shared only within a scope. */
+  readonly cacheScope: string;
+}
+
+export class TargetSequence {
+  readonly #replicas: TargetReplicas;
+  readonly #context: SequenceContext;
+  readonly #id = `t-${randomUUID()}`;
+  #replica: number | null = null;
+  #numCachedTokens = 0;
+
+  constructor(replicas: TargetReplicas, context: SequenceContext) {
+    this.#replicas = replicas;
+    this.#context = context;
+  }
+
+  /** Tokens that the service holds and the coordinator still means. */
+  get numCachedTokens(): number {
+    return this.#numCachedTokens;
+  }
+
+  /**
+   * One pass over what is new. Errors: ServiceError target_unavailable, overloaded, kv_budget_exceeded; the signal's
+   * reason when aborted.
+   */
+  async score(call: ScoreCall): Promise<ScoreReply> {
+    let failure: PeerError | null = null;
+    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+      if (attempt > 0) await sleep(BACKOFF_MS * 2 ** (attempt - 1), undefined, { signal: this.#context.signal });
+      failure = null;
+      for (const replica of this.#replicas.candidates(this.#replica)) {
+        try {
+          return await this.#scoreOn(replica, call);
+        } catch (error) {
+          if (!(error instanceof PeerError)) throw error;
+          if (error.kind === 'refused') throw refusal(error);
+          if (error.kind !== 'busy') this.#replicas.reportFailure(replica);
+          failure = error;
+        }
+      }
+      // Waiting again is worth it for a full queue or a service that restarts, not after a deadline.
+      if (failure?.kind === 'timeout') break;
+    }
+    if (failure?.kind === 'busy') throw new ServiceError(failure.code ?? 'overloaded', failure.message);
+    throw new ServiceError('target_unavailable', `no target answers (${failure?.message})`, {}, { cause: failure });
+  }
+
+  /** Says how many of the tokens sent so far are still meant; the rest is overwritten by the next call. */
+  keep(numTokens: number): void {
+    this.#numCachedTokens = Math.min(this.#numCachedTokens, numTokens);
+  }
+
+  /** Frees the sequence on the service. Never fails: what is not freed now, the lease frees later. */
+  async close(): Promise<void> {
+    if (this.#replica === null) return;
+    const { requestId } = this.#context;
+    const path = `/v1/sequences/${this.#id}`;
+    await this.#replicas
+      .client(this.#replica)
+      .delete(path, { requestId, timeoutMs: 2000 })
+      .catch(() => {});
+  }
+
+  async #scoreOn(replica: number, call: ScoreCall): Promise<ScoreReply> {
+    const client = this.#replicas.client(replica);
+    if (replica !== this.#replica) {
+      this.#replica = replica;
+      this.#numCachedTokens = 0;
+    }
+    // The first answer may correct what this side believes about the cache; a second correction would be a defect.
+    for (let attempt = 0; ; attempt++) {
+      const position = Math.min(this.#numCachedTokens, call.committed.length - 1);
+      const tokenIds = concat(call.committed.ids(position), call.draftTokenIds);
+      try {
+        const reply = parseScoreReply(
+          await client.postFrame(
+            '/v1/score',
+            scoreRequestFrame({
+              sequence_id: this.#id,
+              position,
+              prefix_digest: call.committed.digestAt(position),
+              token_ids: tokenIds,
+              cache_scope: this.#context.cacheScope,
+              rows: call.rows,
+              num_rows: call.numRows,
+              sampling: call.sampling,
+              include_logits: call.includeLogits ?? false,
+              include_hidden_states: call.includeHiddenStates ?? false,
+            }),
+            this.#context,
+          ),
+        );
+        this.#numCachedTokens = reply.cached_length;
+        this.#replicas.reportSuccess(replica);
+        return reply;
+      } catch (error) {
+        const mismatch = error instanceof PeerError && error.code === 'sequence_mismatch';
+        if (!mismatch || attempt >= 2) throw error;
+        // First trust the length that it names; if that is no help either, send everything.
+        const cachedLength = Number(error.details.cached_length);
+        this.#numCachedTokens = attempt === 0 && cachedLength < call.committed.length ? cachedLength : 0;
+      }
+    }
+  }
+}
+
+/** A refusal of the target as our client should see it: its fault, or ours. */
+function refusal(error: PeerError): ServiceError {
+  const code = error.code;
+  if (code === 'context_length_exceeded' || code === 'token_out_of_range' || code === 'unsupported_value') {
+    return new ServiceError(code, error.message, error.details);
+  }
+  return new ServiceError('internal_error', 'the target refused a request of the coordinator', {}, { cause: error });
+}
+
+function concat(a: Int32Array, b: Int32Array): Int32Array {
+  const both = new Int32Array(a.length + b.length);
+  both.set(a);
+  both.set(b, a.length);
+  return both;
+}

@@ -1,0 +1,124 @@
+/** POST /generate: the service's own route, plain or as server-sent events. */
+import {
+  errorBody,
+  type GenerateReply,
+  type GenerateRequest,
+  generateRequestSchema,
+  type ServiceError,
+} from '@forerunner/protocol';
+import { disconnectSignal, type Logger, type ServiceApp, toServiceError } from '@forerunner/service-kit';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { GenerationStep } from '../generation/generation.ts';
+import type { GenerationOrder, Generator, RunningGeneration } from '../generation/generator.ts';
+import { EventStream } from '../sse.ts';
+
+export interface GenerateRouteOptions {
+  readonly generator: Generator;
+  /** Settings limit it; requests that say nothing of draft_k get at most this. */
+  readonly maxDraftTokens: number;
+  readonly cacheScopeOf: (request: FastifyRequest) => string;
+}
+
+export function registerGenerateRoute(app: ServiceApp, options: GenerateRouteOptions): void {
+  const { generator } = options;
+  app.post('/generate', { schema: { body: generateRequestSchema } }, async (request, reply) => {
+    const body = request.body;
+    const order = orderOf(body, generator, options.maxDraftTokens);
+    const caller = {
+      route: '/generate',
+      requestId: request.id,
+      signal: disconnectSignal(reply),
+      logger: request.log as Logger,
+      cacheScope: options.cacheScopeOf(request),
+    };
+    return generator.run(order, caller, async (running) => {
+      if (body.stream) return stream(running, body, request.id, reply, caller.signal);
+      for await (const _ of running.generation.steps());
+      return replyOf(running, body, request.id);
+    });
+  });
+}
+
+function orderOf(body: GenerateRequest, generator: Generator, maxDraftTokens: number): GenerationOrder {
+  const { temperature, top_k, top_p, min_p, presence_penalty, frequency_penalty, logit_bias } = body;
+  return {
+    promptTokenIds:
+      body.messages === undefined ? generator.encodePrompt(body.prompt ?? '') : generator.encodeChat(body.messages),
+    maxNewTokens: body.max_new_tokens,
+    numSpeculativeTokens: body.speculative ? (body.draft_k ?? Math.min(DEFAULT_DRAFT_K, maxDraftTokens)) : 0,
+    sampling: { temperature, top_k, top_p, min_p, presence_penalty, frequency_penalty, logit_bias },
+    seed: body.seed,
+    stop: body.stop,
+    ignoreEos: body.ignore_eos,
+    minConfidence: body.min_confidence,
+    numTopLogprobs: null,
+  };
+}
+
+const DEFAULT_DRAFT_K = 5;
+
+/** Everything but the text is the same for a plain reply and for the last event of a stream. */
+function summaryOf({ generation, seed, modelId, numPromptTokens }: RunningGeneration, id: string) {
+  const { output, statistics } = generation;
+  return {
+    id,
+    model: modelId,
+    finish_reason: output.finishReason!,
+    seed,
+    usage: {
+      prompt_tokens: numPromptTokens,
+      completion_tokens: output.tokenIds.length,
+      total_tokens: numPromptTokens + output.tokenIds.length,
+    },
+    metrics: statistics.metrics(),
+  };
+}
+
+function replyOf(running: RunningGeneration, body: GenerateRequest, id: string): GenerateReply {
+  const { output } = running.generation;
+  return {
+    ...summaryOf(running, id),
+    text: output.text,
+    ...(body.return_token_ids && { token_ids: output.tokenIds, provenance: output.provenance }),
+  };
+}
+
+/** Events: one per round with new text, a last one with the summary, then [DONE]; an `error` event if it breaks. */
+async function stream(
+  running: RunningGeneration,
+  body: GenerateRequest,
+  requestId: string,
+  reply: FastifyReply,
+  signal: AbortSignal,
+): Promise<void> {
+  const steps = running.generation.steps();
+  // Whatever fails before the first token still gets a plain error reply with its own status.
+  let step = await steps.next();
+  const events = new EventStream(reply, signal);
+  try {
+    while (!step.done) {
+      await events.send(stepEvent(step.value, body));
+      step = await steps.next();
+    }
+    await events.send(summaryOf(running, requestId));
+    await events.send('[DONE]');
+  } catch (error) {
+    if (signal.aborted) throw error;
+    const shown: ServiceError = toServiceError(error);
+    await events.send(errorBody(shown, requestId), 'error');
+    throw error;
+  } finally {
+    events.end();
+  }
+}
+
+function stepEvent(step: GenerationStep, body: GenerateRequest) {
+  return {
+    text: step.text,
+    ...(body.return_token_ids && {
+      token_ids: step.tokens.map((token) => token.tokenId),
+      provenance: step.tokens.map((token) => token.provenance),
+      num_draft_tokens: step.numDraftTokens,
+    }),
+  };
+}

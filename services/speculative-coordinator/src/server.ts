@@ -1,0 +1,31 @@
+/** Starts the speculative-coordinator: settings, model files, peers, then the port. */
+import {
+  ConfigError,
+  createLogger,
+  createRegistry,
+  readConfig,
+  resolveModelDir,
+  runMain,
+  serve,
+} from '@forerunner/service-kit';
+import { buildCoordinator } from './app.ts';
+import { coordinatorSettings } from './config.ts';
+
+const SERVICE = 'speculative-coordinator';
+
+await runMain(SERVICE, async () => {
+  const config = readConfig(coordinatorSettings, process.env);
+  const logger = createLogger(SERVICE, config.LOG_LEVEL);
+  const modelDir = resolveModelDir(config);
+  const { app, monitor, close } = buildCoordinator(config, modelDir, logger, createRegistry(SERVICE));
+  await monitor.start();
+  if (monitor.mismatch) throw new ConfigError(monitor.mismatch);
+  await serve({
+    app,
+    logger,
+    host: config.HOST,
+    port: config.PORT,
+    shutdownTimeoutMs: config.SHUTDOWN_TIMEOUT_S * 1000,
+    onClosed: close,
+  });
+});
