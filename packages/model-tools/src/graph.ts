@@ -116,7 +116,7 @@ export class Graph {
     const needed = new Set(this.proto.output.map((value) => value.name));
     const kept = new Set<NodeProto>();
     for (const node of this.nodes.toReversed()) {
-      if (!node.output.some((value) => needed.has(value))) continue;
+      if (!node.output.some((value) => value !== '' && needed.has(value))) continue;
       kept.add(node);
       for (const value of valuesReadBy(node)) needed.add(value);
     }
