@@ -1,5 +1,7 @@
 /** Chooses a runner. The only file that knows which kinds there are. */
+import { EngineError } from '../errors.ts';
 import type { ModelRunner, RunnerOptions } from '../runner.ts';
+import { openNativeRunner } from './native/native-runner.ts';
 import { openNodeRunner } from './node-runner.ts';
 
 export interface OpenRunnerOptions extends RunnerOptions {
@@ -13,5 +15,13 @@ export interface OpenRunnerOptions extends RunnerOptions {
  * (only when `native` was asked for by name).
  */
 export async function openRunner(options: OpenRunnerOptions): Promise<ModelRunner> {
-  return openNodeRunner(options);
+  if (options.runtime === 'node') return openNodeRunner(options);
+  try {
+    return await openNativeRunner(options);
+  } catch (error) {
+    if (options.runtime === 'native' || !(error instanceof EngineError) || error.code !== 'runtime_unavailable')
+      throw error;
+    options.log?.('the native runtime is not available, using onnxruntime-node', { reason: error.message });
+    return openNodeRunner(options);
+  }
 }

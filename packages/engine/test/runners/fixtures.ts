@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { EngineError, type ForwardItem, type KvCache, type ModelRunner, openRunner } from '../../src/index.ts';
 import type { OpenRunnerOptions } from '../../src/runners/open-runner.ts';
 
-export const runtimes = ['node'] as const;
+export const runtimes = ['native', 'node'] as const;
 export type Runtime = (typeof runtimes)[number];
 
 export function modelDir(name: string): string {

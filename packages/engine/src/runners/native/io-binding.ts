@@ -1,0 +1,71 @@
+/**
+ * Names bound to tensors for one line of runs. Keeps a reference to the memory behind every bound value, so that nothing
+ * bound can be collected, and refuses to be touched during a run. Knows no models.
+ */
+import type { OrtApi, Pointer } from './ort-api.ts';
+import type { OrtSession } from './session.ts';
+
+export class IoBinding {
+  readonly #api: OrtApi;
+  readonly #session: OrtSession;
+  readonly #pointer: Pointer;
+  /** What the bound addresses belong to, by name. */
+  readonly #inputs = new Map<string, unknown>();
+  readonly #outputs = new Map<string, unknown>();
+  #running = false;
+  #released = false;
+
+  constructor(session: OrtSession) {
+    this.#api = session.api;
+    this.#session = session;
+    this.#pointer = session.api.CreateIoBinding(session.pointer);
+  }
+
+  /** Binds for this and all later runs; the binding has its own reference to `value` (not to its memory: `keepAlive`). */
+  bindInput(name: string, value: Pointer, keepAlive: unknown): void {
+    this.#requireIdle();
+    this.#api.BindInput(this.#pointer, name, value);
+    this.#inputs.set(name, keepAlive);
+  }
+
+  bindOutput(name: string, value: Pointer, keepAlive: unknown): void {
+    this.#requireIdle();
+    this.#api.BindOutput(this.#pointer, name, value);
+    this.#outputs.set(name, keepAlive);
+  }
+
+  isOutputBound(name: string): boolean {
+    return this.#outputs.has(name);
+  }
+
+  clearOutputs(): void {
+    this.#requireIdle();
+    this.#api.ClearBoundOutputs(this.#pointer);
+    this.#outputs.clear();
+  }
+
+  /** Runs on libuv's pool. Everything bound belongs to ONNX Runtime until the promise settles. */
+  async run(runOptions: Pointer): Promise<void> {
+    this.#requireIdle();
+    this.#running = true;
+    try {
+      await this.#api.async.RunWithBinding(this.#session.pointer, runOptions, this.#pointer);
+    } finally {
+      this.#running = false;
+    }
+  }
+
+  release(): void {
+    if (this.#released) return;
+    this.#requireIdle();
+    this.#released = true;
+    this.#api.ReleaseIoBinding(this.#pointer);
+    this.#inputs.clear();
+    this.#outputs.clear();
+  }
+
+  #requireIdle(): void {
+    if (this.#running) throw new Error('a binding cannot be touched during a run');
+    if (this.#released) throw new Error('the binding was released');
+  }
+}

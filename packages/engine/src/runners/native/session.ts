@@ -1,0 +1,138 @@
+/**
+ * One loaded model: options in, metadata and bindings out. Weights are in memory once, however many bindings there are,
+ * and runs of different bindings may overlap. Knows no KV cache and no tokens.
+ */
+import koffi from 'koffi';
+import { EngineError } from '../../errors.ts';
+import type { GraphInfo, TensorInfo } from '../signature-from-graph.ts';
+import { appendProvider, type ExecutionProvider } from './execution-provider.ts';
+import { type OrtApi, OrtError, type Pointer } from './ort-api.ts';
+import { elementTypeName } from './tensor.ts';
+
+export interface SessionOptions {
+  readonly numThreads: number;
+  readonly provider: ExecutionProvider;
+}
+
+const ENABLE_ALL = 99;
+/** Errors come back as statuses; ONNX Runtime would write them to stderr as well. */
+const LOG_FATAL_ONLY = 4;
+
+/** One a thread, reference counted inside the library, never released: other sessions of the process share it. */
+let env: Pointer | undefined;
+
+export function ortEnv(api: OrtApi): Pointer {
+  env ??= api.CreateEnv(LOG_FATAL_ONLY, 'forerunner');
+  return env;
+}
+
+export class OrtSession {
+  readonly api: OrtApi;
+  readonly pointer: Pointer;
+  readonly provider: ExecutionProvider;
+  #closed = false;
+
+  private constructor(api: OrtApi, pointer: Pointer, provider: ExecutionProvider) {
+    this.api = api;
+    this.pointer = pointer;
+    this.provider = provider;
+  }
+
+  /** Errors: EngineError model_not_found | model_unsupported | execution_provider_unavailable. */
+  static async open(api: OrtApi, graphPath: string, options: SessionOptions): Promise<OrtSession> {
+    const pointer = await withSessionOptions(api, options, async (sessionOptions) => {
+      try {
+        return await api.async.CreateSession(ortEnv(api), graphPath, sessionOptions);
+      } catch (cause) {
+        throw loadError(graphPath, cause as Error);
+      }
+    });
+    return new OrtSession(api, pointer, options.provider);
+  }
+
+  /** Input and output names, types and shapes. */
+  graphInfo(): GraphInfo {
+    const { api, pointer } = this;
+    const list = (side: 'Input' | 'Output'): TensorInfo[] =>
+      Array.from({ length: api[`SessionGet${side}Count`](pointer) }, (_, index) => ({
+        name: takeText(api, api[`SessionGet${side}Name`](pointer, index, api.GetAllocatorWithDefaultOptions())),
+        ...typeAndShape(api, api[`SessionGet${side}TypeInfo`](pointer, index)),
+      }));
+    return { inputs: list('Input'), outputs: list('Output') };
+  }
+
+  /** Nodes by execution provider, after the graph was optimised and divided. */
+  numNodesByProvider(): Map<string, number> {
+    const { api } = this;
+    const counts = new Map<string, number>();
+    const [subgraphs, numSubgraphs] = api.Session_GetEpGraphAssignmentInfo(this.pointer);
+    if (numSubgraphs === 0) return counts;
+    for (const subgraph of koffi.decode(subgraphs, koffi.array('void *', numSubgraphs)) as Pointer[]) {
+      const provider = api.EpAssignedSubgraph_GetEpName(subgraph);
+      const [, numNodes] = api.EpAssignedSubgraph_GetNodes(subgraph);
+      counts.set(provider, (counts.get(provider) ?? 0) + numNodes);
+    }
+    return counts;
+  }
+
+  /** Only when no run is under way and every binding is released: the runner sees to that. Idempotent. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.api.ReleaseSession(this.pointer);
+  }
+}
+
+async function withSessionOptions<T>(
+  api: OrtApi,
+  { numThreads, provider }: SessionOptions,
+  use: (options: Pointer) => Promise<T>,
+): Promise<T> {
+  const options = api.CreateSessionOptions();
+  try {
+    api.SetSessionGraphOptimizationLevel(options, ENABLE_ALL);
+    api.SetIntraOpNumThreads(options, numThreads);
+    api.SetInterOpNumThreads(options, 1);
+    api.AddSessionConfigEntry(options, 'session.intra_op.allow_spinning', '0');
+    api.AddSessionConfigEntry(options, 'session.inter_op.allow_spinning', '0');
+    api.AddSessionConfigEntry(options, 'session.record_ep_graph_assignment_info', '1');
+    // Plans memory once for every new set of input shapes and keeps the plan for ever; the mask grows with every token.
+    api.DisableMemPattern(options);
+    appendProvider(api, options, provider);
+    return await use(options);
+  } finally {
+    api.ReleaseSessionOptions(options);
+  }
+}
+
+function loadError(graphPath: string, cause: Error): EngineError {
+  const missing =
+    (cause instanceof OrtError && cause.ortCode === 3) || /no such file|doesn't exist/i.test(cause.message);
+  const code = missing ? 'model_not_found' : 'model_unsupported';
+  return new EngineError(code, `cannot load ${graphPath}: ${cause.message}`, {}, { cause });
+}
+
+function typeAndShape(api: OrtApi, typeInfo: Pointer): { type: string; shape: (number | string)[] } {
+  try {
+    const tensor = api.CastTypeInfoToTensorInfo(typeInfo);
+    if (!tensor) return { type: 'not a tensor', shape: [] };
+    const sizes = new BigInt64Array(Math.max(1, api.GetDimensionsCount(tensor)));
+    const rank = api.GetDimensionsCount(tensor);
+    api.GetDimensions(tensor, sizes, rank);
+    return {
+      type: elementTypeName(api.GetTensorElementType(tensor)),
+      shape: Array.from(sizes.subarray(0, rank), sizeOrSymbol),
+    };
+  } finally {
+    api.ReleaseTypeInfo(typeInfo);
+  }
+}
+
+const sizeOrSymbol = (size: bigint): number | string => (size < 0n ? 'symbolic' : Number(size));
+
+/** Reads a C string that ONNX Runtime allocated for us, and frees it. */
+function takeText(api: OrtApi, text: Pointer): string {
+  const value = koffi.decode(text, 'char', -1) as string;
+  api.AllocatorFree(api.GetAllocatorWithDefaultOptions(), text);
+  return value;
+}
