@@ -15,7 +15,7 @@ export const STREAM = {
   draftDraw: 0,
   /** The u of the accept test. */
   acceptance: 1,
-  /** The token that follows the accepted ones: from the residual, or the bonus token from p. */
+  /** The token that follows the accepted ones (recovered or bonus); addressed by the round's first position. */
   followDraw: 2,
 } as const;
 

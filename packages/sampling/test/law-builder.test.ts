@@ -8,6 +8,7 @@ const FILTERS: Partial<SamplingParams>[] = [
   { temperature: 0.3 },
   { temperature: 2.5 },
   { topK: 1 },
+  { topK: 20 },
   { topK: 40 },
   { topK: 700 },
   { topK: 5000 },
