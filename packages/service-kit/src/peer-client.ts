@@ -45,7 +45,17 @@ export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-export class PeerClient {
+/** What callers need of a peer; tests have toy ones. */
+export interface Peer {
+  readonly name: string;
+  readonly url: string;
+  postFrame(path: string, frame: Frame, options: CallOptions): Promise<Uint8Array>;
+  getJson(path: string, options: CallOptions): Promise<unknown>;
+  delete(path: string, options: CallOptions): Promise<void>;
+  close(): Promise<void>;
+}
+
+export class PeerClient implements Peer {
   readonly name: string;
   readonly url: string;
   readonly #pool: Pool;

@@ -1,17 +1,17 @@
 /** The draft-service as all requests share it: its client, its card, and whether it may be asked now. */
 import type { ModelCard } from '@forerunner/protocol';
-import { type Logger, type PeerClient, PeerError } from '@forerunner/service-kit';
+import { type Logger, type Peer, PeerError } from '@forerunner/service-kit';
 import { Breaker } from './breaker.ts';
 
 export interface DraftPeerOptions {
-  readonly client: PeerClient;
+  readonly client: Peer;
   readonly timeoutMs: number;
   readonly prefillTimeoutMs: number;
   readonly logger: Logger;
 }
 
 export class DraftPeer {
-  readonly client: PeerClient;
+  readonly client: Peer;
   readonly timeoutMs: number;
   readonly prefillTimeoutMs: number;
   readonly #breaker = new Breaker({ firstPauseMs: 250, longestPauseMs: 10_000 });

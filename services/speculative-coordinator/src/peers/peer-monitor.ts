@@ -3,7 +3,7 @@
  * A misfit at start refuses the start; a misfit later (somebody replaced the draft) turns drafting off and says so.
  */
 import { type ModelCard, modelCardSchema } from '@forerunner/protocol';
-import type { Logger, PeerClient, Readiness } from '@forerunner/service-kit';
+import type { Logger, Peer, Readiness } from '@forerunner/service-kit';
 import type { DraftPeer } from './draft-peer.ts';
 import { findMismatch } from './pairing.ts';
 import type { TargetReplicas } from './target-replicas.ts';
@@ -98,7 +98,7 @@ export class PeerMonitor {
     draft.setCard(mismatch ? null : card);
   }
 
-  async #fetchCard(client: PeerClient): Promise<ModelCard | Error> {
+  async #fetchCard(client: Peer): Promise<ModelCard | Error> {
     try {
       const reply = await client.getJson('/v1/model', { requestId: 'peer-monitor', timeoutMs: 2000 });
       return modelCardSchema.parse(reply);

@@ -2,21 +2,21 @@
  * The target's replicas: which to ask first, which to leave alone for a while. New requests go round; a request stays on
  * the replica that holds its cache.
  */
-import type { PeerClient } from '@forerunner/service-kit';
+import type { Peer } from '@forerunner/service-kit';
 
 const PAUSE_MS = 2000;
 
 export class TargetReplicas {
-  readonly clients: readonly PeerClient[];
+  readonly clients: readonly Peer[];
   readonly #avoidUntilMs: number[];
   #next = 0;
 
-  constructor(clients: readonly PeerClient[]) {
+  constructor(clients: readonly Peer[]) {
     this.clients = clients;
     this.#avoidUntilMs = clients.map(() => 0);
   }
 
-  client(index: number): PeerClient {
+  client(index: number): Peer {
     return this.clients[index]!;
   }
 

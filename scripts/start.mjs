@@ -1,0 +1,21 @@
+/** `npm start`: the trio on the embedded models, ready for curl, until Ctrl-C. */
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { ensureToolchain, nodeBinary, root, toolEnvironment } from './toolchain.mjs';
+
+try {
+  ensureToolchain();
+} catch (error) {
+  console.error(`npm start: ${error.message}`);
+  process.exit(1);
+}
+// From here on the pinned Node runs the show; this process only waits and passes the exit code on.
+const trio = spawn(nodeBinary(), [join(root, 'scripts', 'trio.ts'), ...process.argv.slice(2)], {
+  cwd: root,
+  env: toolEnvironment(),
+  stdio: 'inherit',
+});
+// Ctrl-C reaches the child through the terminal; a plain SIGTERM has to be passed on.
+process.on('SIGINT', () => {});
+process.on('SIGTERM', () => trio.kill('SIGTERM'));
+trio.on('exit', (code, signal) => process.exit(code ?? (signal === 'SIGINT' ? 0 : 1)));

@@ -1,0 +1,179 @@
+import { PeerError } from '@forerunner/service-kit';
+import { describe, expect, it } from 'vitest';
+import { mixed, ToyPeer, toyModel } from './toy-peers.ts';
+import { sampling, ToyTrio, toyText } from './toy-trio.ts';
+
+const p = toyModel(1, 3);
+const q = mixed(p, toyModel(2, 3), 0.6);
+const greedy = { sampling: sampling({ temperature: 0 }) };
+const gone = () => new PeerError('unreachable', 'ECONNREFUSED');
+
+const trioOf = (targetModel = p, draftModel = q) =>
+  new ToyTrio(new ToyPeer('target-service', targetModel), new ToyPeer('draft-service', draftModel));
+
+/** Greedy text of the target alone, by definition. */
+function greedyText(length: number, prompt = [3, 5]): number[] {
+  const text = [...prompt];
+  while (text.length < prompt.length + length) {
+    const probs = p(Int32Array.from(text));
+    text.push(probs.indexOf(Math.max(...probs)));
+  }
+  return text.slice(prompt.length);
+}
+
+describe('a greedy answer', () => {
+  it.each([1, 2, 3, 4, 7])('is what the target alone says, for k = %i', async (numSpeculativeTokens) => {
+    for (let i = 1; i < 12; i++) {
+      const promptTokenIds = Int32Array.of(i, 16 - i);
+      const { output } = await trioOf().generate({ ...greedy, numSpeculativeTokens, promptTokenIds });
+      expect(output.tokenIds).toEqual(greedyText(20, [...promptTokenIds]));
+    }
+  });
+
+  it('is the same without a draft, and takes more rounds', async () => {
+    const trio = trioOf();
+    const alone = await trio.generate({ ...greedy, numSpeculativeTokens: 0 });
+    const together = await trio.generate(greedy);
+    expect(alone.output.tokenIds).toEqual(together.output.tokenIds);
+    expect(new Set(alone.output.provenance)).toEqual(new Set(['target']));
+    expect(together.statistics.speculative_decoding.num_rounds).toBeLessThan(19);
+    expect(alone.statistics.speculative_decoding.num_rounds).toBe(19); // the first token came with the prompt
+  });
+
+  it('survives a draft that fails, forgets or talks nonsense at any moment', async () => {
+    const expected = greedyText(20);
+    for (let seed = 0; seed < 40; seed++) {
+      const trio = trioOf();
+      trio.draft.faults = (call, peer) => {
+        const dice = Math.imul(call + 31 * seed + 1, 0x9e3779b1) >>> 29;
+        if (dice === 0) return gone();
+        if (dice === 1) return new PeerError('timeout', 'no answer within 5 ms');
+        if (dice === 2) return new PeerError('busy', 'queue full', 'overloaded');
+        if (dice <= 4) peer.loseSequences();
+        return null;
+      };
+      const { output } = await trio.generate(greedy);
+      expect(output.tokenIds).toEqual(expected);
+    }
+  });
+
+  it('survives a target that forgets the sequence at any moment', async () => {
+    for (let lost = 0; lost < 8; lost++) {
+      const trio = trioOf();
+      trio.target.faults = (call, peer) => {
+        if (call === lost) peer.loseSequences();
+        return null;
+      };
+      expect((await trio.generate(greedy)).output.tokenIds).toEqual(greedyText(20));
+    }
+  });
+
+  it('survives a target that is away for a moment', async () => {
+    const trio = trioOf();
+    trio.target.faults = (call) => (call === 3 || call === 4 ? gone() : null);
+    expect((await trio.generate(greedy)).output.tokenIds).toEqual(greedyText(20));
+  });
+
+  it('ends with target_unavailable when the target stays away, and frees what it can', async () => {
+    const trio = trioOf();
+    trio.target.faults = (call) => (call >= 2 ? gone() : null);
+    await expect(trio.generate(greedy)).rejects.toMatchObject({ code: 'target_unavailable', status: 503 });
+    expect(trio.draft.numSequences).toBe(0);
+  });
+});
+
+describe('the traffic of a round', () => {
+  it('never sends again what the other side holds', async () => {
+    const trio = trioOf(p, p); // a perfect draft
+    await trio.generate({ ...greedy, numSpeculativeTokens: 4, maxNewTokens: 21 });
+    expect(trio.target.newTokensPerCall).toEqual([2, 5, 5, 5, 5]); // prompt; then the last token and four drafts
+    expect(trio.draft.newTokensPerCall).toEqual([2, 1, 2, 2, 2]); // prompt; bonus token; last draft and bonus token
+  });
+
+  it('frees both sequences at the end', async () => {
+    const trio = trioOf();
+    await trio.generate();
+    expect([trio.target.numSequences, trio.draft.numSequences]).toEqual([0, 0]);
+  });
+});
+
+describe('the end of an answer', () => {
+  it.each([1, 2, 3, 5, 6, 13])('comes after exactly %i tokens', async (maxNewTokens) => {
+    const { output, statistics } = await trioOf(p, p).generate({ maxNewTokens, numSpeculativeTokens: 5 });
+    expect(output.tokenIds).toHaveLength(maxNewTokens);
+    expect(output.finishReason).toBe('length');
+    // Nothing was drafted that could not be emitted.
+    expect(statistics.speculative_decoding.num_draft_tokens).toBeLessThan(maxNewTokens);
+  });
+
+  it('comes with an end-of-sequence token inside an accepted run, and nothing leaks from behind it', async () => {
+    const withEos = toyModel(1, 3, 0.3);
+    const inside = [];
+    for (let seed = 0; seed < 60; seed++) {
+      const { output, statistics } = await trioOf(withEos, withEos).generate({ seed, maxNewTokens: 40 });
+      const end = output.tokenIds.indexOf(0);
+      if (end < 0) continue;
+      expect(end).toBe(output.tokenIds.length - 1);
+      expect(output.finishReason).toBe('stop');
+      expect(output.text).toBe(toyText(output.tokenIds));
+      const { num_accepted_tokens, num_emitted_draft_tokens } = statistics.speculative_decoding;
+      expect(num_emitted_draft_tokens).toBe(output.provenance.filter((kind) => kind === 'accepted').length);
+      if (num_accepted_tokens > num_emitted_draft_tokens) inside.push(seed);
+    }
+    expect(inside.length).toBeGreaterThan(0); // the case did occur
+  });
+
+  it('comes before a stop string that spans tokens and rounds', async () => {
+    const text = toyText(greedyText(20));
+    for (let start = 1; start < 15; start++) {
+      const stop = text.slice(start, start + 3);
+      const { output, pieces } = await trioOf(p, p).generate({ ...greedy, stop: [stop], numSpeculativeTokens: 3 });
+      expect(output.text).toBe(text.slice(0, text.indexOf(stop)));
+      expect(pieces.join('')).toBe(output.text);
+      expect(output.finishReason).toBe('stop');
+    }
+  });
+
+  it('comes at once when the caller goes away', async () => {
+    const trio = trioOf();
+    const controller = new AbortController();
+    trio.target.faults = (call) => {
+      if (call === 3) controller.abort(new Error('gone'));
+      return null;
+    };
+    trio.draft.faults = () => (controller.signal.aborted ? (controller.signal.reason as Error) : null);
+    await expect(trio.generate({ maxNewTokens: 200 }, controller.signal)).rejects.toThrow('gone');
+    expect([trio.target.numSequences, trio.draft.numSequences]).toEqual([0, 0]);
+    expect(trio.target.numCalls).toBeLessThan(6);
+  });
+});
+
+describe('counts', () => {
+  it('add up: emitted tokens are accepted, recovered, bonus and target tokens', async () => {
+    for (let seed = 0; seed < 20; seed++) {
+      const { output, statistics } = await trioOf().generate({ seed, maxNewTokens: 31 });
+      const s = statistics.speculative_decoding;
+      const count = (kind: string) => output.provenance.filter((x) => x === kind).length;
+      expect(count('accepted') + count('recovered') + count('bonus') + count('target')).toBe(31);
+      expect(count('accepted')).toBe(s.num_emitted_draft_tokens);
+      expect(count('recovered') + count('bonus')).toBe(s.num_drafts);
+      expect(s.num_draft_tokens_per_pos.reduce((a, b) => a + b, 0)).toBe(s.num_draft_tokens);
+      expect(s.num_accepted_tokens_per_pos.reduce((a, b) => a + b, 0)).toBe(s.num_accepted_tokens);
+      expect(s.mean_acceptance_length).toBeCloseTo(1 + s.num_accepted_tokens / s.num_drafts, 3);
+    }
+  });
+
+  it('stand in the metrics as in the replies', async () => {
+    const trio = trioOf();
+    let accepted = 0;
+    let drafted = 0;
+    for (let seed = 0; seed < 5; seed++) {
+      const { statistics } = await trio.generate({ seed });
+      accepted += statistics.speculative_decoding.num_accepted_tokens;
+      drafted += statistics.speculative_decoding.num_draft_tokens;
+    }
+    const text = await trio.registry.metrics();
+    expect(text).toMatch(new RegExp(`^spec_decode_num_accepted_tokens_total ${accepted}$`, 'm'));
+    expect(text).toMatch(new RegExp(`^spec_decode_num_draft_tokens_total ${drafted}$`, 'm'));
+  });
+});

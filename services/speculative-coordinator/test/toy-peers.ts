@@ -1,0 +1,203 @@
+/**
+ * A draft- and a target-service in memory, over toy language models whose laws are known exactly: the same messages as
+ * the real ones, and every fault on demand.
+ */
+import {
+  encodeFrame,
+  type Frame,
+  flattenFrame,
+  type ModelCard,
+  packLaws,
+  parseOrThrow,
+  proposeReplyFrame,
+  proposeRequestSchema,
+  scoreReplyFrame,
+  scoreRequestSchema,
+  TokenPrefix,
+} from '@forerunner/protocol';
+import { CounterRng, drawFrom, STREAM, type TokenLaw } from '@forerunner/sampling';
+import { type Peer, PeerError } from '@forerunner/service-kit';
+
+export const VOCAB_SIZE = 16;
+/** Next-token law given the whole text. */
+export type ToyModel = (text: Int32Array) => Float32Array; // [VOCAB_SIZE]
+
+/** A law that depends on the last two tokens. `sharpness` 0 is uniform; `salt` tells models apart. */
+export function toyModel(salt: number, sharpness: number, eosProb = 0): ToyModel {
+  return (text) => {
+    const a = text.at(-1) ?? 0;
+    const b = text.at(-2) ?? 0;
+    const weights = Float32Array.from({ length: VOCAB_SIZE }, (_, v) => {
+      let h = Math.imul(a + 17 * b + 289 * v + 7919 * salt, 0x9e3779b1);
+      h = Math.imul(h ^ (h >>> 15), 0x85ebca6b);
+      return Math.exp(sharpness * (((h ^ (h >>> 13)) >>> 0) / 2 ** 32));
+    });
+    weights[0] = 0; // token 0 is end of sequence
+    const sum = weights.reduce((total, w) => total + w, 0);
+    const probs = weights.map((w) => ((1 - eosProb) * w) / sum);
+    probs[0] = eosProb;
+    return probs;
+  };
+}
+
+/** A mixture: `weight` of one model, the rest of another. A good draft is mostly its target. */
+export function mixed(a: ToyModel, b: ToyModel, weight: number): ToyModel {
+  return (text) => {
+    const [p, q] = [a(text), b(text)];
+    return p.map((x, i) => weight * x + (1 - weight) * q[i]!);
+  };
+}
+
+export function toyCard(service: ModelCard['service'], change: Partial<ModelCard> = {}): ModelCard {
+  return {
+    protocol_version: 1,
+    service,
+    model_id: `toy-${service}`,
+    model_digest: 'd'.repeat(64),
+    vocab_size: VOCAB_SIZE,
+    tokenizer_fingerprint: 'f'.repeat(64),
+    bos_token_id: null,
+    eos_token_ids: [0],
+    context_length: 256,
+    max_batch_items: 8,
+    runtime: 'toy',
+    runtime_version: '0',
+    execution_provider: 'none',
+    num_cpu_fallback_nodes: 0,
+    num_threads: 1,
+    numeric_regime: 'bit-exact',
+    kv_cache_budget_bytes: 0,
+    features_offered: null,
+    features_wanted: null,
+    draft_vocab_size: null,
+    ...change,
+  };
+}
+
+/** Decides before each call what goes wrong: nothing, or an error to throw. */
+export type FaultPlan = (callNumber: number, peer: ToyPeer) => Error | null;
+
+export class ToyPeer implements Peer {
+  readonly url = 'toy://';
+  readonly name: 'draft-service' | 'target-service';
+  readonly #model: ToyModel;
+  readonly #sequences = new Map<string, TokenPrefix>();
+  faults: FaultPlan = () => null;
+  numCalls = 0;
+  numFreed = 0;
+  /** What the draft claims its law was, where that is to be a lie. */
+  claimedModel: ToyModel | null = null;
+  /** Passed on after each call: tokens that were new in it. */
+  readonly newTokensPerCall: number[] = [];
+
+  constructor(name: ToyPeer['name'], model: ToyModel) {
+    this.name = name;
+    this.#model = model;
+  }
+
+  get numSequences(): number {
+    return this.#sequences.size;
+  }
+
+  /** As a restart or an eviction does. */
+  loseSequences(): void {
+    this.#sequences.clear();
+  }
+
+  async postFrame(path: string, frame: Frame): Promise<Uint8Array> {
+    const fault = this.faults(this.numCalls++, this);
+    if (fault) throw fault;
+    const message = flattenFrame(encodeFrame(frame));
+    return path === '/v1/score' ? this.#score(message) : this.#propose(message);
+  }
+
+  async getJson(): Promise<unknown> {
+    return toyCard(this.name);
+  }
+
+  async delete(path: string): Promise<void> {
+    this.numFreed++;
+    this.#sequences.delete(path.split('/').at(-1)!);
+  }
+
+  async close(): Promise<void> {}
+
+  #score(message: Record<string, unknown>): Uint8Array {
+    const request = parseOrThrow(scoreRequestSchema, message);
+    const text = this.#append(request);
+    const numRows = request.num_rows ?? request.token_ids.length;
+    const laws = Array.from({ length: numRows }, (_, row) =>
+      this.#law(text.ids(0, text.length - numRows + 1 + row), request.sampling.temperature),
+    );
+    return encodeFrame(
+      scoreReplyFrame({
+        ...this.#header(request.sequence_id, text),
+        ...(request.rows === 'argmax'
+          ? { argmaxTokenIds: Int32Array.from(laws, (law) => argmaxOf(law.probs)) }
+          : { laws: packLaws(laws) }),
+      }),
+    );
+  }
+
+  #propose(message: Record<string, unknown>): Uint8Array {
+    const request = parseOrThrow(proposeRequestSchema, message);
+    const text = this.#append(request);
+    const rng = new CounterRng(request.seed);
+    const draftTokenIds: number[] = [];
+    const laws: TokenLaw[] = [];
+    for (let i = 0; i < request.num_speculative_tokens; i++) {
+      const law = this.#law(text.ids(), request.sampling.temperature);
+      const id =
+        request.sampling.temperature === 0
+          ? argmaxOf(law.probs)
+          : drawFrom(law, rng.uniform(STREAM.draftDraw, text.length));
+      draftTokenIds.push(id);
+      laws.push(this.claimedModel ? { tokenIds: null, probs: this.claimedModel(text.ids()) } : law);
+      if (i + 1 < request.num_speculative_tokens) text.append([id]);
+    }
+    return encodeFrame(
+      proposeReplyFrame({
+        ...this.#header(request.sequence_id, text),
+        draftTokenIds: Int32Array.from(draftTokenIds),
+        ...(request.sampling.temperature > 0 && { laws: packLaws(laws) }),
+      }),
+    );
+  }
+
+  #append(request: {
+    sequence_id: string;
+    position: number;
+    prefix_digest: string;
+    token_ids: Int32Array;
+  }): TokenPrefix {
+    const text = this.#sequences.get(request.sequence_id) ?? new TokenPrefix();
+    const known = request.position <= text.length && text.digestAt(request.position) === request.prefix_digest;
+    if (!known) {
+      const cached_length = request.position <= text.length ? 0 : text.length;
+      throw new PeerError('refused', 'sequence mismatch', 'sequence_mismatch', { cached_length });
+    }
+    text.truncate(request.position);
+    text.append(request.token_ids);
+    this.#sequences.set(request.sequence_id, text);
+    this.newTokensPerCall.push(request.token_ids.length);
+    return text;
+  }
+
+  #law(text: Int32Array, temperature: number): TokenLaw {
+    const probs = this.#model(text);
+    if (temperature === 0 || temperature === 1) return { tokenIds: null, probs };
+    return { tokenIds: null, probs: probs.map((p) => p ** (1 / temperature)) };
+  }
+
+  #header(sequence_id: string, text: TokenPrefix) {
+    return {
+      sequence_id,
+      cached_length: text.length,
+      vocab_size: VOCAB_SIZE,
+      num_reused_tokens: 0,
+      timing: { queue_ms: 0, model_ms: 0, total_ms: 0 },
+    };
+  }
+}
+
+const argmaxOf = (probs: Float32Array): number => probs.indexOf(probs.reduce((best, p) => Math.max(best, p), 0));

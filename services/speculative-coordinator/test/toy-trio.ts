@@ -1,0 +1,90 @@
+/** A coordinator's loop over toy peers, without HTTP. */
+import type { WireSampling } from '@forerunner/protocol';
+import { createLogger } from '@forerunner/service-kit';
+import { IncrementalDecoder } from '@forerunner/tokenizer';
+import { Registry } from 'prom-client';
+import { Admission } from '../src/admission.ts';
+import { Generation, type GenerationParams } from '../src/generation/generation.ts';
+import { createMetrics } from '../src/metrics.ts';
+import { ClassicDraftSession } from '../src/peers/classic-draft-session.ts';
+import { DraftPeer } from '../src/peers/draft-peer.ts';
+import { TargetReplicas } from '../src/peers/target-replicas.ts';
+import { TargetSequence } from '../src/peers/target-sequence.ts';
+import { type ToyPeer, toyCard } from './toy-peers.ts';
+
+/** Token 1 is "b", token 2 is "c" ...; the end-of-sequence token has no text. */
+export const toyText = (ids: readonly number[]): string =>
+  ids.map((id) => (id === 0 ? '' : 'abcdefghijklmnop'[id])).join('');
+
+export const sampling = (change: Partial<WireSampling> = {}): WireSampling => ({
+  temperature: 1,
+  top_k: 0,
+  top_p: 1,
+  min_p: 0,
+  presence_penalty: 0,
+  frequency_penalty: 0,
+  logit_bias: {},
+  output_start: 0,
+  ...change,
+});
+
+export class ToyTrio {
+  readonly target: ToyPeer;
+  readonly draft: ToyPeer;
+  readonly registry = new Registry();
+  readonly draftPeer: DraftPeer;
+  readonly #targets: TargetReplicas;
+  readonly #metrics;
+
+  constructor(target: ToyPeer, draft: ToyPeer) {
+    this.target = target;
+    this.draft = draft;
+    this.#targets = new TargetReplicas([target]);
+    const logger = createLogger('test', 'silent');
+    this.draftPeer = new DraftPeer({ client: draft, timeoutMs: 1000, prefillTimeoutMs: 1000, logger });
+    this.draftPeer.setCard(toyCard('draft-service'));
+    this.#metrics = createMetrics(this.registry, {
+      admission: new Admission({ maxRunning: 1, maxWaiting: 0 }),
+      draft: this.draftPeer,
+    });
+  }
+
+  /** Runs one answer to its end. */
+  async generate(change: Partial<GenerationParams> = {}, signal: AbortSignal = new AbortController().signal) {
+    const params: GenerationParams = {
+      promptTokenIds: Int32Array.of(3, 5),
+      sampling: sampling(),
+      seed: 1,
+      maxNewTokens: 20,
+      stop: [],
+      eosTokenIds: [0],
+      numSpeculativeTokens: 4,
+      numTopLogprobs: null,
+      ...change,
+    };
+    const context = { requestId: 'r', timeoutMs: 1000, signal, cacheScope: '' };
+    const target = new TargetSequence(this.#targets, context);
+    const draft =
+      params.numSpeculativeTokens === 0
+        ? null
+        : new ClassicDraftSession(this.draftPeer, {
+            ...context,
+            seed: params.seed,
+            minConfidence: 0,
+            sampling: params.sampling,
+          });
+    const generation = new Generation(params, {
+      target,
+      draft,
+      decoder: new IncrementalDecoder(toyText),
+      metrics: this.#metrics,
+    });
+    const pieces: string[] = [];
+    try {
+      for await (const step of generation.steps()) pieces.push(step.text);
+    } finally {
+      await Promise.all([target.close(), draft?.close()]);
+    }
+    return { output: generation.output, statistics: generation.statistics.metrics(), pieces };
+  }
+}
