@@ -108,3 +108,10 @@ function attentionOf(graphPath: string): AttentionKind {
 function opTypeField(opType: string): Buffer {
   return Buffer.concat([Buffer.from([0x22, opType.length]), Buffer.from(opType, 'ascii')]);
 }
+
+/** What a runtime's refusal to load a graph means: a file that is missing, or a graph that does not fit. */
+export function loadError(graphPath: string, cause: Error): EngineError {
+  const missing = /does not exist|doesn't exist|no such file/i.test(cause.message);
+  const code = missing ? 'model_not_found' : 'model_unsupported';
+  return new EngineError(code, `cannot load ${graphPath}: ${cause.message}`, {}, { cause });
+}

@@ -17,7 +17,7 @@ import type {
 import type { GraphSignature } from '../signature.ts';
 import { widenFloat16 } from './float16.ts';
 import { bucketFor } from './kv-buckets.ts';
-import { openModelFiles } from './model-files.ts';
+import { loadError, openModelFiles } from './model-files.ts';
 import { type PassPlan, planPass, writeFeatures, writeTokenIds } from './pass-plan.ts';
 import { type GraphBinding, type GraphInfo, signatureFromGraph } from './signature-from-graph.ts';
 
@@ -52,16 +52,7 @@ async function createSession(graphPath: string, numThreads: number): Promise<Inf
       extra: { session: { intra_op: { allow_spinning: '0' } } },
     });
   } catch (cause) {
-    const reason = (cause as Error).message;
-    const missing = /doesn't exist|no such file|external data/i.test(reason);
-    throw new EngineError(
-      missing ? 'model_not_found' : 'model_unsupported',
-      `cannot load ${graphPath}: ${reason}`,
-      {},
-      {
-        cause,
-      },
-    );
+    throw loadError(graphPath, cause as Error);
   }
 }
 

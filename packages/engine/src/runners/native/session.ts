@@ -3,10 +3,10 @@
  * and runs of different bindings may overlap. Knows no KV cache and no tokens.
  */
 import koffi from 'koffi';
-import { EngineError } from '../../errors.ts';
+import { loadError } from '../model-files.ts';
 import type { GraphInfo, TensorInfo } from '../signature-from-graph.ts';
 import { appendProvider, type ExecutionProvider } from './execution-provider.ts';
-import { type OrtApi, OrtError, type Pointer } from './ort-api.ts';
+import type { OrtApi, Pointer } from './ort-api.ts';
 import { elementTypeName } from './tensor.ts';
 
 export interface SessionOptions {
@@ -103,13 +103,6 @@ async function withSessionOptions<T>(
   } finally {
     api.ReleaseSessionOptions(options);
   }
-}
-
-function loadError(graphPath: string, cause: Error): EngineError {
-  const missing =
-    (cause instanceof OrtError && cause.ortCode === 3) || /no such file|doesn't exist/i.test(cause.message);
-  const code = missing ? 'model_not_found' : 'model_unsupported';
-  return new EngineError(code, `cannot load ${graphPath}: ${cause.message}`, {}, { cause });
 }
 
 function typeAndShape(api: OrtApi, typeInfo: Pointer): { type: string; shape: (number | string)[] } {
