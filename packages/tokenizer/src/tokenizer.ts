@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Tokenizer as HfTokenizer } from '@huggingface/tokenizers';
+import { bytesOfByteLevelToken } from './byte-level.ts';
 import { ChatTemplate, ChatTemplateError, type ChatTurn } from './chat-template.ts';
 import { IncrementalDecoder } from './incremental-decoder.ts';
 
@@ -35,6 +36,11 @@ export class Tokenizer {
     return Int32Array.from(this.#tokenizer.encode(text).ids);
   }
 
+  /** Ids of a piece of text that stands inside a longer one: no special tokens are added. */
+  encodeFragment(text: string): Int32Array {
+    return Int32Array.from(this.#tokenizer.encode(text, { add_special_tokens: false }).ids);
+  }
+
   /** Ids of a chat, ending where the assistant's answer begins. Errors: ChatTemplateError. */
   encodeChat(turns: readonly ChatTurn[]): Int32Array {
     if (!this.#chatTemplate) throw new ChatTemplateError('this model has no chat template; use "prompt"');
@@ -58,7 +64,13 @@ export class Tokenizer {
 
   /** A token's own text as the vocabulary spells it, for people (log probabilities). */
   tokenText(tokenId: number): string {
-    const text = this.#tokenizer.decode([tokenId], { skip_special_tokens: false, clean_up_tokenization_spaces: false });
-    return text;
+    return this.#tokenizer.decode([tokenId], { skip_special_tokens: false, clean_up_tokenization_spaces: false });
+  }
+
+  /** The bytes that a token stands for; the bytes of all tokens of a text, joined, are its UTF-8. */
+  tokenBytes(tokenId: number): Uint8Array {
+    const spelled = this.#tokenizer.id_to_token(tokenId) ?? '';
+    const special = this.#tokenizer.get_added_tokens_decoder().has(tokenId);
+    return (special ? null : bytesOfByteLevelToken(spelled)) ?? new TextEncoder().encode(this.tokenText(tokenId));
   }
 }

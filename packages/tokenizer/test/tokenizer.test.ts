@@ -86,3 +86,17 @@ describe('the fingerprint', () => {
     expect(fingerprintOf(changed)).not.toBe(fingerprintOf(json()));
   });
 });
+
+describe('the bytes of a token', () => {
+  it("join to the text's UTF-8, though a token may hold part of a character only", () => {
+    const text = 'naïve 東京 👩‍👩‍👧 \n\tok';
+    const ids = [...smol.encodeFragment(text)];
+    const bytes = Buffer.concat(ids.map((id) => smol.tokenBytes(id)));
+    expect(bytes.toString('utf8')).toBe(text);
+    expect(ids.some((id) => smol.tokenText(id).includes('\uFFFD'))).toBe(true);
+  });
+
+  it('of a special token are its name', () => {
+    expect(Buffer.from(smol.tokenBytes(2)).toString()).toBe('<|im_end|>');
+  });
+});
