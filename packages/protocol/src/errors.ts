@@ -72,5 +72,16 @@ export function parseOrThrow<T extends z.ZodType>(schema: T, value: unknown): z.
   const result = schema.safeParse(value, { reportInput: true });
   if (result.success) return result.data;
   const unknown = result.error.issues.some((issue) => issue.code === 'unrecognized_keys');
-  throw new ServiceError(unknown ? 'unknown_field' : 'invalid_request', describeIssues(result.error));
+  const field = fieldOf(result.error.issues[0]!);
+  throw new ServiceError(
+    unknown ? 'unknown_field' : 'invalid_request',
+    describeIssues(result.error),
+    field === '' ? {} : { field },
+  );
+}
+
+/** The field that an issue is about, '' for the whole message. */
+function fieldOf(issue: z.core.$ZodIssue): string {
+  const path = issue.code === 'unrecognized_keys' ? [...issue.path, issue.keys[0]!] : issue.path;
+  return path.join('.');
 }

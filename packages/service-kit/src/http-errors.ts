@@ -41,7 +41,9 @@ export function installErrorHandlers(app: FastifyInstance, render: ErrorRenderer
   app.setErrorHandler((error, request, reply) => {
     const shown = toServiceError(error);
     if (shown.code === 'internal_error') request.log.error({ err: error }, 'unexpected error');
-    if (shown.status === 503 || shown.status === 429) reply.header('retry-after', '1');
+    if ((shown.status === 503 || shown.status === 429) && !reply.hasHeader('retry-after')) {
+      reply.header('retry-after', '1');
+    }
     return reply.code(shown.status).send(render(shown, request));
   });
 
