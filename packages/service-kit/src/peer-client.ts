@@ -55,15 +55,25 @@ export interface Peer {
   close(): Promise<void>;
 }
 
+export interface PeerClientOptions {
+  readonly connections: number;
+  /** Bearer token to send. */
+  readonly token?: string | undefined;
+  /** Told of the body bytes of every call that was answered. */
+  readonly onTraffic?: (sentBytes: number, receivedBytes: number) => void;
+}
+
 export class PeerClient implements Peer {
   readonly name: string;
   readonly url: string;
   readonly #pool: Pool;
   readonly #headers: Record<string, string>;
+  readonly #onTraffic: (sentBytes: number, receivedBytes: number) => void;
 
-  constructor(name: string, url: string, options: { connections: number; token?: string | undefined }) {
+  constructor(name: string, url: string, options: PeerClientOptions) {
     this.name = name;
     this.url = url;
+    this.#onTraffic = options.onTraffic ?? (() => {});
     this.#headers = options.token === undefined ? {} : { authorization: `Bearer ${options.token}` };
     this.#pool = new Pool(new URL(url).origin, {
       connections: options.connections,
@@ -76,7 +86,9 @@ export class PeerClient implements Peer {
   /** POSTs a frame and returns the reply's bytes. Errors: PeerError; the signal's reason when aborted. */
   async postFrame(path: string, frame: Frame, options: CallOptions): Promise<Uint8Array> {
     const headers = { 'content-type': FRAME_CONTENT_TYPE, [REQUEST_ID_HEADER]: options.requestId };
-    const { body } = await this.#call({ method: 'POST', path, headers, body: encodeFrame(frame) }, options);
+    const sent = encodeFrame(frame);
+    const { body } = await this.#call({ method: 'POST', path, headers, body: sent }, options);
+    this.#onTraffic(sent.byteLength, body.byteLength);
     return body;
   }
 

@@ -1,11 +1,11 @@
 /** The only place that assembles the coordinator: what exists, and what is given to what. */
-import { createApp, type Logger, PeerClient, type ServiceApp } from '@forerunner/service-kit';
+import { createApp, type Logger, PeerClient, type PeerClientOptions, type ServiceApp } from '@forerunner/service-kit';
 import { Tokenizer, tokenizerFingerprint } from '@forerunner/tokenizer';
 import type { Registry } from 'prom-client';
 import { Admission } from './admission.ts';
 import type { CoordinatorConfig } from './config.ts';
 import { Generator } from './generation/generator.ts';
-import { createMetrics } from './metrics.ts';
+import { createMetrics, createTrafficCounter } from './metrics.ts';
 import { DraftPeer } from './peers/draft-peer.ts';
 import { PeerMonitor } from './peers/peer-monitor.ts';
 import { TargetReplicas } from './peers/target-replicas.ts';
@@ -24,13 +24,20 @@ export function buildCoordinator(
   logger: Logger,
   registry: Registry,
 ): Coordinator {
-  const connections = Math.max(4, 2 * config.MAX_CONCURRENT_REQUESTS);
-  const token = config.SERVICE_TOKEN;
+  const traffic = createTrafficCounter(registry);
+  const peerOptions = (peer: string): PeerClientOptions => ({
+    connections: Math.max(4, 2 * config.MAX_CONCURRENT_REQUESTS),
+    token: config.SERVICE_TOKEN,
+    onTraffic: (sentBytes, receivedBytes) => {
+      traffic.inc({ peer, direction: 'sent' }, sentBytes);
+      traffic.inc({ peer, direction: 'received' }, receivedBytes);
+    },
+  });
   const targets = new TargetReplicas(
-    config.TARGET_ENDPOINT.map((url) => new PeerClient('target-service', url, { connections, token })),
+    config.TARGET_ENDPOINT.map((url) => new PeerClient('target-service', url, peerOptions('target'))),
   );
   const draft = new DraftPeer({
-    client: new PeerClient('draft-service', config.DRAFT_ENDPOINT, { connections, token }),
+    client: new PeerClient('draft-service', config.DRAFT_ENDPOINT, peerOptions('draft')),
     timeoutMs: config.DRAFT_TIMEOUT_MS,
     prefillTimeoutMs: config.TARGET_TIMEOUT_MS,
     logger,

@@ -66,6 +66,14 @@ export const coordinatorSettings = z.object({
     unit: 'milliseconds',
     reason: 'A target pass that takes longer fails over to another replica, or fails the request with 503.',
   }),
+  FEATURE_WINDOW_KIB: integerSetting({
+    default: 2048,
+    min: 1,
+    max: 1 << 20,
+    unit: 'KiB',
+    reason:
+      'Hidden states kept per request for a draft that reads them, in case it loses the text; also the most of a prompt that it is given.',
+  }),
   PEER_CHECK_INTERVAL_MS: integerSetting({
     default: 1000,
     min: 50,

@@ -64,6 +64,11 @@ export function createMetrics(registry: Registry, sources: { admission: Admissio
       'Draft tokens that the verification rule kept, by position in the proposal (0 is the first). Divide by spec_decode_num_drafts_total, or by the tokens checked at that position.',
       ['position'],
     ),
+    predictionTokens: counter(
+      'forerunner_prediction_tokens_total',
+      "Tokens of clients' own predictions (OpenAI's `prediction`) that the target checked, by outcome: accepted or rejected. Not among the draft tokens.",
+      ['outcome'],
+    ),
     requests: counter('forerunner_requests_total', 'Generation requests ended, by route and outcome.', [
       'route',
       'outcome',
@@ -91,6 +96,19 @@ export function createMetrics(registry: Registry, sources: { admission: Admissio
       'forerunner_inter_token_seconds',
       'Time of a round divided by the tokens that it emitted, once per round. Seconds.',
     ),
+    draftRecoverySeconds: histogram(
+      'forerunner_draft_recovery_seconds',
+      'From the first round of an answer that missed its draft to the next one that had it. Seconds.',
+    ),
     queueSeconds: histogram('forerunner_queue_seconds', 'Waiting for a ticket. Seconds.'),
   };
+}
+
+export function createTrafficCounter(registry: Registry): Counter<'peer' | 'direction'> {
+  return new Counter({
+    name: 'forerunner_peer_bytes_total',
+    help: 'Bytes of frames between the coordinator and its peers (direction: sent, received). Divide by forerunner_round_seconds_count for bytes per round.',
+    labelNames: ['peer', 'direction'],
+    registers: [registry],
+  });
 }

@@ -7,6 +7,7 @@ import {
   type Frame,
   flattenFrame,
   type ModelCard,
+  type ProposeRequest,
   packLaws,
   parseOrThrow,
   proposeReplyFrame,
@@ -21,6 +22,15 @@ import { type Peer, PeerError } from '@forerunner/service-kit';
 export const VOCAB_SIZE = 16;
 /** Next-token law given the whole text. */
 export type ToyModel = (text: Int32Array) => Float32Array; // [VOCAB_SIZE]
+
+/** Hidden states have this width. */
+export const FEATURE_WIDTH = 4;
+
+/** What the toy target "saw" at a position: a function of the text up to there. */
+export function toyHiddenState(text: Int32Array): Float16Array {
+  const last = text.at(-1) ?? 0;
+  return Float16Array.of(last, text.at(-2) ?? 0, text.length % 7, 1);
+}
 
 /** A law that depends on the last two tokens. `sharpness` 0 is uniform; `salt` tells models apart. */
 export function toyModel(salt: number, sharpness: number, eosProb = 0): ToyModel {
@@ -87,6 +97,11 @@ export class ToyPeer implements Peer {
   numFreed = 0;
   /** What the draft claims its law was, where that is to be a lie. */
   claimedModel: ToyModel | null = null;
+  /** A draft that reads features: one row per token, kept beside the text, and read by its model. */
+  featureModel: ((text: Int32Array, feature: Float16Array) => Float32Array) | null = null;
+  /** What becomes of the target's hidden states on their way. */
+  distortHiddenStates: (row: Float16Array) => Float16Array = (row) => row;
+  readonly #features = new Map<string, Float16Array[]>();
   /** Passed on after each call: tokens that were new in it. */
   readonly newTokensPerCall: number[] = [];
 
@@ -135,6 +150,7 @@ export class ToyPeer implements Peer {
         ...(request.rows === 'argmax'
           ? { argmaxTokenIds: Int32Array.from(laws, (law) => argmaxOf(law.probs)) }
           : { laws: packLaws(laws) }),
+        ...(request.include_hidden_states && { hiddenStates: this.#hiddenStates(text, request.token_ids.length) }),
       }),
     );
   }
@@ -145,15 +161,20 @@ export class ToyPeer implements Peer {
     const rng = new CounterRng(request.seed);
     const draftTokenIds: number[] = [];
     const laws: TokenLaw[] = [];
+    const features = this.#takeFeatures(request);
     for (let i = 0; i < request.num_speculative_tokens; i++) {
-      const law = this.#law(text.ids(), request.sampling.temperature);
+      const probs = this.featureModel?.(text.ids(), features.at(-1)!) ?? this.#model(text.ids());
+      const law = this.#tempered(probs, request.sampling.temperature);
       const id =
         request.sampling.temperature === 0
           ? argmaxOf(law.probs)
           : drawFrom(law, rng.uniform(STREAM.draftDraw, text.length));
       draftTokenIds.push(id);
       laws.push(this.claimedModel ? { tokenIds: null, probs: this.claimedModel(text.ids()) } : law);
-      if (i + 1 < request.num_speculative_tokens) text.append([id]);
+      if (i + 1 < request.num_speculative_tokens) {
+        features.push(toyHiddenState(text.ids())); // its own estimate of what the target sees before this guess
+        text.append([id]);
+      }
     }
     return encodeFrame(
       proposeReplyFrame({
@@ -184,7 +205,32 @@ export class ToyPeer implements Peer {
   }
 
   #law(text: Int32Array, temperature: number): TokenLaw {
-    const probs = this.#model(text);
+    return this.#tempered(this.#model(text), temperature);
+  }
+
+  #hiddenStates(text: TokenPrefix, numRows: number): Float16Array {
+    const rows = new Float16Array(numRows * FEATURE_WIDTH);
+    for (let row = 0; row < numRows; row++) {
+      const state = toyHiddenState(text.ids(0, text.length - numRows + row + 1));
+      rows.set(this.distortHiddenStates(state), row * FEATURE_WIDTH);
+    }
+    return rows;
+  }
+
+  /** One row per token of the text, those of the new tokens from the request. */
+  #takeFeatures(request: ProposeRequest): Float16Array[] {
+    if (!this.featureModel) return [];
+    const { sequence_id, position, token_ids } = request;
+    if (request.features?.length !== token_ids.length * FEATURE_WIDTH) throw new Error('a feature row for every token');
+    const rows = (this.#features.get(sequence_id) ?? []).slice(0, position);
+    for (let i = 0; i < token_ids.length; i++) {
+      rows.push(request.features.slice(i * FEATURE_WIDTH, (i + 1) * FEATURE_WIDTH));
+    }
+    this.#features.set(sequence_id, rows);
+    return rows;
+  }
+
+  #tempered(probs: Float32Array, temperature: number): TokenLaw {
     if (temperature === 0 || temperature === 1) return { tokenIds: null, probs };
     return { tokenIds: null, probs: probs.map((p) => p ** (1 / temperature)) };
   }

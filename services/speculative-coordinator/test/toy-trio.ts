@@ -8,9 +8,11 @@ import { Generation, type GenerationParams } from '../src/generation/generation.
 import { createMetrics } from '../src/metrics.ts';
 import { ClassicDraftSession } from '../src/peers/classic-draft-session.ts';
 import { DraftPeer } from '../src/peers/draft-peer.ts';
+import type { DraftSession } from '../src/peers/drafting.ts';
+import { FeatureDraftSession } from '../src/peers/feature-draft-session.ts';
 import { TargetReplicas } from '../src/peers/target-replicas.ts';
-import { TargetSequence } from '../src/peers/target-sequence.ts';
-import { type ToyPeer, toyCard } from './toy-peers.ts';
+import { type SequenceContext, TargetSequence } from '../src/peers/target-sequence.ts';
+import { FEATURE_WIDTH, type ToyPeer, toyCard } from './toy-peers.ts';
 
 /** Token 1 is "b", token 2 is "c" ...; the end-of-sequence token has no text. */
 export const toyText = (ids: readonly number[]): string =>
@@ -49,6 +51,16 @@ export class ToyTrio {
     });
   }
 
+  /** Bytes of features that a session keeps. */
+  maxWindowBytes = 1 << 20;
+
+  #openDraft({ seed, sampling }: GenerationParams, context: SequenceContext): DraftSession {
+    const draftContext = { ...context, seed, minConfidence: 0, sampling };
+    if (!this.draft.featureModel) return new ClassicDraftSession(this.draftPeer, draftContext);
+    const options = { width: FEATURE_WIDTH, maxWindowBytes: this.maxWindowBytes };
+    return new FeatureDraftSession(this.draftPeer, draftContext, options);
+  }
+
   /** Runs one answer to its end. */
   async generate(change: Partial<GenerationParams> = {}, signal: AbortSignal = new AbortController().signal) {
     const params: GenerationParams = {
@@ -64,15 +76,7 @@ export class ToyTrio {
     };
     const context = { requestId: 'r', timeoutMs: 1000, signal, cacheScope: '' };
     const target = new TargetSequence(this.#targets, context);
-    const draft =
-      params.numSpeculativeTokens === 0
-        ? null
-        : new ClassicDraftSession(this.draftPeer, {
-            ...context,
-            seed: params.seed,
-            minConfidence: 0,
-            sampling: params.sampling,
-          });
+    const draft = params.numSpeculativeTokens === 0 ? null : this.#openDraft(params, context);
     const generation = new Generation(params, {
       target,
       draft,

@@ -47,6 +47,8 @@ export interface GenerationDeps {
 export interface EmittedToken {
   readonly tokenId: number;
   readonly provenance: Provenance;
+  /** What this token added to the text; a stop string that begins later may still take it back. */
+  readonly text: string;
   readonly logprobs: TokenLogprobs | null;
 }
 
@@ -57,6 +59,8 @@ export interface GenerationStep {
   readonly text: string;
   readonly numDraftTokens: number;
   readonly numAcceptedTokens: number;
+  /** Who guessed; null when nobody did. */
+  readonly origin: 'draft' | 'prediction' | null;
 }
 
 const NO_TOKENS = new Int32Array(0);
@@ -68,6 +72,8 @@ export class Generation {
   readonly #deps: GenerationDeps;
   readonly #committed: TokenPrefix;
   readonly #rng: CounterRng;
+  /** Since when there has been no proposal although one was wanted. */
+  #lostSinceMs: number | null = null;
 
   constructor(params: GenerationParams, deps: GenerationDeps) {
     this.#params = params;
@@ -82,6 +88,7 @@ export class Generation {
   async *steps(): AsyncGenerator<GenerationStep> {
     this.#deps.metrics.promptTokens.inc(this.#committed.length);
     this.#deps.draft?.prefill(this.#committed);
+    await this.#scoreBeforeWindow();
     yield await this.#round(NO_TOKENS, null);
     while (this.output.finishReason === null) {
       const startMs = performance.now();
@@ -90,6 +97,22 @@ export class Generation {
       this.#observeRound(performance.now() - startMs, step);
       yield step;
     }
+  }
+
+  /** The part of a long prompt whose hidden states the draft would not keep is scored without them. */
+  async #scoreBeforeWindow(): Promise<void> {
+    const { target, draft } = this.#deps;
+    const window = draft?.hiddenStateWindow ?? 0;
+    const numBefore = window > 0 ? this.#committed.length - window : 0;
+    if (numBefore <= 0) return;
+    await target.score({
+      committed: this.#committed,
+      numCommittedTokens: numBefore,
+      draftTokenIds: NO_TOKENS,
+      rows: 'argmax',
+      numRows: 0,
+      sampling: this.#params.sampling,
+    });
   }
 
   /** null when this round goes without a draft. */
@@ -102,11 +125,15 @@ export class Generation {
     const proposal = await draft.propose({ committed: this.#committed, numSpeculativeTokens: k });
     if (typeof proposal === 'object') {
       metrics.proposeSeconds.observe((performance.now() - startMs) / 1000);
+      if (this.#lostSinceMs !== null)
+        metrics.draftRecoverySeconds.observe((performance.now() - this.#lostSinceMs) / 1000);
+      this.#lostSinceMs = null;
       return proposal;
     }
     if (proposal !== 'none') {
       this.statistics.numDegradedRounds++;
       metrics.degradedRounds.inc();
+      this.#lostSinceMs ??= startMs;
     }
     return null;
   }
@@ -123,7 +150,7 @@ export class Generation {
       numRows: draftTokenIds.length + 1,
       sampling: this.#params.sampling,
       includeLogits: this.#params.numTopLogprobs !== null,
-      includeHiddenStates: draft?.wantsHiddenStates ?? false,
+      includeHiddenStates: (draft?.hiddenStateWindow ?? 0) > 0,
     });
     metrics.scoreSeconds.observe((performance.now() - startMs) / 1000);
 
@@ -135,7 +162,7 @@ export class Generation {
       const end = numCommitted + draftTokenIds.length;
       draft?.observe({ hiddenStates: reply.hiddenStates, end, numCommitted: numCommitted + numAcceptedTokens });
     }
-    return this.#commit(draftTokenIds, outcome, reply, proposal !== null);
+    return this.#commit(draftTokenIds, outcome, reply, proposal && (proposal.origin ?? 'draft'));
   }
 
   #verify(draftTokenIds: Int32Array, proposal: Proposal | null, reply: ScoreReply): VerificationOutcome {
@@ -164,11 +191,11 @@ export class Generation {
     draftTokenIds: Int32Array,
     outcome: VerificationOutcome,
     reply: ScoreReply,
-    drafted: boolean,
+    origin: GenerationStep['origin'],
   ): GenerationStep {
     const { numAcceptedTokens } = outcome;
     const follow = outcome.recoveredTokenId ?? outcome.bonusTokenId!;
-    const followProvenance: Provenance = !drafted
+    const followProvenance: Provenance = !origin
       ? 'target'
       : outcome.bonusTokenId === undefined
         ? 'recovered'
@@ -178,20 +205,29 @@ export class Generation {
       const accepted = i < numAcceptedTokens;
       const tokenId = accepted ? draftTokenIds[i]! : follow;
       const provenance = accepted ? 'accepted' : followProvenance;
-      tokens.push({ tokenId, provenance, logprobs: logprobsOfRow(reply, i, tokenId, this.#params.numTopLogprobs) });
       this.#committed.append([tokenId]);
-      this.output.push(tokenId, provenance);
-      if (accepted) this.statistics.numEmittedDraftTokens++;
+      const text = this.output.push(tokenId, provenance);
+      const logprobs = logprobsOfRow(reply, i, tokenId, this.#params.numTopLogprobs);
+      tokens.push({ tokenId, provenance, text, logprobs });
+      if (accepted && origin === 'draft') this.statistics.numEmittedDraftTokens++;
     }
     this.statistics.countOutput(tokens.length);
-    return { tokens, text: this.output.takeReleasable(), numDraftTokens: draftTokenIds.length, numAcceptedTokens };
+    const text = this.output.takeReleasable();
+    return { tokens, text, numDraftTokens: draftTokenIds.length, numAcceptedTokens, origin };
   }
 
   #observeRound(ms: number, step: GenerationStep): void {
     const { metrics } = this.#deps;
-    const { numDraftTokens, numAcceptedTokens } = step;
+    const { numDraftTokens, numAcceptedTokens, origin } = step;
     metrics.roundSeconds.observe(ms / 1000);
     metrics.interTokenSeconds.observe(ms / 1000 / step.tokens.length);
+    if (origin === 'prediction') {
+      const numEmittedTokens = step.tokens.filter((token) => token.provenance === 'accepted').length;
+      this.statistics.countPredictedRound(numDraftTokens, numAcceptedTokens, numEmittedTokens);
+      metrics.predictionTokens.inc({ outcome: 'accepted' }, numAcceptedTokens);
+      metrics.predictionTokens.inc({ outcome: 'rejected' }, numDraftTokens - numAcceptedTokens);
+      return;
+    }
     this.statistics.countRound(numDraftTokens, numAcceptedTokens);
     if (numDraftTokens === 0) return;
     metrics.numDrafts.inc();

@@ -12,8 +12,11 @@ import type { CoordinatorConfig } from '../config.ts';
 import type { CoordinatorMetrics } from '../metrics.ts';
 import { ClassicDraftSession } from '../peers/classic-draft-session.ts';
 import type { DraftPeer } from '../peers/draft-peer.ts';
+import type { DraftContext } from '../peers/draft-sequence.ts';
 import type { DraftSession } from '../peers/drafting.ts';
+import { FeatureDraftSession } from '../peers/feature-draft-session.ts';
 import type { PeerMonitor } from '../peers/peer-monitor.ts';
+import { PredictionSession } from '../peers/prediction-session.ts';
 import type { TargetReplicas } from '../peers/target-replicas.ts';
 import { type SequenceContext, TargetSequence } from '../peers/target-sequence.ts';
 import { Generation } from './generation.ts';
@@ -42,6 +45,8 @@ export interface GenerationOrder {
   readonly minConfidence: number;
   /** null: no log probabilities. */
   readonly numTopLogprobs: number | null;
+  /** What the client expects the answer to be, as tokens: guessed before the draft is asked. */
+  readonly predictionTokenIds?: Int32Array | undefined;
 }
 
 export interface GenerationCaller {
@@ -74,6 +79,17 @@ export class Generator {
   /** Ids of raw text. Errors: invalid_request for a text without tokens. */
   encodePrompt(text: string): Int32Array {
     return nonEmpty(this.#deps.tokenizer.encode(text));
+  }
+
+  /** Ids of text that continues another one. */
+  encodeFragment(text: string): Int32Array {
+    return this.#deps.tokenizer.encodeFragment(text);
+  }
+
+  /** What one token stands for, for people (`text`) and for machines (`bytes`). */
+  spellToken(tokenId: number): { readonly text: string; readonly bytes: Uint8Array } {
+    const { tokenizer } = this.#deps;
+    return { text: tokenizer.tokenText(tokenId), bytes: tokenizer.tokenBytes(tokenId) };
   }
 
   /** Ids of a chat by the model's own template. Errors: invalid_request when it has none or refuses the roles. */
@@ -148,21 +164,30 @@ export class Generator {
   }
 
   #open(order: GenerationOrder, caller: GenerationCaller, card: ModelCard) {
-    const { config, tokenizer, metrics, targets, draft } = this.#deps;
+    const { config, tokenizer, metrics, targets } = this.#deps;
     const seed = order.seed ?? randomInt(2 ** 48 - 1);
     const sampling = { ...order.sampling, output_start: order.promptTokenIds.length };
     const context: SequenceContext = { ...caller, timeoutMs: config.TARGET_TIMEOUT_MS };
     const target = new TargetSequence(targets, context);
-    let session: DraftSession | null = null;
-    if (order.numSpeculativeTokens > 0) {
-      session = new ClassicDraftSession(draft, { ...context, seed, minConfidence: order.minConfidence, sampling });
-    }
+    const session =
+      order.numSpeculativeTokens > 0
+        ? withPrediction(order, this.#openDraft({ ...context, seed, minConfidence: order.minConfidence, sampling }))
+        : null;
     const generation = new Generation(
       { ...order, seed, sampling, eosTokenIds: order.ignoreEos ? [] : card.eos_token_ids },
       { target, draft: session, decoder: tokenizer.incrementalDecoder(), metrics },
     );
     const running = { generation, seed, modelId: card.model_id, numPromptTokens: order.promptTokenIds.length };
     return { target, draft: session, running };
+  }
+
+  /** The session that the draft's kind asks for. */
+  #openDraft(context: DraftContext): DraftSession {
+    const { config, draft } = this.#deps;
+    const features = draft.card?.features_wanted;
+    if (!features) return new ClassicDraftSession(draft, context);
+    const maxWindowBytes = config.FEATURE_WINDOW_KIB * 1024;
+    return new FeatureDraftSession(draft, context, { width: features.width, maxWindowBytes });
   }
 
   #checkOrder(order: GenerationOrder, card: ModelCard): void {
@@ -221,6 +246,11 @@ export class Generator {
       'generation',
     );
   }
+}
+
+function withPrediction({ predictionTokenIds, promptTokenIds }: GenerationOrder, draft: DraftSession): DraftSession {
+  if (!predictionTokenIds?.length) return draft;
+  return new PredictionSession(predictionTokenIds, promptTokenIds.length, draft);
 }
 
 function nonEmpty(tokenIds: Int32Array): Int32Array {

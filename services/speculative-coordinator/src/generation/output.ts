@@ -43,8 +43,17 @@ export class Output {
     return this.#rules.maxNewTokens - this.tokenIds.length;
   }
 
-  /** Appends one token. Once this has set a finish reason, no more may come. */
-  push(tokenId: number, provenance: Provenance): void {
+  /**
+   * Appends one token and returns the text that it added: whole characters, '' while one is incomplete. Once this has
+   * set a finish reason, no more may come.
+   */
+  push(tokenId: number, provenance: Provenance): string {
+    const numChars = this.#text.length;
+    this.#push(tokenId, provenance);
+    return this.#text.slice(numChars);
+  }
+
+  #push(tokenId: number, provenance: Provenance): void {
     if (this.#finishReason) throw new Error('the answer has ended');
     this.tokenIds.push(tokenId);
     this.provenance.push(provenance);

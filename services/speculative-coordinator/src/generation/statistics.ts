@@ -12,6 +12,9 @@ export class GenerationStatistics {
   numAcceptedTokens = 0;
   numEmittedDraftTokens = 0;
   numDegradedRounds = 0;
+  /** Tokens of the text that the client predicted: kept and emitted, and refused by the target. */
+  numAcceptedPredictionTokens = 0;
+  numRejectedPredictionTokens = 0;
   readonly #draftTokensPerPos: number[] = [];
   readonly #acceptedTokensPerPos: number[] = [];
 
@@ -25,6 +28,13 @@ export class GenerationStatistics {
     for (let i = 0; i < numDraftTokens; i++) this.#draftTokensPerPos[i] = (this.#draftTokensPerPos[i] ?? 0) + 1;
     for (let i = 0; i < numAcceptedTokens; i++)
       this.#acceptedTokensPerPos[i] = (this.#acceptedTokensPerPos[i] ?? 0) + 1;
+  }
+
+  /** One round whose guesses were the client's own prediction. */
+  countPredictedRound(numPredictedTokens: number, numAcceptedTokens: number, numEmittedTokens: number): void {
+    this.numRounds++;
+    this.numAcceptedPredictionTokens += numEmittedTokens;
+    this.numRejectedPredictionTokens += numPredictedTokens - numAcceptedTokens;
   }
 
   /** Tokens that stand in the answer from now on. */

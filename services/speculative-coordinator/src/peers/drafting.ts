@@ -6,6 +6,8 @@ export interface Proposal {
   readonly draftTokenIds: Int32Array; // [k], 1 <= k
   /** Laws that the tokens were drawn from; null where each is one-hot (greedy). */
   readonly draftLaws: readonly TokenLaw[] | null; // [k]
+  /** Who guessed: a model, or the text that the client predicted. The two are counted apart. */
+  readonly origin?: 'draft' | 'prediction';
 }
 
 /** Why there is no proposal. `unavailable` is what counts as degraded service. */
@@ -25,8 +27,8 @@ export interface HiddenStateRows {
 
 /** The draft's side of one request. */
 export interface DraftSession {
-  /** Whether the target's hidden states are wanted with every score. */
-  readonly wantsHiddenStates: boolean;
+  /** Hidden states of so many of the latest tokens are wanted from the target; 0: none. */
+  readonly hiddenStateWindow: number;
   /** Begins to cache the prompt; what it needs of the target comes by `observe`. */
   prefill(committed: TokenPrefix): void;
   propose(call: ProposeCall): Promise<Proposal | Absence>;

@@ -22,6 +22,8 @@ const BACKOFF_MS = 50;
 
 export interface ScoreCall {
   readonly committed: TokenPrefix;
+  /** Only the first so many committed tokens; default: all. */
+  readonly numCommittedTokens?: number;
   readonly draftTokenIds: Int32Array; // [k]
   readonly rows: NonNullable<ScoreRequestInput['rows']>;
   /** Rows for the last so many tokens. */
@@ -106,8 +108,9 @@ export class TargetSequence {
     }
     // The first answer may correct what this side believes about the cache; a second correction would be a defect.
     for (let attempt = 0; ; attempt++) {
-      const position = Math.min(this.#numCachedTokens, call.committed.length - 1);
-      const tokenIds = concat(call.committed.ids(position), call.draftTokenIds);
+      const end = call.numCommittedTokens ?? call.committed.length;
+      const position = Math.min(this.#numCachedTokens, end - 1);
+      const tokenIds = concat(call.committed.ids(position, end), call.draftTokenIds);
       try {
         const reply = parseScoreReply(
           await client.postFrame(
@@ -135,7 +138,7 @@ export class TargetSequence {
         if (!mismatch || attempt >= 2) throw error;
         // First trust the length that it names; if that is no help either, send everything.
         const cachedLength = Number(error.details.cached_length);
-        this.#numCachedTokens = attempt === 0 && cachedLength < call.committed.length ? cachedLength : 0;
+        this.#numCachedTokens = attempt === 0 && cachedLength < end ? cachedLength : 0;
       }
     }
   }

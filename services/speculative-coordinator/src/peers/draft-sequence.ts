@@ -1,0 +1,144 @@
+/**
+ * One sequence on the draft-service: how much of its text the service holds, and one call that caches what is new and
+ * proposes. A service that lost the sequence says so and gets the missing tokens again.
+ */
+import { randomUUID } from 'node:crypto';
+import {
+  lawAt,
+  type ProposeReply,
+  parseProposeReply,
+  proposeRequestFrame,
+  type TokenPrefix,
+  type WireSampling,
+} from '@forerunner/protocol';
+import { probOf } from '@forerunner/sampling';
+import { PeerError } from '@forerunner/service-kit';
+import type { DraftPeer } from './draft-peer.ts';
+import type { Absence, Proposal } from './drafting.ts';
+import type { SequenceContext } from './target-sequence.ts';
+
+export interface DraftContext extends SequenceContext {
+  /** Seed of the draft's own noise. */
+  readonly seed: number;
+  readonly minConfidence: number;
+  readonly sampling: WireSampling;
+}
+
+export interface DraftCall {
+  /** The text as the draft knows it. */
+  readonly text: TokenPrefix;
+  readonly numSpeculativeTokens: number;
+  readonly seed: number;
+  readonly sampling: WireSampling;
+  readonly timeoutMs: number;
+  /** For a draft that reads features: their rows from a position of the text to its end; null when they are lost. */
+  readonly featuresFrom?: (position: number) => Float16Array | null;
+}
+
+export class DraftSequence {
+  readonly #peer: DraftPeer;
+  readonly #context: DraftContext;
+  readonly #id = `d-${randomUUID()}`;
+  #numCachedTokens = 0;
+  /** Where the last proposal began, and how long it was. */
+  #proposal = { start: 0, length: 0 };
+  #used = false;
+
+  constructor(peer: DraftPeer, context: DraftContext) {
+    this.#peer = peer;
+    this.#context = context;
+  }
+
+  /** Tokens of the text that the service holds. */
+  get numCachedTokens(): number {
+    return this.#numCachedTokens;
+  }
+
+  /** Begins again with another text. */
+  restart(): void {
+    this.#numCachedTokens = 0;
+  }
+
+  /** Asks for a proposal. Never fails but for the caller's own abort. */
+  async propose(call: DraftCall): Promise<Proposal | Absence> {
+    if (!this.#peer.tryEnter()) return 'unavailable';
+    try {
+      const { draftTokenIds, laws } = await this.#call(call);
+      this.#peer.succeed();
+      this.#proposal = { start: call.text.length, length: draftTokenIds.length };
+      if (draftTokenIds.length === 0) return 'none';
+      return { draftTokenIds, draftLaws: laws ? Array.from(draftTokenIds, (_, i) => lawAt(laws, i)) : null };
+    } catch (error) {
+      this.#numCachedTokens = 0;
+      this.#peer.report(error);
+      if (!(error instanceof PeerError)) throw error;
+      return error.code === 'context_length_exceeded' ? 'none' : 'unavailable';
+    }
+  }
+
+  /** After verification: so many tokens of the last proposal were kept. The service cached all of it but the last. */
+  settle(numAcceptedTokens: number): void {
+    const { start, length } = this.#proposal;
+    this.#numCachedTokens = Math.min(
+      this.#numCachedTokens,
+      start + Math.min(numAcceptedTokens, Math.max(0, length - 1)),
+    );
+  }
+
+  async close(): Promise<void> {
+    if (this.#used) await this.#peer.free(this.#id, this.#context.requestId);
+  }
+
+  /** Errors: PeerError; the signal's reason when aborted. */
+  async #call(call: DraftCall): Promise<ProposeReply> {
+    const { text, featuresFrom } = call;
+    this.#used = true;
+    for (let attempt = 0; ; attempt++) {
+      const position = Math.min(this.#numCachedTokens, text.length - 1);
+      const features = featuresFrom?.(position);
+      if (features === null) throw new PeerError('refused', 'the features from there on are lost', 'sequence_mismatch');
+      try {
+        const bytes = await this.#peer.client.postFrame(
+          '/v1/propose',
+          proposeRequestFrame({
+            sequence_id: this.#id,
+            position,
+            prefix_digest: text.digestAt(position),
+            token_ids: text.ids(position).slice(),
+            features,
+            cache_scope: this.#context.cacheScope,
+            num_speculative_tokens: call.numSpeculativeTokens,
+            sampling: call.sampling,
+            seed: call.seed,
+            min_confidence: this.#context.minConfidence,
+          }),
+          { requestId: this.#context.requestId, timeoutMs: call.timeoutMs, signal: this.#context.signal },
+        );
+        const reply = readProposal(bytes);
+        this.#numCachedTokens = reply.cached_length;
+        return reply;
+      } catch (error) {
+        const mismatch = error instanceof PeerError && error.code === 'sequence_mismatch';
+        if (!mismatch || attempt >= 2) throw error;
+        // First trust the length that it names; if that is no help either, send everything.
+        const cachedLength = Number(error.details.cached_length);
+        this.#numCachedTokens = attempt === 0 && cachedLength < text.length ? cachedLength : 0;
+      }
+    }
+  }
+}
+
+/** Parses a proposal and checks that each token can come from its law. A reply that lies is a broken peer. */
+function readProposal(bytes: Uint8Array): ProposeReply {
+  try {
+    const reply = parseProposeReply(bytes);
+    const { laws } = reply;
+    reply.draftTokenIds.forEach((id, i) => {
+      if (laws && probOf(lawAt(laws, i), id) <= 0) throw new Error(`token ${id} has no probability under its own law`);
+    });
+    return reply;
+  } catch (cause) {
+    const message = `the draft's reply makes no sense: ${(cause as Error).message}`;
+    throw new PeerError('unreachable', message, undefined, {}, { cause });
+  }
+}
