@@ -1,8 +1,11 @@
 /**
  * The portable runner: onnxruntime-node's public API and nothing else. session.run() blocks the thread and copies every
- * output, so a step costs more as the context grows; the native runner exists for that reason. Host it in a worker
- * thread, and never terminate that worker during a pass (it aborts the process).
+ * output, so graphs with GroupQueryAttention are rewritten on loading to answer with the new rows of K and V only; a
+ * step then costs more as the context grows, but not by much. Host it in a worker thread, and never terminate that
+ * worker during a pass (it aborts the process).
  */
+import { readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { env, InferenceSession, Tensor } from 'onnxruntime-node';
 import { EngineError } from '../errors.ts';
 import type {
@@ -17,9 +20,10 @@ import type {
 import type { GraphSignature } from '../signature.ts';
 import { widenFloat16 } from './float16.ts';
 import { bucketFor } from './kv-buckets.ts';
-import { loadError, openModelFiles } from './model-files.ts';
+import { loadError, type ModelFiles, openModelFiles } from './model-files.ts';
+import { bytesPerPosition, NodeKvCache, type NodeKvContext } from './node-kv-cache.ts';
 import { type PassPlan, planPass, writeFeatures, writeTokenIds } from './pass-plan.ts';
-import { type GraphBinding, type GraphInfo, signatureFromGraph } from './signature-from-graph.ts';
+import { type GraphInfo, signatureFromGraph } from './signature-from-graph.ts';
 
 /** Errors: EngineError model_not_found | model_unsupported | execution_provider_unavailable. */
 export async function openNodeRunner(options: RunnerOptions): Promise<ModelRunner> {
@@ -28,29 +32,42 @@ export async function openNodeRunner(options: RunnerOptions): Promise<ModelRunne
     throw new EngineError('execution_provider_unavailable', message, { provider: options.executionProvider });
   }
   const files = openModelFiles(options.modelDir);
-  const session = await createSession(files.graphPath, options.numThreads);
+  if (files.attention === 'tensor-scatter') {
+    throw new EngineError('model_unsupported', 'a graph with TensorScatter needs RUNTIME=native');
+  }
+  const newRowsOnly = files.attention === 'group-query';
+  const session = await createSession(files, newRowsOnly, options.numThreads);
   try {
-    const binding = signatureFromGraph(graphInfo(session), files);
-    if (binding.attention === 'tensor-scatter') {
-      throw new EngineError('model_unsupported', 'a graph with TensorScatter needs RUNTIME=native');
-    }
-    return new NodeRunner(session, binding, options);
+    const graph = signatureFromGraph(graphInfo(session), files);
+    return new NodeRunner(session, { graph, newRowsOnly, numPadTokens: options.minRows - 1 }, options);
   } catch (error) {
     await session.release();
     throw error;
   }
 }
 
-async function createSession(graphPath: string, numThreads: number): Promise<InferenceSession> {
+async function createSession(
+  { graphPath }: ModelFiles,
+  newRows: boolean,
+  numThreads: number,
+): Promise<InferenceSession> {
+  const options: InferenceSession.SessionOptions = {
+    executionProviders: ['cpu'],
+    intraOpNumThreads: numThreads,
+    interOpNumThreads: 1,
+    graphOptimizationLevel: 'all',
+    logSeverityLevel: 4,
+    extra: {
+      session: {
+        intra_op: { allow_spinning: '0' },
+        model_external_initializers_file_folder_path: dirname(graphPath),
+      },
+    },
+  };
   try {
-    return await InferenceSession.create(graphPath, {
-      executionProviders: ['cpu'],
-      intraOpNumThreads: numThreads,
-      interOpNumThreads: 1,
-      graphOptimizationLevel: 'all',
-      logSeverityLevel: 4,
-      extra: { session: { intra_op: { allow_spinning: '0' } } },
-    });
+    if (!newRows) return await InferenceSession.create(graphPath, options);
+    const { newRowsOnly } = await import('@forerunner/model-tools');
+    return await InferenceSession.create(newRowsOnly(readFileSync(graphPath)), options);
   } catch (cause) {
     throw loadError(graphPath, cause as Error);
   }
@@ -70,17 +87,17 @@ class NodeRunner implements ModelRunner {
   readonly signature: GraphSignature;
   readonly description: RunnerDescription;
   readonly #session: InferenceSession;
-  readonly #binding: GraphBinding;
+  readonly #kv: NodeKvContext;
   readonly #minRows: number;
   /** Resolves when the passes so far are through: session.run() defers to the event loop before it blocks it. */
   #lastPass: Promise<unknown> = Promise.resolve();
   #closed = false;
 
-  constructor(session: InferenceSession, binding: GraphBinding, options: RunnerOptions) {
+  constructor(session: InferenceSession, kv: NodeKvContext, options: RunnerOptions) {
     this.#session = session;
-    this.#binding = binding;
+    this.#kv = kv;
     this.#minRows = options.minRows;
-    this.signature = binding.signature;
+    this.signature = kv.graph.signature;
     this.description = {
       runtime: 'node',
       runtimeVersion: env.versions.node ?? 'unknown',
@@ -92,13 +109,15 @@ class NodeRunner implements ModelRunner {
 
   createCache(initialCapacity: number): KvCache {
     if (this.#closed) throw new EngineError('closed', 'the runner is closed');
-    const cache = new NodeKvCache(this.#session, this.#binding, this.#minRows - 1);
+    const cache = new NodeKvCache(this.#kv);
     cache.ensureCapacity(initialCapacity, 0);
     return cache;
   }
 
   cacheBytes(numTokens: number): number {
-    return bucketFor(numTokens + this.#minRows - 1, this.signature.contextLength) * bytesPerToken(this.signature);
+    return (
+      bucketFor(numTokens + this.#kv.numPadTokens, this.signature.contextLength) * bytesPerPosition(this.#kv.graph)
+    );
   }
 
   canBatch(numTokensPerItem: readonly number[]): boolean {
@@ -119,41 +138,37 @@ class NodeRunner implements ModelRunner {
   async #forwardOne(plan: PassPlan, signal: AbortSignal | undefined): Promise<ForwardOutput> {
     if (this.#closed) throw new EngineError('closed', 'the runner is closed');
     if (signal?.aborted) throw new EngineError('aborted', 'the pass was aborted before it started');
-    const { cache } = plan.item;
-    if (!(cache instanceof NodeKvCache && cache.belongsTo(this.#session))) {
+    const { cache, numPastTokens, numLogitRows, wantHiddenStates } = plan.item;
+    if (!(cache instanceof NodeKvCache && cache.context === this.#kv)) {
       throw new TypeError('the cache belongs to another runner');
     }
-    cache.ensureCapacity(plan.item.numPastTokens + plan.numTokens, plan.item.numPastTokens);
-    cache.beginPass();
+    const { presentOutputs } = this.#kv.graph;
+    const hidden = wantHiddenStates ? this.signature.hiddenStates : undefined;
+    const fetches = [...presentOutputs];
+    if (numLogitRows > 0) fetches.push('logits');
+    if (hidden) fetches.push(hidden.output);
+    const past = cache.beginPass(numPastTokens, plan.numRows);
+    let present: Tensor[] | undefined;
     try {
-      const fetches = [...this.#binding.presentOutputs];
-      if (plan.item.numLogitRows > 0) fetches.push('logits');
-      const hidden = plan.item.wantHiddenStates ? this.signature.hiddenStates : undefined;
-      if (hidden) fetches.push(hidden.output);
-      const results = await this.#session.run(this.#feeds(plan, cache), fetches);
-      cache.store(
-        this.#binding.presentOutputs.map((name) => results[name] as Tensor),
-        plan.item.numPastTokens + plan.numRows,
-      );
-      const { headSize } = this.signature;
-      const from = plan.firstLogitRow * headSize;
-      const to = from + plan.item.numLogitRows * headSize;
+      const results = await this.#session.run(this.#feeds(plan, past), fetches);
+      present = presentOutputs.map((name) => results[name] as Tensor);
+      const from = plan.firstLogitRow * this.signature.headSize;
+      const length = numLogitRows * this.signature.headSize;
       return {
-        logits: plan.item.numLogitRows > 0 ? floats(results.logits as Tensor, from, to) : new Float32Array(0),
+        logits: numLogitRows > 0 ? floats(results.logits as Tensor, from, length) : new Float32Array(0),
         ...(hidden && { hiddenStates: floats(results[hidden.output] as Tensor, 0, plan.numTokens * hidden.width) }),
       };
     } catch (cause) {
-      if (cause instanceof EngineError || cause instanceof TypeError) throw cause;
       throw new EngineError('model_failed', `the pass failed: ${(cause as Error).message}`, {}, { cause });
     } finally {
-      cache.endPass();
+      cache.endPass(present, numPastTokens, plan.numRows);
     }
   }
 
-  #feeds(plan: PassPlan, cache: NodeKvCache): Record<string, Tensor> {
+  #feeds(plan: PassPlan, past: readonly Tensor[]): Record<string, Tensor> {
     const { numRows } = plan;
     const { numPastTokens } = plan.item;
-    const { signature, pastInputs } = this.#binding;
+    const { signature, pastInputs } = this.#kv.graph;
     const ids = new BigInt64Array(numRows);
     writeTokenIds(plan, ids);
     const feeds: Record<string, Tensor> = { input_ids: new Tensor('int64', ids, [1, numRows]) };
@@ -174,7 +189,7 @@ class NodeRunner implements ModelRunner {
       writeFeatures(plan, features, width);
       feeds[input] = new Tensor('float32', features, [1, numRows, width]);
     }
-    for (const [i, past] of cache.pastTensors(numPastTokens).entries()) feeds[pastInputs[i]!] = past;
+    for (const [i, tensor] of past.entries()) feeds[pastInputs[i]!] = tensor;
     return feeds;
   }
 
@@ -186,140 +201,10 @@ class NodeRunner implements ModelRunner {
   }
 }
 
-/**
- * The present outputs of the last pass, kept to be the next pass's past. They are never written after they were made,
- * so a fork shares them. Attention by GroupQueryAttention takes a past that is longer than the valid prefix (the mask
- * says how much counts); plain attention wants it cut.
- */
-class NodeKvCache implements KvCache {
-  readonly #owner: InferenceSession;
-  readonly #binding: GraphBinding;
-  readonly #padTokens: number;
-  #tensors: readonly Tensor[] = []; // [2 * numLayers] of [1, kvHeads, numHeld or more, headDim]
-  #numHeld = 0;
-  #capacity = 0;
-  #inPass = false;
-  #released = false;
-
-  constructor(owner: InferenceSession, binding: GraphBinding, padTokens: number) {
-    this.#owner = owner;
-    this.#binding = binding;
-    this.#padTokens = padTokens;
-  }
-
-  get capacity(): number {
-    return Math.max(0, this.#capacity - this.#padTokens);
-  }
-
-  get bytes(): number {
-    return this.#capacity * bytesPerToken(this.#binding.signature);
-  }
-
-  ensureCapacity(numTokens: number, _numValid: number): void {
-    this.#requireIdle();
-    const { contextLength } = this.#binding.signature;
-    if (numTokens > contextLength) {
-      const message = `${numTokens} tokens exceed the context of ${contextLength}`;
-      throw new EngineError('context_overflow', message, { numTokens, contextLength });
-    }
-    this.#capacity = Math.max(this.#capacity, bucketFor(numTokens + this.#padTokens, contextLength));
-  }
-
-  fork(numValid: number): KvCache {
-    this.#requireIdle();
-    const copy = new NodeKvCache(this.#owner, this.#binding, this.#padTokens);
-    copy.ensureCapacity(numValid, 0);
-    copy.#tensors = this.#tensors;
-    copy.#numHeld = Math.min(this.#numHeld, numValid);
-    return copy;
-  }
-
-  release(): void {
-    if (this.#inPass) throw new Error('a cache cannot be touched while a pass uses it');
-    this.#released = true;
-    this.#tensors = [];
-    this.#numHeld = 0;
-    this.#capacity = 0;
-  }
-
-  belongsTo(session: InferenceSession): boolean {
-    return this.#owner === session;
-  }
-
-  beginPass(): void {
-    this.#requireIdle();
-    this.#inPass = true;
-  }
-
-  endPass(): void {
-    this.#inPass = false;
-  }
-
-  #requireIdle(): void {
-    if (this.#released) throw new EngineError('closed', 'the cache was released');
-    if (this.#inPass) throw new Error('a cache cannot be touched while a pass uses it');
-  }
-
-  store(tensors: readonly Tensor[], numHeld: number): void {
-    this.#tensors = tensors;
-    this.#numHeld = numHeld;
-  }
-
-  pastTensors(numPastTokens: number): readonly Tensor[] {
-    if (numPastTokens > this.#numHeld) {
-      throw new TypeError(`the cache holds ${this.#numHeld} tokens, the pass builds on ${numPastTokens}`);
-    }
-    const { signature, attention, pastInputs } = this.#binding;
-    const { numKvHeads, headDim, kvType } = signature;
-    if (this.#tensors.length === 0 || numPastTokens === 0) {
-      return pastInputs.map(() => new Tensor(kvType, emptyOf(kvType), [1, numKvHeads, 0, headDim]));
-    }
-    const past =
-      attention === 'group-query' ? this.#tensors : this.#tensors.map((tensor) => cut(tensor, numPastTokens));
-    return past.map(asInput);
-  }
-}
-
-/** The first `length` positions of a [1, heads, positions, dim] tensor. */
-function cut(tensor: Tensor, length: number): Tensor {
-  const [, heads, positions, dim] = tensor.dims as [number, number, number, number];
-  if (positions === length) return tensor;
-  const source = tensor.data as Float32Array;
-  const target = new (source.constructor as Float32ArrayConstructor)(heads * length * dim);
-  for (let head = 0; head < heads; head++) {
-    const from = head * positions * dim;
-    target.set(source.subarray(from, from + length * dim), head * length * dim);
-  }
-  return new Tensor(tensor.type as 'float32', target, [1, heads, length, dim]);
-}
-
-/**
- * onnxruntime-node 1.30 hands out Float16Array data and, given it back, sees no bytes in it (N-API has no such type):
- * the same memory as Uint16Array is what it takes. Tensor's constructor would undo that, so the property is shadowed.
- */
-function asInput(tensor: Tensor): Tensor {
-  if (tensor.type === 'float16' && !Object.hasOwn(tensor, 'data')) {
-    Object.defineProperty(tensor, 'data', { value: float16Bits(tensor) });
-  }
-  return tensor;
-}
-
-function float16Bits(tensor: Tensor): Uint16Array {
-  const data = tensor.data as unknown as Float16Array | Uint16Array;
-  return new Uint16Array(data.buffer, data.byteOffset, data.length);
-}
-
-function emptyOf(type: 'float32' | 'float16'): Float32Array {
-  return (type === 'float32' ? new Float32Array(0) : new Float16Array(0)) as Float32Array;
-}
-
-function floats(tensor: Tensor, from: number, to: number): Float32Array {
-  if (tensor.type === 'float32') return (tensor.data as Float32Array).subarray(from, to);
-  const wide = new Float32Array(to - from);
-  widenFloat16(float16Bits(tensor).subarray(from, to), wide);
+function floats(tensor: Tensor, from: number, length: number): Float32Array {
+  if (tensor.type === 'float32') return (tensor.data as Float32Array).subarray(from, from + length);
+  const half = tensor.data as unknown as Float16Array;
+  const wide = new Float32Array(length);
+  widenFloat16(new Uint16Array(half.buffer, half.byteOffset + 2 * from, length), wide);
   return wide;
-}
-
-function bytesPerToken({ numLayers, numKvHeads, headDim, kvType }: GraphSignature): number {
-  return 2 * numLayers * numKvHeads * headDim * (kvType === 'float32' ? 4 : 2);
 }
