@@ -99,6 +99,10 @@ export class Graph {
     return node;
   }
 
+  remove(node: NodeProto): void {
+    this.proto.node = this.nodes.filter((candidate) => candidate !== node);
+  }
+
   append(spec: NodeSpec): NodeProto {
     const node = makeNode(spec);
     this.proto.node.push(node);

@@ -3,3 +3,4 @@ export { type FeatureDraftOptions, type TrainedDraft, trainTinyFeatureDraft } fr
 export { addHiddenStatesOutput } from './rewrites/hidden-states-output.ts';
 export { newRowsOnly } from './rewrites/new-rows-only.ts';
 export { addNumLogitsToKeep } from './rewrites/num-logits-to-keep.ts';
+export { raggedAttention } from './rewrites/ragged-attention.ts';

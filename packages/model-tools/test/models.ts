@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import type { CheckedModel } from '../src/check/checks.ts';
+import type { CheckedModel } from '../src/check/passes.ts';
 import { type Graph, rewriteModel } from '../src/graph.ts';
 
 /** Shipped folders that the tests read; nothing is ever written there. */
