@@ -1,0 +1,3 @@
+export * from './client.ts';
+export * from './service-process.ts';
+export * from './trio.ts';

@@ -1,0 +1,55 @@
+/** The three services as processes on free ports, wired to each other. */
+import { freePort, ServiceProcess } from './service-process.ts';
+
+export interface TrioOptions {
+  /** Catalogue names. */
+  readonly target: string;
+  readonly draft: string;
+  readonly env?: Record<string, string>;
+  readonly draftEnv?: Record<string, string>;
+  readonly targetEnv?: Record<string, string>;
+  readonly coordinatorEnv?: Record<string, string>;
+}
+
+export interface Trio {
+  readonly draft: ServiceProcess;
+  readonly target: ServiceProcess;
+  readonly coordinator: ServiceProcess;
+  /** Ends all three. */
+  stop(): Promise<void>;
+}
+
+export async function startTrio(options: TrioOptions): Promise<Trio> {
+  const env = { LOG_LEVEL: 'info', ...options.env };
+  const [draftPort, targetPort, coordinatorPort] = await Promise.all([freePort(), freePort(), freePort()]);
+  const draft = new ServiceProcess('draft-service', draftPort, {
+    ...env,
+    MODEL_SIZE: options.draft,
+    ...options.draftEnv,
+  });
+  const target = new ServiceProcess('target-service', targetPort, {
+    ...env,
+    MODEL_SIZE: options.target,
+    ...options.targetEnv,
+  });
+  const coordinator = new ServiceProcess('speculative-coordinator', coordinatorPort, {
+    ...env,
+    MODEL_SIZE: options.target,
+    DRAFT_ENDPOINT: draft.url,
+    TARGET_ENDPOINT: target.url,
+    PEER_CHECK_INTERVAL_MS: '200',
+    ...options.coordinatorEnv,
+  });
+  const stop = async () => {
+    await coordinator.end();
+    await Promise.all([draft.end(), target.end()]);
+  };
+  try {
+    await Promise.all([draft.start(), target.start()]);
+    await coordinator.start();
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return { draft, target, coordinator, stop };
+}

@@ -1,0 +1,40 @@
+/** The body of POST /v1/completions: raw text, or token ids, to continue. */
+import { boundedInteger, MAX_NEW_TOKENS } from '@forerunner/protocol';
+import { z } from 'zod';
+import { commonFields, MAX_CHOICES, MAX_TOP_LOGPROBS, onlyDefault, streamOptionsNeedStream } from './fields.ts';
+
+const tokenIds = z
+  .array(
+    z
+      .int()
+      .min(0)
+      .max(2 ** 31 - 1),
+  )
+  .min(1)
+  .max(1 << 20);
+const text = z.string().min(1);
+
+export const completionRequestSchema = z
+  .strictObject({
+    ...commonFields,
+    prompt: z
+      .union([text, tokenIds, z.array(text).min(1).max(MAX_CHOICES), z.array(tokenIds).min(1).max(MAX_CHOICES)], {
+        error: `must be a text or an array of token ids, or at most ${MAX_CHOICES} of either, none empty`,
+      })
+      .describe('What to continue: text, token ids, or several of either.'),
+    max_tokens: boundedInteger(1, MAX_NEW_TOKENS, 'tokens').nullish().describe('Longest answer. Default 16.'),
+    logprobs: boundedInteger(0, MAX_TOP_LOGPROBS, 'alternatives per token')
+      .nullish()
+      .describe("Log probabilities of the model's own law, with so many alternatives."),
+    best_of: onlyDefault('best_of', [1]),
+    echo: onlyDefault('echo', [false]),
+    suffix: onlyDefault('suffix', ['']),
+  })
+  .refine(...streamOptionsNeedStream);
+export type CompletionRequest = z.output<typeof completionRequestSchema>;
+
+/** The prompts of a request, one after the other. */
+export function promptsOf(prompt: CompletionRequest['prompt']): (string | number[])[] {
+  if (typeof prompt === 'string') return [prompt];
+  return typeof prompt[0] === 'number' ? [prompt as number[]] : (prompt as (string | number[])[]);
+}

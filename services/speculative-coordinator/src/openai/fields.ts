@@ -1,0 +1,76 @@
+/**
+ * Fields that chat and text completions share, as OpenAI names and bounds them. `null` is OpenAI's way to say "the
+ * default". What is not supported is refused by name, never passed over in silence. Everything of ours that OpenAI does
+ * not know stands under one key, `forerunner`.
+ */
+import { boundedInteger, boundedNumber, generateRequestSchema, samplingFields } from '@forerunner/protocol';
+import { z } from 'zod';
+
+/** Answers to one request, all choices of all prompts together. */
+export const MAX_CHOICES = 8;
+export const MAX_TOP_LOGPROBS = 20;
+
+const ours = generateRequestSchema.shape;
+
+export const forerunnerFieldSchema = z.strictObject({
+  draft_k: ours.draft_k,
+  speculative: ours.speculative,
+  min_confidence: ours.min_confidence,
+  top_k: samplingFields.top_k,
+  min_p: samplingFields.min_p,
+  ignore_eos: ours.ignore_eos,
+  return_provenance: z
+    .boolean()
+    .default(false)
+    .describe('Add every token with where it came from: accepted, recovered, bonus or target.'),
+});
+
+export const commonFields = {
+  model: z.string().nullish().describe('As /v1/models names it; the model that is served when absent.'),
+  n: boundedInteger(1, MAX_CHOICES, 'choices').nullish().describe('Answers to generate. Default 1.'),
+  temperature: boundedNumber(0, 2, '0 is greedy').nullish().describe('Default 1.'),
+  top_p: boundedNumber(0, 1, 'probability mass kept').nullish().describe('Default 1.'),
+  presence_penalty: samplingFields.presence_penalty.nullish(),
+  frequency_penalty: samplingFields.frequency_penalty.nullish(),
+  logit_bias: samplingFields.logit_bias.nullish().describe('Token id → added to its logit, -100 to 100.'),
+  seed: boundedInteger(0, Number.MAX_SAFE_INTEGER, 'seed')
+    .nullish()
+    .describe('Equal seeds give equal answers from the same pair. Drawn at random when absent.'),
+  stop: z.union([z.null(), ours.stop]).optional().describe('The answer ends before the first of these.'),
+  stream: z.boolean().nullish().describe('Server-sent events instead of one reply.'),
+  stream_options: z
+    .strictObject({
+      include_usage: z.boolean().nullish().describe('A last chunk with usage and metrics.'),
+      include_obfuscation: onlyDefault('include_obfuscation', [false]),
+    })
+    .nullish(),
+  user: z.string().max(512).nullish().describe('Accepted and neither used nor kept.'),
+  forerunner: forerunnerFieldSchema.prefault({}).nullish().describe('What this server offers beyond the OpenAI API.'),
+};
+
+/** A field that may only hold what changes nothing. Clients that always send it keep working. */
+export function onlyDefault(name: string, defaults: readonly unknown[]) {
+  const allowed = [null, ...defaults];
+  const isDefault = (value: unknown) => allowed.some((one) => JSON.stringify(one) === JSON.stringify(value));
+  const list = allowed.map((value) => JSON.stringify(value)).join(' or ');
+  return z
+    .unknown()
+    .refine((value) => value === undefined || isDefault(value), {
+      error: `${name} is not supported here; leave it out${defaults.length > 0 ? `, or give ${list}` : ''}`,
+    })
+    .optional()
+    .meta({ description: `Not supported: only ${list}.`, enum: allowed });
+}
+
+/** Both kinds of requests read alike for whatever treats them alike. */
+export type CommonRequest = { [Field in keyof typeof commonFields]?: z.output<(typeof commonFields)[Field]> };
+
+interface StreamFields {
+  readonly stream?: boolean | null | undefined;
+  readonly stream_options?: object | null | undefined;
+}
+
+export const streamOptionsNeedStream = [
+  (body: StreamFields) => !body.stream_options || body.stream === true,
+  { error: 'only allowed together with "stream": true', path: ['stream_options'] },
+] as const;

@@ -1,0 +1,57 @@
+/** What a request cost and how speculation went, over all of its choices. */
+import type { GenerationMetrics } from '@forerunner/protocol';
+import type { RunningGeneration } from '../generation/generator.ts';
+
+/** Draft tokens that were refused never count: a completion token is a token of the answer. */
+export function usageOf(choices: readonly RunningGeneration[], numPromptTokens: number) {
+  const sum = (value: (choice: RunningGeneration) => number) => choices.reduce((total, c) => total + value(c), 0);
+  const completionTokens = sum(({ generation }) => generation.output.tokenIds.length);
+  return {
+    prompt_tokens: numPromptTokens,
+    completion_tokens: completionTokens,
+    total_tokens: numPromptTokens + completionTokens,
+    completion_tokens_details: {
+      accepted_prediction_tokens: sum(({ generation }) => generation.statistics.numAcceptedPredictionTokens),
+      rejected_prediction_tokens: sum(({ generation }) => generation.statistics.numRejectedPredictionTokens),
+      reasoning_tokens: 0,
+      audio_tokens: 0,
+    },
+  };
+}
+
+/** One choice's own metrics, or those of several added up: counts are sums, rates are of the sums. */
+export function metricsOf(choices: readonly RunningGeneration[]): GenerationMetrics {
+  const all = choices.map(({ generation }) => generation.statistics.metrics());
+  const [first] = all;
+  if (all.length === 1) return first!;
+  const counts = all.map((metrics) => metrics.speculative_decoding);
+  const speculation = { ...counts[0]! } as Record<string, unknown>;
+  for (const [name, value] of Object.entries(counts[0]!)) {
+    const values = counts.map((one) => one[name as keyof typeof one]);
+    if (Array.isArray(value)) speculation[name] = sumByPosition(values as number[][]);
+    else if (name.startsWith('num_')) speculation[name] = sumOf(values as number[]);
+  }
+  const total = speculation as GenerationMetrics['speculative_decoding'];
+  const numTokens = sumOf(choices.map(({ generation }) => generation.output.tokenIds.length));
+  const totalMs = Math.max(...all.map((metrics) => metrics.total_ms));
+  const firstTokens = all.map((metrics) => metrics.time_to_first_token_ms).filter((ms) => ms !== null);
+  return {
+    ...first!,
+    speculative_decoding: {
+      ...total,
+      draft_acceptance_rate: total.num_draft_tokens > 0 ? total.num_accepted_tokens / total.num_draft_tokens : null,
+      mean_acceptance_length: total.num_drafts > 0 ? 1 + total.num_accepted_tokens / total.num_drafts : null,
+    },
+    time_to_first_token_ms: firstTokens.length > 0 ? Math.min(...firstTokens) : null,
+    total_ms: totalMs,
+    tokens_per_second: totalMs > 0 ? (1000 * numTokens) / totalMs : null,
+    decode_tokens_per_second: null, // choices overlap in time: there is no one rate
+  };
+}
+
+const sumOf = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
+
+function sumByPosition(lists: readonly number[][]): number[] {
+  const length = Math.max(...lists.map((list) => list.length));
+  return Array.from({ length }, (_, i) => sumOf(lists.map((list) => list[i] ?? 0)));
+}
