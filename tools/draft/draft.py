@@ -1,0 +1,135 @@
+"""The feature draft in PyTorch: one decoder layer on [embedding of the next token; target's feature].
+
+Knows how the weights lie in the ONNX folder (it is read from there and written back there) and how a
+proposal unrolls. At base t the draft reads token t+1 with the target's feature of t and predicts token
+t+2; each further step reads the next token with the draft's own last output in the feature's place.
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+import torch.nn.functional as F
+from onnx import numpy_helper
+from torch import nn
+
+from onnx_weights import dequantise_4bit, dequantise_8bit, load_initialisers, quantise_8bit
+from target import BF16, rotate
+
+LAYER = "model.layers.0"
+MATRICES = {  # parameter name -> name in the graph; each is there as _Q8 and _scales
+    "fuse": "draft.fc",
+    "qkv": f"{LAYER}.attn.qkv_proj.MatMul.weight",
+    "o": f"{LAYER}.attn.o_proj.MatMul.weight",
+    "gate": f"{LAYER}.mlp.gate_proj.MatMul.weight",
+    "up": f"{LAYER}.mlp.up_proj.MatMul.weight",
+    "down": f"{LAYER}.mlp.down_proj.MatMul.weight",
+    "head": "lm_head",
+}
+NORMS = {
+    "attention_norm": f"{LAYER}.input_layernorm.weight",
+    "mlp_norm": f"{LAYER}.post_attention_layernorm.weight",
+    "final_norm": "model.layers.1.final_norm_layernorm.weight",
+}
+
+
+class FeatureDraft(nn.Module):
+    """Parameters in float32; matrix products in bfloat16. The embedding stays as it is served."""
+
+    def __init__(self, folder: Path, max_positions: int = 1024) -> None:
+        super().__init__()
+        weights = load_initialisers(folder)
+        config = json.loads((folder / "config.json").read_text())
+        self.num_heads, self.num_kv_heads = config["num_attention_heads"], config["num_key_value_heads"]
+        self.head_dim, self.hidden_size = config["head_dim"], config["hidden_size"]
+        for name, at in MATRICES.items():
+            matrix = dequantise_8bit(weights[f"{at}_Q8"], weights[f"{at}_scales"])
+            setattr(self, name, nn.Parameter(torch.from_numpy(matrix)))
+        for name, at in NORMS.items():
+            setattr(self, name, nn.Parameter(torch.from_numpy(weights[at].copy())))
+        self.embedding = torch.from_numpy(dequantise_4bit(weights["embed.q4"], weights["embed.scales"]))
+        self.draft_to_target = torch.from_numpy(np.fromfile(folder / config["draft_to_target"], "<i4").astype(np.int64))
+        self.cos = torch.from_numpy(weights["cos_cache"][:max_positions].copy()).repeat(1, 2)
+        self.sin = torch.from_numpy(weights["sin_cache"][:max_positions].copy()).repeat(1, 2)
+
+    def unroll(self, token_ids: torch.Tensor, features: torch.Tensor, bases: torch.Tensor, num_steps: int) -> list[torch.Tensor]:
+        """Outputs of num_steps steps, each [batch, bases, hidden]; step s at base t is about token t + 2 + s.
+
+        token_ids int64 [batch, seq], features float32 [batch, seq, hidden], bases int64 [batch, bases]
+        with bases + num_steps < seq. Keys and values are made for every position, the rest of the layer
+        only at the bases: with one layer nothing else is ever read.
+        """
+        w = {name: getattr(self, name).to(BF16) for name in MATRICES if name != "head"}
+        batch, num_bases = bases.shape
+        length = token_ids.shape[1] - num_steps
+        group = self.num_heads // self.num_kv_heads
+        q_size, kv_size = self.num_heads * self.head_dim, self.num_kv_heads * self.head_dim
+        embedded = self.embedding[token_ids].to(BF16)
+        rows = torch.arange(batch)[:, None]
+
+        def split_heads(x: torch.Tensor) -> torch.Tensor:
+            return x.view(*x.shape[:2], -1, self.head_dim).transpose(1, 2)
+
+        x = torch.cat([embedded[:, 1 : length + 1], features[:, :length].to(BF16)], -1) @ w["fuse"].T
+        k, v = (self._norm(x.float(), self.attention_norm) @ w["qkv"][q_size:].T).split(kv_size, -1)
+        context_k = rotate(split_heads(k).float(), self.cos[:length], self.sin[:length]).to(BF16).repeat_interleave(group, 1)
+        context_v = split_heads(v).repeat_interleave(group, 1)
+        future = torch.arange(length)[None, None, None] > bases[:, None, :, None]  # [batch, 1, bases, length]
+        x = x[rows, bases]
+        outputs: list[torch.Tensor] = []
+        own_k: list[torch.Tensor] = []  # of the steps after the first, [batch, heads, bases, head dim]
+        own_v: list[torch.Tensor] = []
+        for step in range(num_steps):
+            if step > 0:
+                x = torch.cat([embedded[rows, bases + 1 + step], outputs[-1].to(BF16)], -1) @ w["fuse"].T
+            h = x.float()
+            qkv = self._norm(h, self.attention_norm) @ w["qkv"].T
+            q, k, v = qkv.split([q_size, kv_size, kv_size], -1)
+            cos, sin = self.cos[bases + step][:, None], self.sin[bases + step][:, None]
+            q = rotate(split_heads(q).float(), cos, sin).to(BF16)
+            scores = (q @ context_k.transpose(-1, -2)).float().masked_fill(future, float("-inf"))
+            if step > 0:
+                own_k.append(rotate(split_heads(k).float(), cos, sin).to(BF16).repeat_interleave(group, 1))
+                own_v.append(split_heads(v).repeat_interleave(group, 1))
+                own = torch.stack([(q.float() * key.float()).sum(-1) for key in own_k], -1)
+                scores = torch.cat([scores, own], -1)
+            probs = (scores / self.head_dim**0.5).softmax(-1).to(BF16)
+            a = probs[..., :length] @ context_v
+            for i, value in enumerate(own_v):
+                a = a + probs[..., length + i, None] * value
+            h = h + (a.transpose(1, 2).reshape(batch, num_bases, -1) @ w["o"].T).float()
+            y = self._norm(h, self.mlp_norm)
+            h = h + ((F.silu(y @ w["gate"].T) * (y @ w["up"].T)) @ w["down"].T).float()
+            outputs.append(F.rms_norm(h, (self.hidden_size,), self.final_norm, 1e-5))
+        return outputs
+
+    def logits(self, outputs: torch.Tensor) -> torch.Tensor:
+        """float32 [..., draft vocabulary]."""
+        return (outputs.to(BF16) @ self.head.to(BF16).T).float()
+
+    def _norm(self, h: torch.Tensor, gain: torch.Tensor) -> torch.Tensor:
+        return F.rms_norm(h, (self.hidden_size,), gain, 1e-5).to(BF16)
+
+
+def export(draft: FeatureDraft, like: Path, out: Path) -> None:
+    """Writes a folder as `like` (same graph, same files) with the weights of `draft`, 8-bit blocks."""
+    model = onnx.load(str(like / "model.onnx"))
+    fresh = {at: getattr(draft, name) for name, at in NORMS.items()}
+    fresh = {at: value.detach().numpy() for at, value in fresh.items()}
+    for name, at in MATRICES.items():
+        fresh[f"{at}_Q8"], fresh[f"{at}_scales"] = quantise_8bit(getattr(draft, name).detach().numpy())
+    for tensor in model.graph.initializer:
+        if tensor.name in fresh:
+            value = fresh.pop(tensor.name)
+            assert list(tensor.dims) == list(value.shape), tensor.name
+            tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(value), tensor.name))
+    assert not fresh, f"not in the graph: {list(fresh)}"
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    for file in like.iterdir():
+        if not file.name.startswith("model.onnx"):
+            shutil.copy(file, out)
+    onnx.save(model, str(out / "model.onnx"), save_as_external_data=True, location="model.onnx.data", size_threshold=256)

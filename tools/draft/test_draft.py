@@ -1,0 +1,111 @@
+"""Run with `python -m unittest` in this folder; seconds, no training."""
+
+import json
+import re
+import tempfile
+import unittest
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import prompts
+from draft import FeatureDraft, export
+from evaluate import PROMPTS_FILE, Answer, OnnxModel, replay
+from onnx_weights import dequantise_8bit, load_initialisers, quantise_8bit
+from run import SHIPPED_DRAFT
+from synthesise import ASSISTANT, END_OF_TURN, FORCED, Chat
+
+
+def template_pattern(template: str) -> re.Pattern:
+    """Matches every instance of a template, whatever fills it; openings too bare to tell apart need a listed filling."""
+    lists = {"t": prompts.TOPICS, "u": prompts.TOPICS, "v": prompts.TOPICS, "p": prompts.PEOPLE, "c": prompts.PLACES,
+             "l": prompts.LANGUAGES, "m": prompts.LANGUAGES, "f": prompts.TASKS, "g": prompts.TASKS}  # fmt: skip
+    parts = re.split(r"\{(\w)\}", template)
+    text = ""
+    for i, part in enumerate(parts):
+        text += re.escape(part) if i % 2 == 0 else "(?:" + "|".join(map(re.escape, lists.get(part, [r"\d+"]))) + ")"
+    return re.compile(text.replace(r"\\d\+", r"\d+"), re.IGNORECASE)
+
+
+class EvaluationPrompts(unittest.TestCase):
+    def test_there_are_a_hundred_different_ones_and_none_is_an_instance_of_a_template(self):
+        found = json.loads(PROMPTS_FILE.read_text())
+        self.assertEqual(len(set(found)), 100)
+        patterns = [template_pattern(t) for t in prompts.GENERAL + prompts.CODE]
+        self.assertEqual([p for p in found if any(x.fullmatch(p) for x in patterns)], [])
+
+    def test_the_check_finds_a_planted_instance(self):
+        patterns = [template_pattern(t) for t in prompts.GENERAL]
+        self.assertTrue(any(x.fullmatch("What is the difference between gravity and tea?") for x in patterns))
+
+
+class Weights(unittest.TestCase):
+    def test_quantising_twice_changes_nothing_but_the_last_bit_of_scales(self):
+        weights = np.random.default_rng(0).normal(size=(8, 128)).astype(np.float32)
+        once = dequantise_8bit(*quantise_8bit(weights))
+        self.assertLess(np.abs(once - weights).max(), 0.02)
+        self.assertLess(np.abs(dequantise_8bit(*quantise_8bit(once)) - once).max(), 2e-3)
+
+    def test_an_export_of_untouched_weights_has_the_shipped_graph_and_bytes(self):
+        with tempfile.TemporaryDirectory() as folder:
+            export(FeatureDraft(SHIPPED_DRAFT), SHIPPED_DRAFT, Path(folder) / "out")
+            before, after = load_initialisers(SHIPPED_DRAFT), load_initialisers(Path(folder) / "out")
+            self.assertEqual(before.keys(), after.keys())
+            self.assertEqual([n for n in before if n.endswith("_Q8") and not np.array_equal(before[n], after[n])], [])
+
+
+class Unrolling(unittest.TestCase):
+    def test_the_training_steps_are_the_served_graph_s_steps(self):
+        torch.manual_seed(0)
+        draft, served = FeatureDraft(SHIPPED_DRAFT), OnnxModel(SHIPPED_DRAFT)
+        ids, features = torch.randint(17, 9000, (1, 24)), torch.randn(1, 24, draft.hidden_size)
+        base = 15
+        with torch.no_grad():
+            outputs = draft.unroll(ids, features, torch.tensor([[base]]), 3)
+            mine = [draft.logits(output)[0, 0].numpy() for output in outputs]
+        tokens = ids[0].tolist()
+        logits, own = served.run(tokens[1 : base + 2], features[0, : base + 1].numpy())
+        for step in range(3):
+            if step > 0:
+                logits, own = served.run([tokens[base + 1 + step]], own[-1:])
+            correlation = np.corrcoef(mine[step], logits[-1])[0, 1]
+            self.assertGreater(correlation, 0.995, f"step {step}")
+
+
+class Replay(unittest.TestCase):
+    class Parrot:
+        """A draft that guesses from a fixed list, whatever it is given."""
+
+        def __init__(self, guesses):
+            self.guesses, self.length, self.calls = guesses, 0, []
+
+        def run(self, token_ids, features):
+            self.calls.append((list(token_ids), len(features)))
+            self.length += len(token_ids)
+            return np.eye(10)[[self.guesses.pop(0)]], np.zeros((len(token_ids), 4))
+
+    def test_rounds_are_those_of_greedy_speculation(self):
+        text = Answer([1, 2, 3], [4, 5, 6, 7, 8, 9], np.zeros((8, 4)))
+        # tokens after the first: 5 6 7 | 8 9; the first round accepts 5 and misses 6, the second accepts 7 and 8
+        draft = self.Parrot([5, 0, 7, 8, 9])
+        result = replay(draft, np.arange(10), [text], 2, 6)
+        self.assertEqual(draft.calls[0], ([2, 3, 4], 3))
+        self.assertEqual(draft.calls[2], ([5, 6], 2))
+        self.assertEqual(result.num_rounds, 2)
+        self.assertEqual(result.acceptance_by_position, [1.0, 0.5])
+
+
+class Chats(unittest.TestCase):
+    def test_an_ended_answer_is_followed_by_another_prompt(self):
+        import random
+
+        chat = Chat(lambda text: list(range(100, 103)), random.Random(0))
+        roles = [chat.take(50)[1] for _ in range(4)]
+        self.assertEqual(roles, [FORCED] * 3 + [ASSISTANT])
+        self.assertEqual(chat.take(END_OF_TURN), (END_OF_TURN, ASSISTANT))
+        self.assertEqual(chat.take(50), (100, FORCED))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,211 @@
+"""Trains the feature draft on what the target wrote; stops, goes on and decays by the clock.
+
+Loss at every base drawn among the assistant's tokens, for every unrolled step: cross-entropy to the
+target's law, plus the total variation distance to it (1 - overlap, which is the chance that a sampled
+guess is refused), plus a small distance to the target's next feature.
+"""
+
+import argparse
+import json
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from background import become_idle, parse_deadline, wait_while_paused
+from draft import FeatureDraft, export
+from features import CACHE_DIR, DATA_DIR, TeacherRows
+from synthesise import ASSISTANT
+
+STEP_DECAY = 0.8  # weight of an unrolled step relative to the one before
+
+
+@dataclass
+class Batch:
+    token_ids: torch.Tensor  # int64 [batch, seq]
+    features: torch.Tensor  # float32 [batch, seq, hidden]
+    teacher_ids: torch.Tensor  # int64 [batch, seq, teacher tokens]: the law of the token at each position
+    teacher_probs: torch.Tensor  # float32, same shape
+    bases: torch.Tensor  # int64 [batch, bases]; the first guess is about base + 2
+    counts: torch.Tensor  # bool [batch, bases]: False where a short answer had to be padded
+
+
+class Corpus:
+    """All rounds whose teacher rows are in the cache; new ones are found when an epoch begins."""
+
+    def __init__(self, seed: int, num_bases: int, num_steps: int, max_rounds: int) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.num_bases, self.num_steps, self.max_rounds = num_bases, num_steps, max_rounds
+        self.rounds: dict[str, tuple] = {}
+        self.queue: list[tuple[str, int]] = []
+        self.epochs_begun = 0
+
+    def _begin_epoch(self) -> None:
+        for path in sorted(DATA_DIR.glob("round-*.npz"))[: self.max_rounds]:
+            if path.stem not in self.rounds and (CACHE_DIR / f"{path.stem}.log_probs.npy").exists():
+                kept = np.load(path)
+                self.rounds[path.stem] = (kept["ids"], kept["roles"], TeacherRows.load(CACHE_DIR / path.stem))
+        if not self.rounds:
+            raise SystemExit("no training text: run synthesise.py, or features.py after a clone")
+        rows = [(name, row) for name, (ids, _, _) in self.rounds.items() for row in range(len(ids))]
+        self.queue = [rows[i] for i in self.rng.permutation(len(rows))]
+        self.epochs_begun += 1
+
+    @property
+    def num_tokens(self) -> int:
+        return sum(ids.size for ids, _, _ in self.rounds.values())
+
+    def next_batch(self, size: int) -> Batch:
+        """Texts are cut to the shortest of the batch (rounds may differ in length)."""
+        if len(self.queue) < size:
+            self._begin_epoch()
+        picked = [self.queue.pop() for _ in range(size)]
+        seq = min(self.rounds[name][0].shape[1] for name, _ in picked)
+        ids = np.stack([self.rounds[name][0][row, :seq] for name, row in picked]).astype(np.int64)
+        roles = np.stack([self.rounds[name][1][row, :seq] for name, row in picked])
+        teachers = [(self.rounds[name][2], row) for name, row in picked]
+        bases, counts = zip(*(self._draw_bases(row) for row in roles))
+        return Batch(
+            torch.from_numpy(ids),
+            torch.from_numpy(np.stack([t.hidden_states[row, :seq] for t, row in teachers]).astype(np.float32)),
+            torch.from_numpy(np.stack([t.token_ids[row, :seq] for t, row in teachers]).astype(np.int64)),
+            torch.from_numpy(np.stack([t.log_probs[row, :seq] for t, row in teachers]).astype(np.float32)).exp(),
+            torch.from_numpy(np.stack(bases)),
+            torch.from_numpy(np.stack(counts)),
+        )
+
+    def _draw_bases(self, roles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Positions whose guesses 1 … num_steps all are about the assistant's own tokens."""
+        spoken = roles == ASSISTANT
+        usable = np.ones(len(roles) - self.num_steps - 1, bool)
+        for step in range(self.num_steps):
+            usable &= spoken[2 + step : 2 + step + len(usable)]
+        found = np.flatnonzero(usable)
+        drawn = self.rng.permutation(found)[: self.num_bases]
+        counts = np.arange(self.num_bases) < len(drawn)
+        return np.pad(drawn, (0, self.num_bases - len(drawn))), counts
+
+
+def losses(draft: FeatureDraft, batch: Batch, inverse: torch.Tensor, num_steps: int, tv_weight: float, feature_weight: float):
+    """The loss and, per step, [cross-entropy, overlap, greedy agreement]; inverse maps target ids to head rows or -1."""
+    rows = torch.arange(len(batch.bases))[:, None]
+    total, report = torch.zeros(()), []
+    for step, output in enumerate(draft.unroll(batch.token_ids, batch.features, batch.bases, num_steps)):
+        about = batch.bases + 2 + step
+        head_rows = inverse[batch.teacher_ids[rows, about][batch.counts]]
+        probs = batch.teacher_probs[rows, about][batch.counts] * (head_rows >= 0)
+        chosen = output[batch.counts]
+        logits = draft.logits(chosen)
+        log_q = logits.gather(1, head_rows.clamp(min=0)) - logits.logsumexp(-1, keepdim=True)
+        cross_entropy = -(probs * log_q).sum(-1).mean()
+        overlap = torch.minimum(probs, log_q.exp()).sum(-1).mean()
+        feature_error = F.smooth_l1_loss(chosen, batch.features[rows, about - 1][batch.counts])
+        total = total + STEP_DECAY**step * (cross_entropy + tv_weight * (1 - overlap) + feature_weight * feature_error)
+        agreement = (logits.detach().argmax(-1) == head_rows[:, 0]).float().mean()
+        report.append([cross_entropy.item(), overlap.item(), agreement.item()])
+    return total, np.array(report)
+
+
+class Checkpoint:
+    """Weights, optimiser and counters in one file, replaced whole."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def save(self, **state) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        partial = self.path.with_suffix(".partial")
+        torch.save(state, partial)
+        os.replace(partial, self.path)
+
+    def load(self) -> dict | None:
+        return torch.load(self.path, weights_only=True) if self.path.exists() else None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--start-from", type=Path, required=True, help="folder of the feature draft whose weights are the beginning")
+    parser.add_argument("--out", type=Path, required=True, help="folder for checkpoint.pt, curve.jsonl and exports")
+    parser.add_argument("--until", required=True, help="HH:MM in UTC; the learning rate falls to zero by then")
+    parser.add_argument("--max-tokens", type=float, default=float("inf"), help="ends earlier after so many trained bases")
+    parser.add_argument("--learning-rate", type=float, default=5e-4)
+    parser.add_argument("--batch", type=int, default=8, help="texts a step")
+    parser.add_argument("--bases", type=int, default=160, help="trained positions per text and step")
+    parser.add_argument("--steps", type=int, default=3, help="unrolled steps")
+    parser.add_argument("--tv-weight", type=float, default=1.0)
+    parser.add_argument("--feature-weight", type=float, default=0.1)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--export-every", type=int, default=200_000, help="trained bases between exports")
+    parser.add_argument("--max-rounds", type=int, default=10**9)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    become_idle(args.threads)
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(args.seed)
+
+    args.out.mkdir(parents=True, exist_ok=True)
+    draft = FeatureDraft(args.start_from)
+    inverse = torch.full((len(draft.embedding),), -1)
+    inverse[draft.draft_to_target] = torch.arange(len(draft.draft_to_target))
+    matrices = [p for p in draft.parameters() if p.dim() == 2]
+    gains = [p for p in draft.parameters() if p.dim() == 1]
+    groups = [{"params": matrices, "weight_decay": 0.01}, {"params": gains, "weight_decay": 0.0}]
+    optimiser = torch.optim.AdamW(groups, lr=args.learning_rate, betas=(0.9, 0.95))
+    checkpoint = Checkpoint(args.out / "checkpoint.pt")
+    started, step, trained, seed = time.time(), 0, 0, args.seed
+    if state := checkpoint.load():
+        draft.load_state_dict(state["draft"])
+        optimiser.load_state_dict(state["optimiser"])
+        started, step, trained = state["started"], state["step"], state["trained"]
+        seed += step  # other batches than those already seen
+    corpus = Corpus(seed, args.bases, args.steps, args.max_rounds)
+    deadline = parse_deadline(args.until)
+
+    def save() -> None:
+        checkpoint.save(draft=draft.state_dict(), optimiser=optimiser.state_dict(), started=started, step=step, trained=trained)
+
+    def snapshot() -> None:
+        save()
+        export(draft, args.start_from, args.out / f"export-{trained}")
+
+    recent, next_export, last_save = [], trained + args.export_every, time.time()
+    while True:
+        wait_while_paused()
+        progress = max((time.time() - started) / (deadline - started), trained / args.max_tokens)
+        if progress >= 1:
+            break
+        for group in optimiser.param_groups:
+            group["lr"] = args.learning_rate * min(1, (step + 1) / 50, (1 - progress) / 0.7)
+        batch = corpus.next_batch(args.batch)
+        loss, report = losses(draft, batch, inverse, args.steps, args.tv_weight, args.feature_weight)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(draft.parameters(), 1.0)
+        optimiser.step()
+        optimiser.zero_grad()
+        step, trained = step + 1, trained + int(batch.counts.sum())
+        recent.append(report)
+        if step % 25 == 0:
+            cross_entropy, overlap, agreement = np.mean(recent, 0).T.round(3).tolist()
+            line = {
+                "step": step, "trained": trained, "corpus_tokens": corpus.num_tokens, "epoch": corpus.epochs_begun,
+                "minutes": round((time.time() - started) / 60, 1), "cross_entropy": cross_entropy, "overlap": overlap, "agreement": agreement,
+            }  # fmt: skip
+            with open(args.out / "curve.jsonl", "a") as file:
+                file.write(json.dumps(line) + "\n")
+            recent.clear()
+        if time.time() - last_save > 120:
+            save()
+            last_save = time.time()
+        if trained >= next_export:
+            snapshot()
+            next_export += args.export_every
+    snapshot()
+    (args.out / "finished").write_text(f"export-{trained}\n")
+
+
+if __name__ == "__main__":
+    main()
