@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util';
 import { checkSameFunction } from './check/checks.ts';
 import { type CheckVerdict, REWRITES, type RewriteCommand, verdictOf } from './commands.ts';
+import { dequantise } from './dequantise.ts';
 import { ModelToolError } from './errors.ts';
 import { trainTinyFeatureDraft } from './feature-draft/train.ts';
 import { describeModel } from './inspect.ts';
@@ -17,12 +18,15 @@ ${Object.entries(REWRITES)
   .map(([name, { purpose }]) => `  ${`${name} IN OUT`.padEnd(30)} ${purpose}`)
   .join('\n')}
   shard IN OUT                   weights into files of at most --max-mb (45)
+  dequantise IN OUT              4- and 8-bit weights out in float32, for benchmarks (no check: it is another function)
   train-feature-draft IN OUT     a small feature draft for a small float32 target; --seed, --draft-vocab-size
 
   --check     run the original and the result over the same tokens before anything is written (shard: after)
 `;
 
-const COMMANDS = new Set(['inspect', 'shard', 'train-feature-draft', ...Object.keys(REWRITES)]);
+const COMMANDS = new Set(['inspect', 'shard', 'dequantise', 'train-feature-draft', ...Object.keys(REWRITES)]);
+
+const DEQUANTISED_FILE_BYTES = 1e9;
 
 const OPTIONS = {
   check: { type: 'boolean', default: false },
@@ -48,6 +52,11 @@ async function main(args: readonly string[]): Promise<void> {
   if (!outDir) throw new UsageError(`${command} needs a folder to write to`);
   if (command === 'shard')
     return shard(openModelFolder(inDir), outDir, positive('max-mb', values['max-mb']), values.check);
+  if (command === 'dequantise') {
+    dequantise(openModelFolder(inDir), outDir, DEQUANTISED_FILE_BYTES);
+    print(`${outDir}: written`);
+    return;
+  }
   if (command === 'train-feature-draft') {
     const size = values['draft-vocab-size'];
     const trained = await trainTinyFeatureDraft(inDir, outDir, {

@@ -99,6 +99,10 @@ export class Graph {
     return node;
   }
 
+  replace(node: NodeProto, by: NodeProto): void {
+    this.proto.node = this.nodes.map((candidate) => (candidate === node ? by : candidate));
+  }
+
   remove(node: NodeProto): void {
     this.proto.node = this.nodes.filter((candidate) => candidate !== node);
   }

@@ -30,7 +30,7 @@ export function shardExternalData(source: ModelFolder, outDir: string, maxFileBy
   return shards.fileNames;
 }
 
-class ShardWriter {
+export class ShardWriter {
   readonly fileNames: string[] = [];
   readonly #dir: string;
   readonly #maxFileBytes: number;
