@@ -9,6 +9,7 @@ export type EngineErrorCode =
   | 'model_not_found'
   | 'model_unsupported'
   | 'out_of_memory'
+  | 'overloaded'
   | 'runtime_unavailable'
   | 'sequence_mismatch'
   | 'token_out_of_range';

@@ -1,0 +1,164 @@
+/**
+ * Sequences of tokens on one model: the cache, the queue and the runner behind one call. Knows tokens and rows of
+ * logits; knows no HTTP, no text and no sampling. Everything runs on the thread that opened it.
+ */
+import { setInterval } from 'node:timers';
+import { EngineError } from './errors.ts';
+import { type NumericRegime, probeNumericRegime } from './regime-probe.ts';
+import type { ModelRunner, RunnerDescription } from './runner.ts';
+import { type OpenRunnerOptions, openRunner } from './runners/open-runner.ts';
+import { type PassObservation, Scheduler } from './scheduler.ts';
+import { SequenceLease } from './sequence-lease.ts';
+import { type AcquireRequest, type EvictionReason, SequenceStore } from './sequences.ts';
+import type { GraphSignature } from './signature.ts';
+
+export interface EngineOptions {
+  readonly minRows: number;
+  readonly maxBatchItems: number;
+  readonly kvBudgetBytes: number;
+  /** An idle sequence is freed after so long. */
+  readonly leaseMs: number;
+  /** Most tokens of one sequence in one pass; a longer prompt queues again after each chunk. */
+  readonly prefillChunkTokens: number;
+  /** Requests under way or waiting beyond which new ones are refused. */
+  readonly maxRequests: number;
+}
+
+export interface EngineStats {
+  readonly numSequences: number;
+  readonly kvBytes: number;
+  readonly kvBudgetBytes: number;
+  readonly queueDepth: number;
+  readonly numRequests: number;
+  readonly numEvictions: Readonly<Record<EvictionReason, number>>;
+  /** Passes since the last time that the statistics were taken. */
+  readonly passes: readonly PassObservation[];
+}
+
+/** Passes are kept for whoever takes the statistics; where nobody does, the oldest are forgotten. */
+const MAX_KEPT_PASSES = 65_536;
+
+export class Engine {
+  readonly signature: GraphSignature;
+  readonly description: RunnerDescription;
+  readonly numericRegime: NumericRegime;
+  /** Most tokens of a sequence. Below the graph's own limit by the rows that a short pass is padded with. */
+  readonly contextLength: number;
+  readonly #runner: ModelRunner;
+  readonly #options: EngineOptions;
+  readonly #sequences: SequenceStore;
+  readonly #scheduler: Scheduler;
+  readonly #sweep: NodeJS.Timeout;
+  #passes: PassObservation[] = [];
+  #numRequests = 0;
+
+  /** Errors: EngineError model_not_found | model_unsupported | execution_provider_unavailable | runtime_unavailable. */
+  static async open(options: EngineOptions & OpenRunnerOptions): Promise<Engine> {
+    return Engine.on(await openRunner(options), options);
+  }
+
+  /** An engine on a runner that it closes in the end. Runs the first passes, so that the first request finds it warm. */
+  static async on(runner: ModelRunner, options: EngineOptions): Promise<Engine> {
+    try {
+      return new Engine(runner, options, await probeNumericRegime(runner));
+    } catch (error) {
+      await runner.close();
+      throw error;
+    }
+  }
+
+  private constructor(runner: ModelRunner, options: EngineOptions, numericRegime: NumericRegime) {
+    this.#runner = runner;
+    this.#options = options;
+    this.numericRegime = numericRegime;
+    this.signature = runner.signature;
+    this.description = runner.description;
+    this.contextLength = runner.signature.contextLength - (options.minRows - 1);
+    const { maxBatchItems, kvBudgetBytes: budgetBytes, leaseMs } = options;
+    this.#sequences = new SequenceStore({ runner, budgetBytes, leaseMs });
+    this.#scheduler = new Scheduler({ runner, maxBatchItems, onPass: (pass) => this.#note(pass) });
+    this.#sweep = setInterval(() => this.#sequences.evictExpired(), Math.max(100, leaseMs / 8)).unref();
+  }
+
+  /**
+   * Runs `use` with the sequence at `position`, one request at a time per sequence, later ones in order. The lease is
+   * valid until `use` settles. Tokens appended by then stay cached, also when `use` fails.
+   * Errors: EngineError token_out_of_range | context_overflow | sequence_mismatch | out_of_memory | overloaded |
+   * aborted | closed | model_failed, and whatever `use` throws.
+   */
+  async run<T>(request: AcquireRequest, use: (lease: SequenceLease) => Promise<T>): Promise<T> {
+    const requestedMs = performance.now();
+    this.#checkTokens(request);
+    if (this.#numRequests >= this.#options.maxRequests) {
+      throw new EngineError('overloaded', `${this.#numRequests} requests are under way, the most that are taken`);
+    }
+    this.#numRequests++;
+    try {
+      const { sequence, numReusedTokens } = await this.#sequences.acquire(request);
+      try {
+        const lease = new SequenceLease({
+          sequence,
+          numReusedTokens,
+          requestedMs,
+          signal: request.signal,
+          store: this.#sequences,
+          scheduler: this.#scheduler,
+          contextLength: this.contextLength,
+          chunkTokens: this.#options.prefillChunkTokens,
+          headSize: this.signature.headSize,
+          featureWidth: this.signature.features?.width ?? 0,
+        });
+        return await use(lease);
+      } finally {
+        this.#sequences.release(sequence);
+      }
+    } finally {
+      this.#numRequests--;
+    }
+  }
+
+  /** Frees a sequence; one in use is freed after the pass under way. Idempotent. */
+  freeSequence(sequenceId: string): void {
+    this.#sequences.delete(sequenceId);
+  }
+
+  takeStats(): EngineStats {
+    const passes = this.#passes;
+    this.#passes = [];
+    return {
+      numSequences: this.#sequences.numSequences,
+      kvBytes: this.#sequences.kvBytes,
+      kvBudgetBytes: this.#options.kvBudgetBytes,
+      queueDepth: this.#scheduler.queueDepth,
+      numRequests: this.#numRequests,
+      numEvictions: { ...this.#sequences.numEvictions },
+      passes,
+    };
+  }
+
+  /** Refuses what waits, lets the pass under way end, frees everything. */
+  async close(): Promise<void> {
+    clearInterval(this.#sweep);
+    await this.#scheduler.close();
+    this.#sequences.clear();
+    await this.#runner.close();
+  }
+
+  #checkTokens({ tokenIds, position }: AcquireRequest): void {
+    const { vocabSize } = this.signature;
+    const numTokens = position + tokenIds.length;
+    if (numTokens > this.contextLength) {
+      const message = `${numTokens} tokens exceed the context of ${this.contextLength}`;
+      throw new EngineError('context_overflow', message, { num_tokens: numTokens, context_length: this.contextLength });
+    }
+    const index = tokenIds.findIndex((id) => id < 0 || id >= vocabSize);
+    if (index < 0) return;
+    const message = `token id ${tokenIds[index]} at index ${index} is outside 0..${vocabSize - 1}`;
+    throw new EngineError('token_out_of_range', message, { index, vocab_size: vocabSize });
+  }
+
+  #note(pass: PassObservation): void {
+    if (this.#passes.length >= MAX_KEPT_PASSES) this.#passes.splice(0, MAX_KEPT_PASSES / 2);
+    this.#passes.push(pass);
+  }
+}

@@ -1,0 +1,116 @@
+/** A sequence in the hands of one request: append tokens and look at their rows, or take tokens back. */
+import { EngineError } from './errors.ts';
+import type { Scheduler } from './scheduler.ts';
+import type { Sequence, SequenceStore } from './sequences.ts';
+
+export interface AppendOptions {
+  /** Logits are wanted for the last so many of the tokens. */
+  readonly numLogitRows?: number;
+  /** Called in order with all wanted rows, in one or several parts. `rows` is valid during the call only. */
+  readonly onLogits?: (rows: Float32Array, firstRow: number) => void; // [n, headSize]
+  /** Input of a feature draft. */
+  readonly features?: Float32Array | undefined; // [numTokens, featureWidth]
+  /** As onLogits, with the hidden states of every token. */
+  readonly onHiddenStates?: ((rows: Float32Array, firstRow: number) => void) | undefined; // [n, width]
+}
+
+interface LeaseOptions {
+  readonly sequence: Sequence;
+  readonly numReusedTokens: number;
+  readonly requestedMs: number;
+  readonly signal: AbortSignal | undefined;
+  readonly store: SequenceStore;
+  readonly scheduler: Scheduler;
+  readonly contextLength: number;
+  readonly chunkTokens: number;
+  readonly headSize: number;
+  readonly featureWidth: number;
+}
+
+export class SequenceLease {
+  /** New tokens of the request that a cache already held: the first ones, which need not be appended. */
+  readonly numReusedTokens: number;
+  readonly #options: LeaseOptions;
+  #firstPassMs: number | undefined;
+  #modelMs = 0;
+
+  constructor(options: LeaseOptions) {
+    this.#options = options;
+    this.numReusedTokens = options.numReusedTokens;
+  }
+
+  /** Tokens that are cached now. */
+  get length(): number {
+    return this.#options.sequence.prefix.length;
+  }
+
+  /** Tokens that may still be appended. */
+  get numFreeTokens(): number {
+    return this.#options.contextLength - this.length;
+  }
+
+  /** Waiting before the first pass, and the time of the passes so far. */
+  get timing(): { queueMs: number; modelMs: number } {
+    const { requestedMs } = this.#options;
+    return { queueMs: (this.#firstPassMs ?? performance.now()) - requestedMs, modelMs: this.#modelMs };
+  }
+
+  /** Cached tokens: a view, valid until the next append. */
+  tokenIds(start: number, end: number): Int32Array {
+    return this.#options.sequence.prefix.ids(start, end);
+  }
+
+  /**
+   * Caches `tokenIds` in passes of at most a chunk. What the passes before a failure cached stays.
+   * Errors: EngineError context_overflow | out_of_memory | aborted | closed | model_failed | sequence_mismatch (the
+   * sequence was freed meanwhile).
+   */
+  async append(tokenIds: Int32Array, options: AppendOptions = {}): Promise<void> {
+    const { sequence, store, chunkTokens, contextLength } = this.#options;
+    const numTokens = this.length + tokenIds.length;
+    if (numTokens > contextLength) {
+      const message = `${numTokens} tokens exceed the context of ${contextLength}`;
+      throw new EngineError('context_overflow', message, { num_tokens: numTokens, context_length: contextLength });
+    }
+    store.reserve(sequence, numTokens);
+    for (let start = 0; start < tokenIds.length; start += chunkTokens) {
+      if (store.isDeleted(sequence)) {
+        throw new EngineError('sequence_mismatch', 'the sequence was freed during the request', { cached_length: 0 });
+      }
+      await this.#appendChunk(tokenIds, start, Math.min(start + chunkTokens, tokenIds.length), options);
+    }
+  }
+
+  /** Takes tokens back, so that `length` remain. */
+  rollbackTo(length: number): void {
+    this.#options.sequence.prefix.truncate(length);
+  }
+
+  async #appendChunk(tokenIds: Int32Array, start: number, end: number, options: AppendOptions): Promise<void> {
+    const { sequence, scheduler, signal, featureWidth } = this.#options;
+    const { numLogitRows = 0, features, onLogits, onHiddenStates } = options;
+    const firstWanted = Math.max(start, tokenIds.length - numLogitRows);
+    const chunk = tokenIds.subarray(start, end);
+    const pass = await scheduler.submit(
+      {
+        cache: sequence.cache,
+        numPastTokens: sequence.prefix.length,
+        tokenIds: chunk,
+        numLogitRows: Math.max(0, end - firstWanted),
+        ...(features && { features: features.subarray(start * featureWidth, end * featureWidth) }),
+        ...(onHiddenStates && { wantHiddenStates: true }),
+      },
+      signal,
+    );
+    try {
+      sequence.prefix.append(chunk);
+      this.#firstPassMs ??= pass.startedMs;
+      this.#modelMs += pass.durationMs;
+      const { logits, hiddenStates } = pass.output;
+      if (end > firstWanted) onLogits?.(logits, firstWanted - (tokenIds.length - numLogitRows));
+      if (hiddenStates) onHiddenStates?.(hiddenStates, start);
+    } finally {
+      pass.release();
+    }
+  }
+}

@@ -1,0 +1,27 @@
+/**
+ * Replies are encoded in the worker: turning rows of a vocabulary into bytes, above all into JSON, would block the
+ * thread that serves HTTP. What crosses is one buffer, moved and not copied.
+ */
+import { Transfer } from '@forerunner/engine';
+import { encodeMessage, type Frame, type MessageForm, type Timing } from '@forerunner/protocol';
+
+/** How the reply is wanted, and since when it is waited for. */
+export interface ReplyWish {
+  readonly form: MessageForm;
+  /** When the request arrived, milliseconds since 1970 (each thread's performance.now() has its own zero). */
+  readonly receivedMs: number;
+}
+
+export function encodeReply(frame: Frame, { form }: ReplyWish): Transfer<Uint8Array> {
+  const encoded = encodeMessage(frame, form);
+  // A small Buffer may be a piece of Node's shared pool, which cannot be moved.
+  const bytes = encoded.byteLength === encoded.buffer.byteLength ? encoded : Uint8Array.from(encoded);
+  return new Transfer<Uint8Array>(bytes, [bytes.buffer as ArrayBuffer]);
+}
+
+export function timingOf(wish: ReplyWish, { queueMs, modelMs }: { queueMs: number; modelMs: number }): Timing {
+  const totalMs = performance.timeOrigin + performance.now() - wish.receivedMs;
+  return { queue_ms: toMicroseconds(queueMs), model_ms: toMicroseconds(modelMs), total_ms: toMicroseconds(totalMs) };
+}
+
+const toMicroseconds = (ms: number): number => Math.round(ms * 1000) / 1000;

@@ -1,0 +1,71 @@
+/** What a model service counts, asked of the engine when somebody scrapes. */
+import type { EngineStats, PassObservation } from '@forerunner/engine';
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+
+/** Upper ends of the classes of a pass by its rows; bounded, so that labels are. */
+const ROW_CLASSES = [1, 2, 4, 8, 16, 32, 64, 128, 256];
+
+export function installEngineMetrics(registry: Registry, takeStats: () => Promise<EngineStats>): void {
+  const registers = [registry];
+  let underWay: Promise<void> | null = null;
+  /** All metrics are read at the same time; one question to the engine serves them all. */
+  const collect = () => {
+    underWay ??= takeStats()
+      .then(update, () => {}) // a worker that is gone is told by /readyz; what was last known stays
+      .finally(() => {
+        underWay = null;
+      });
+    return underWay;
+  };
+  const gauge = (name: string, help: string) => new Gauge({ name, help, registers, collect });
+
+  const sequences = gauge('forerunner_sequences', 'Sequences with a KV cache, idle or in use.');
+  const bytes = gauge('forerunner_kv_cache_bytes', 'Bytes held by the KV caches of all sequences.');
+  const budget = gauge('forerunner_kv_cache_budget_bytes', 'Most bytes that KV caches may hold (KV_CACHE_MB).');
+  const depth = gauge('forerunner_queue_depth', 'Passes that wait for the model at the time of the scrape.');
+  const requests = gauge(
+    'forerunner_model_requests',
+    'Requests under way or waiting in the engine (at most MAX_QUEUE).',
+  );
+  const evictions = new Counter({
+    name: 'forerunner_kv_evictions_total',
+    help: 'Sequences evicted, by reason: budget (memory was needed) or lease (SEQUENCE_TTL_S ran out).',
+    labelNames: ['reason'],
+    registers,
+    collect,
+  });
+  const steps = new Histogram({
+    name: 'forerunner_model_step_seconds',
+    help: 'Seconds of one pass of the model, by rows (new tokens of all its sequences): 1, 2, 4, ... 256 or +Inf at most.',
+    labelNames: ['rows'],
+    buckets: [0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.024, 4.096],
+    registers,
+    collect,
+  });
+  const items = new Counter({
+    name: 'forerunner_model_step_sequences_total',
+    help: 'Sequences over all passes; divided by forerunner_model_step_seconds_count it is the mean batch size.',
+    registers,
+    collect,
+  });
+  const counted = { budget: 0, lease: 0 };
+  for (const reason of ['budget', 'lease'] as const) evictions.inc({ reason }, 0);
+
+  const note = (pass: PassObservation) => {
+    const rows = ROW_CLASSES.find((end) => pass.numTokens <= end) ?? '+Inf';
+    steps.observe({ rows }, pass.durationMs / 1000);
+    items.inc(pass.numItems);
+  };
+  const update = (stats: EngineStats) => {
+    sequences.set(stats.numSequences);
+    bytes.set(stats.kvBytes);
+    budget.set(stats.kvBudgetBytes);
+    depth.set(stats.queueDepth);
+    requests.set(stats.numRequests);
+    for (const reason of ['budget', 'lease'] as const) {
+      evictions.inc({ reason }, stats.numEvictions[reason] - counted[reason]);
+      counted[reason] = stats.numEvictions[reason];
+    }
+    stats.passes.forEach(note);
+  };
+}

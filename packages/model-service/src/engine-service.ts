@@ -1,0 +1,63 @@
+/** What the workers of both services have in common: an engine opened with the host's settings, and its housekeeping. */
+import { workerData } from 'node:worker_threads';
+import {
+  Engine,
+  type EngineOptions,
+  type EngineStats,
+  type Methods,
+  type OpenRunnerOptions,
+  type WorkerLog,
+  type WorkerService,
+} from '@forerunner/engine';
+
+export type EngineWorkerData = EngineOptions & Omit<OpenRunnerOptions, 'log'>;
+
+/** What the host's thread needs to know of the model. */
+export interface ModelFacts {
+  readonly vocabSize: number;
+  readonly headSize: number;
+  /** Most tokens of a sequence. */
+  readonly contextLength: number;
+  readonly bosTokenId: number | null;
+  readonly eosTokenIds: readonly number[];
+  readonly hiddenStates: { readonly output: string; readonly width: number } | null;
+  /** Values per token that a feature draft wants; 0 for any other model. */
+  readonly featureWidth: number;
+  readonly description: Engine['description'];
+  readonly numericRegime: Engine['numericRegime'];
+}
+
+export type EngineMethods = {
+  free: (sequenceId: string) => void;
+  takeStats: (nothing: null) => EngineStats;
+};
+
+/** Opens the engine of `workerData` and gives it the service's own methods. */
+export async function engineService(log: WorkerLog, methodsOf: (engine: Engine) => Methods): Promise<WorkerService> {
+  const engine = await Engine.open({ ...(workerData as EngineWorkerData), log });
+  const common: EngineMethods = {
+    free: (sequenceId) => engine.freeSequence(sequenceId),
+    takeStats: () => engine.takeStats(),
+  };
+  try {
+    return { methods: { ...methodsOf(engine), ...common }, info: factsOf(engine), close: () => engine.close() };
+  } catch (error) {
+    await engine.close();
+    throw error;
+  }
+}
+
+function factsOf(engine: Engine): ModelFacts {
+  const { signature } = engine;
+  return {
+    vocabSize: signature.vocabSize,
+    headSize: signature.headSize,
+    contextLength: engine.contextLength,
+    bosTokenId: signature.bosTokenId ?? null,
+    eosTokenIds: signature.eosTokenIds,
+    hiddenStates: signature.hiddenStates ?? null,
+    featureWidth: signature.features?.width ?? 0,
+    description: engine.description,
+    numericRegime: engine.numericRegime,
+  };
+}

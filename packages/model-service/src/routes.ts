@@ -1,0 +1,55 @@
+/** The shell of a model service, and the routes that both have. */
+import { type ModelCard, sequenceIdSchema } from '@forerunner/protocol';
+import {
+  bearerGuard,
+  createApp,
+  installFrameParser,
+  type Logger,
+  type Readiness,
+  type ServiceApp,
+} from '@forerunner/service-kit';
+import type { Registry } from 'prom-client';
+import { z } from 'zod';
+import { fromEngine } from './engine-errors.ts';
+import { installEngineMetrics } from './engine-metrics.ts';
+import type { Methods, Model } from './model.ts';
+import type { ModelServiceConfig } from './settings.ts';
+
+export interface ModelAppDeps<M extends Methods> {
+  readonly model: Model<M>;
+  readonly card: ModelCard;
+  readonly logger: Logger;
+  readonly registry: Registry;
+  readonly readiness: () => Readiness;
+}
+
+/** An app with health, metrics, GET /v1/model and DELETE /v1/sequences/:id. `addRoutes` adds what is under /v1, too. */
+export function createModelApp<M extends Methods>(
+  config: Pick<ModelServiceConfig, 'MAX_BODY_BYTES' | 'SERVICE_TOKEN'>,
+  deps: ModelAppDeps<M>,
+  addRoutes: (v1: ServiceApp) => void,
+): ServiceApp {
+  const { model, card, logger, registry, readiness } = deps;
+  const app = createApp({ logger, registry, readiness, bodyLimitBytes: config.MAX_BODY_BYTES });
+  installFrameParser(app as never);
+  installEngineMetrics(registry, () => (model as Model<Methods>).call('takeStats', null));
+  app.register(async (scope) => {
+    const v1 = scope as unknown as ServiceApp;
+    if (config.SERVICE_TOKEN !== undefined) v1.addHook('onRequest', bearerGuard(config.SERVICE_TOKEN));
+    v1.get('/v1/model', async () => card);
+    v1.delete(
+      '/v1/sequences/:sequence_id',
+      { schema: { params: z.strictObject({ sequence_id: sequenceIdSchema }) } },
+      async (request, reply) => {
+        try {
+          await (model as Model<Methods>).call('free', request.params.sequence_id);
+        } catch (error) {
+          throw fromEngine(error);
+        }
+        return reply.code(204).send();
+      },
+    );
+    addRoutes(v1);
+  });
+  return app;
+}

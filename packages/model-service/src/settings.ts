@@ -1,0 +1,86 @@
+/** Settings that draft-service and target-service share; only some defaults differ. */
+import { choiceSetting, commonSettings, integerSetting, optionalSetting, stringSetting } from '@forerunner/service-kit';
+import type { z } from 'zod';
+
+interface Defaults {
+  readonly port: number;
+  readonly modelSize: string;
+  readonly batchSize: number;
+  readonly kvCacheMb: number;
+  readonly numThreads: number;
+}
+
+export function modelServiceSettings(defaults: Defaults) {
+  return {
+    ...commonSettings,
+    PORT: integerSetting({
+      default: defaults.port,
+      min: 0,
+      max: 65_535,
+      reason: 'Port to listen on; 0 picks a free one.',
+    }),
+    MODELS_DIR: optionalSetting({ reason: 'Folder with catalogue.json; default: models/ beside the services.' }),
+    MODEL_SIZE: stringSetting({ default: defaults.modelSize, reason: 'Catalogue name of the model to serve.' }),
+    MODEL_DIR: optionalSetting({ reason: "The model's folder itself; overrides MODEL_SIZE." }),
+    BATCH_SIZE: integerSetting({
+      default: defaults.batchSize,
+      min: 1,
+      max: 1024,
+      unit: 'sequences',
+      reason: 'Most sequences in one pass of the model.',
+    }),
+    KV_CACHE_MB: integerSetting({
+      default: defaults.kvCacheMb,
+      min: 1,
+      max: 1 << 24,
+      unit: 'MiB',
+      reason: 'Memory for the caches of all sequences; the longest unused are evicted when it runs out.',
+    }),
+    SEQUENCE_TTL_S: integerSetting({
+      default: 600,
+      min: 1,
+      max: 604_800,
+      unit: 'seconds',
+      reason: 'A sequence that nobody uses for so long is freed.',
+    }),
+    PREFILL_CHUNK_TOKENS: integerSetting({
+      default: 128,
+      min: 2,
+      max: 65_536,
+      unit: 'tokens',
+      reason: 'Most tokens of one sequence in one pass: smaller lets others in sooner, larger reads prompts faster.',
+    }),
+    MAX_QUEUE: integerSetting({
+      default: 256,
+      min: 1,
+      max: 65_536,
+      unit: 'requests',
+      reason: 'Requests under way or waiting; further ones are refused with 429 before any work starts.',
+    }),
+    MAX_BODY_BYTES: integerSetting({
+      default: 1 << 25,
+      min: 1024,
+      max: 1 << 30,
+      unit: 'bytes',
+      reason: 'Largest request body. Features take 2 bytes for each token and hidden unit.',
+    }),
+    NUM_THREADS: integerSetting({
+      default: defaults.numThreads,
+      min: 1,
+      max: 1024,
+      unit: 'threads',
+      reason: 'Threads within one pass. Explicit, because a container with a CPU limit still sees every core.',
+    }),
+    RUNTIME: choiceSetting(['auto', 'native', 'node'], {
+      default: 'auto',
+      reason: 'native calls ONNX Runtime without copies, node is its portable binding; auto falls back to node.',
+    }),
+    EXECUTION_PROVIDER: choiceSetting(['cpu', 'cuda', 'webgpu', 'auto'], {
+      default: 'cpu',
+      reason: 'Where the model runs. The model card says what is really in use.',
+    }),
+    DEVICE_ID: integerSetting({ default: 0, min: 0, max: 1023, reason: 'Which device, where there are several.' }),
+  };
+}
+
+export type ModelServiceConfig = z.output<z.ZodObject<ReturnType<typeof modelServiceSettings>>>;

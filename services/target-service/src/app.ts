@@ -1,0 +1,56 @@
+/** The target-service: one pass over the new tokens of a sequence, one row per position. The only composition root. */
+import { createModelApp, detachable, type ModelAppDeps, replyFromWorker } from '@forerunner/model-service';
+import { checkProtocolVersion, type ScoreRequest, ServiceError, scoreRequestSchema } from '@forerunner/protocol';
+import type { ServiceApp } from '@forerunner/service-kit';
+import type { TargetConfig } from './config.ts';
+import type { TargetMethods } from './worker.ts';
+
+/** Most bytes of rows in one reply. */
+const MAX_ROW_BYTES = 2 ** 28;
+
+export function buildTargetApp(
+  config: Pick<TargetConfig, 'MAX_BODY_BYTES' | 'SERVICE_TOKEN'>,
+  deps: ModelAppDeps<TargetMethods>,
+): ServiceApp {
+  const { model } = deps;
+  return createModelApp(config, deps, (v1) => {
+    v1.post('/v1/score', { schema: { body: scoreRequestSchema } }, async (request, reply) => {
+      const scoreRequest = checked(request.body, model.info);
+      const tokenIds = detachable(scoreRequest.token_ids);
+      return replyFromWorker(request, reply, (wish, signal) =>
+        model.call(
+          'score',
+          { request: { ...scoreRequest, token_ids: tokenIds }, wish },
+          { signal, transfer: [tokenIds.buffer as ArrayBuffer] },
+        ),
+      );
+    });
+  });
+}
+
+/** What a schema cannot know. Errors: ServiceError protocol_mismatch | invalid_request | unsupported_value. */
+function checked(
+  request: ScoreRequest,
+  facts: ModelAppDeps<TargetMethods>['model']['info'],
+): ScoreRequest & { num_rows: number } {
+  checkProtocolVersion(request.protocol_version);
+  const numTokens = request.token_ids.length;
+  if (numTokens === 0)
+    throw new ServiceError('invalid_request', '"token_ids": must have at least one token id, got none');
+  const numRows = request.num_rows ?? numTokens;
+  if (numRows > numTokens) {
+    throw new ServiceError('invalid_request', `"num_rows": must be at most the ${numTokens} token_ids, got ${numRows}`);
+  }
+  const numBytes = request.rows === 'argmax' && !request.include_logits ? 0 : numRows * facts.vocabSize * 4;
+  if (numBytes > MAX_ROW_BYTES) {
+    const most = Math.floor(MAX_ROW_BYTES / facts.vocabSize / 4);
+    throw new ServiceError(
+      'unsupported_value',
+      `"num_rows": must be at most ${most} for ${request.rows}, got ${numRows}`,
+    );
+  }
+  if (request.include_hidden_states && !facts.hiddenStates) {
+    throw new ServiceError('unsupported_value', '"include_hidden_states": this model has no such output');
+  }
+  return { ...request, num_rows: numRows };
+}

@@ -1,0 +1,98 @@
+/** Scores the new tokens of a sequence: one pass (or a prefill's chunks), and each wanted row in the form asked for. */
+import type { Engine, SequenceLease, Transfer } from '@forerunner/engine';
+import { encodeReply, type ReplyWish, samplingParams, timingOf } from '@forerunner/model-service/worker';
+import { packLaws, type ScoreReply, type ScoreRequest, scoreReplyFrame } from '@forerunner/protocol';
+import { argmax, LawBuilder, type TokenLaw } from '@forerunner/sampling';
+
+export interface ScoreCall {
+  readonly request: ScoreRequest & { readonly num_rows: number };
+  readonly wish: ReplyWish;
+}
+
+type Rows = Pick<ScoreReply, 'argmaxTokenIds' | 'laws' | 'logits'>;
+
+export class Scorer {
+  readonly #engine: Engine;
+  readonly #laws: LawBuilder;
+
+  constructor(engine: Engine) {
+    this.#engine = engine;
+    this.#laws = new LawBuilder(engine.signature.vocabSize);
+  }
+
+  /** Errors: those of Engine.run; SamplingError invalid_logits. */
+  async score({ request, wish }: ScoreCall, signal: AbortSignal): Promise<Transfer<Uint8Array>> {
+    const { token_ids: tokenIds, num_rows: numRows, include_hidden_states: wantsHiddenStates } = request;
+    const { vocabSize, hiddenStates } = this.#engine.signature;
+    const width = wantsHiddenStates ? hiddenStates!.width : 0;
+    const features = new Float16Array(tokenIds.length * width);
+    const collector = this.#collector(request);
+
+    const reply = await this.#engine.run(
+      {
+        sequenceId: request.sequence_id,
+        position: request.position,
+        prefixDigest: request.prefix_digest,
+        scope: request.cache_scope,
+        tokenIds,
+        // Rows and hidden states exist only where the model computed.
+        numReusable: wantsHiddenStates ? 0 : tokenIds.length - numRows,
+        signal,
+      },
+      async (lease): Promise<ScoreReply> => {
+        const firstRow = request.position + tokenIds.length - numRows;
+        await lease.append(tokenIds.subarray(lease.numReusedTokens), {
+          numLogitRows: numRows,
+          onLogits: (rows, first) => collector.add(rows, first, lease, firstRow),
+          onHiddenStates: wantsHiddenStates ? (rows, first) => features.set(rows, first * width) : undefined,
+        });
+        return {
+          sequence_id: request.sequence_id,
+          cached_length: lease.length,
+          vocab_size: vocabSize,
+          num_reused_tokens: lease.numReusedTokens,
+          timing: timingOf(wish, lease.timing),
+          ...collector.rows(),
+          ...(wantsHiddenStates && { hiddenStates: features }),
+        };
+      },
+    );
+    return encodeReply(scoreReplyFrame(reply), wish);
+  }
+
+  #collector(request: ScoreRequest & { num_rows: number }) {
+    const { rows: kind, num_rows: numRows, sampling } = request;
+    const { vocabSize } = this.#engine.signature;
+    const wire = samplingParams(sampling);
+    const params = kind === 'argmax' ? { ...wire, temperature: 0 } : wire;
+    const isPlain = wire.logitBias.size === 0 && wire.presencePenalty === 0 && wire.frequencyPenalty === 0;
+
+    const argmaxTokenIds = kind === 'argmax' ? new Int32Array(numRows) : null;
+    const laws: TokenLaw[] | null = kind === 'probs' ? [] : null;
+    const logits = kind === 'logits' || request.include_logits ? new Float32Array(numRows * vocabSize) : null;
+
+    return {
+      /** Rows from `first` on; row i follows the token at position firstPosition + i, which penalties count, too. */
+      add: (rows: Float32Array, first: number, lease: SequenceLease, firstPosition: number) => {
+        logits?.set(rows, first * vocabSize);
+        if (kind === 'logits') return;
+        for (let i = 0; i < rows.length / vocabSize; i++) {
+          const row = rows.subarray(i * vocabSize, (i + 1) * vocabSize);
+          if (argmaxTokenIds && isPlain) {
+            argmaxTokenIds[first + i] = argmax(row);
+            continue;
+          }
+          const soFar = lease.tokenIds(sampling.output_start, firstPosition + first + i + 1);
+          const law = this.#laws.law(row, params, soFar);
+          if (argmaxTokenIds) argmaxTokenIds[first + i] = law.tokenIds![0]!;
+          else laws!.push(law);
+        }
+      },
+      rows: (): Rows => ({
+        ...(argmaxTokenIds && { argmaxTokenIds }),
+        ...(laws && { laws: packLaws(laws) }),
+        ...(logits && { logits }),
+      }),
+    };
+  }
+}

@@ -1,0 +1,12 @@
+/** Starts the target-service. */
+import { runModelService } from '@forerunner/model-service';
+import { buildTargetApp } from './app.ts';
+import { targetSettings } from './config.ts';
+
+await runModelService({
+  name: 'target-service',
+  settings: targetSettings,
+  worker: new URL('./worker.ts', import.meta.url),
+  minRows: 2, // a target must be one function: see docs/decisions/0003-never-one-row.md
+  buildApp: buildTargetApp,
+});
