@@ -72,6 +72,12 @@ export function createApp(options: AppOptions): ServiceApp {
     );
   });
 
+  // Closing waits for every connection. One whose answer ends only now would idle until its keep-alive time is over.
+  app.addHook('preClose', async () => {
+    const sweep = setInterval(() => app.server.closeIdleConnections(), 50);
+    app.server.once('close', () => clearInterval(sweep));
+  });
+
   app.get('/healthz', { logLevel: 'warn' }, async () => ({ status: 'ok' }));
   app.get('/readyz', { logLevel: 'warn' }, async () => {
     const readiness = await options.readiness();
