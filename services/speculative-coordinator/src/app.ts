@@ -2,13 +2,17 @@
 import { createApp, type Logger, PeerClient, type PeerClientOptions, type ServiceApp } from '@forerunner/service-kit';
 import { Tokenizer, tokenizerFingerprint } from '@forerunner/tokenizer';
 import type { Registry } from 'prom-client';
+import { installAccess } from './access/install-access.ts';
+import { readTls } from './access/tls.ts';
 import { Admission } from './admission.ts';
 import type { CoordinatorConfig } from './config.ts';
 import { Generator } from './generation/generator.ts';
 import { createMetrics, createTrafficCounter } from './metrics.ts';
+import { registerOpenAiRoutes } from './openai/routes.ts';
 import { DraftPeer } from './peers/draft-peer.ts';
 import { PeerMonitor } from './peers/peer-monitor.ts';
 import { TargetReplicas } from './peers/target-replicas.ts';
+import { createCallerOf } from './routes/caller.ts';
 import { registerGenerateRoute } from './routes/generate.ts';
 
 export interface Coordinator {
@@ -18,12 +22,12 @@ export interface Coordinator {
 }
 
 /** `modelDir` holds the target's tokenizer files. */
-export function buildCoordinator(
+export async function buildCoordinator(
   config: CoordinatorConfig,
   modelDir: string,
   logger: Logger,
   registry: Registry,
-): Coordinator {
+): Promise<Coordinator> {
   const traffic = createTrafficCounter(registry);
   const peerOptions = (peer: string): PeerClientOptions => ({
     connections: Math.max(4, 2 * config.MAX_CONCURRENT_REQUESTS),
@@ -62,8 +66,17 @@ export function buildCoordinator(
     registry,
     readiness: () => monitor.readiness,
     bodyLimitBytes: config.MAX_BODY_BYTES,
+    ...readTls(config),
   });
-  registerGenerateRoute(app, { generator, maxDraftTokens: config.MAX_DRAFT_TOKENS, cacheScopeOf: () => '' });
+  const guard = await installAccess(app, config, logger, registry);
+  const callerOf = createCallerOf({
+    timeoutMs: config.REQUEST_TIMEOUT_S * 1000,
+    cacheScopeOf: (request) => guard.cacheScopeOf(request),
+    onTokens: (request, numPrompt, numCompletion) => guard.countTokens(request, numPrompt, numCompletion),
+  });
+  const maxDraftTokens = config.MAX_DRAFT_TOKENS;
+  registerGenerateRoute(app, { generator, maxDraftTokens, callerOf });
+  await registerOpenAiRoutes(app, { generator, maxDraftTokens, callerOf });
   app.get('/v1/model', async () => ({ target: generator.requireTarget(), draft: draft.card }));
 
   return {

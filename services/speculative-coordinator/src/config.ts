@@ -13,6 +13,16 @@ const urlList = z.string().transform((text, context) => {
   return urls;
 });
 
+const originList = z.string().transform((text, context) => {
+  const origins = text.split(',').map((part) => part.trim());
+  for (const origin of origins) {
+    if (origin !== '*' && (!URL.canParse(origin) || new URL(origin).origin !== origin)) {
+      context.addIssue({ code: 'custom', message: 'must be origins such as https://app.example, separated by commas' });
+    }
+  }
+  return origins;
+});
+
 export const coordinatorSettings = z.object({
   ...commonSettings,
   PORT: integerSetting({ default: 8080, min: 0, max: 65_535, reason: 'Port to listen on; 0 picks a free one.' }),
@@ -74,6 +84,38 @@ export const coordinatorSettings = z.object({
     reason:
       'Hidden states kept per request for a draft that reads them, in case it loses the text; also the most of a prompt that it is given.',
   }),
+  REQUEST_TIMEOUT_S: integerSetting({
+    default: 600,
+    min: 1,
+    max: 86_400,
+    unit: 'seconds',
+    reason: 'Longest life of a request, waiting and a slow reader included; then it ends with request_timeout.',
+  }),
+  API_KEYS_FILE: optionalSetting({
+    reason: 'File of API keys (access/cli.ts makes them). Unset: everybody may ask. Read again when it changes.',
+  }),
+  RATE_LIMIT_PER_MINUTE: integerSetting({
+    default: 0,
+    min: 0,
+    max: 1_000_000,
+    unit: 'requests a minute',
+    reason: 'Per key, or per address where there are no keys; a key may have its own. 0: no limit.',
+  }),
+  MAX_CONCURRENT_PER_KEY: integerSetting({
+    default: 0,
+    min: 0,
+    max: 65_536,
+    unit: 'requests',
+    reason: 'Requests of one key at the same time; a key may have its own limit. 0: no limit.',
+  }),
+  METRICS_TOKEN: optionalSetting({ reason: 'Bearer token that /metrics demands. Unset: /metrics is open.' }),
+  CORS_ORIGINS: originList.default([]).meta({
+    description: 'Origins whose pages may call this server from a browser, separated by commas; * is all. Empty: none.',
+  }),
+  TLS_CERT_FILE: optionalSetting({
+    reason: 'Certificate chain (PEM). With TLS_KEY_FILE the server speaks HTTPS only.',
+  }),
+  TLS_KEY_FILE: optionalSetting({ reason: 'Private key (PEM) of TLS_CERT_FILE.' }),
   PEER_CHECK_INTERVAL_MS: integerSetting({
     default: 1000,
     min: 50,

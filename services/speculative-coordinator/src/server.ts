@@ -17,7 +17,7 @@ await runMain(SERVICE, async () => {
   const config = readConfig(coordinatorSettings, process.env);
   const logger = createLogger(SERVICE, config.LOG_LEVEL);
   const modelDir = resolveModelDir(config);
-  const { app, monitor, close } = buildCoordinator(config, modelDir, logger, createRegistry(SERVICE));
+  const { app, monitor, close } = await buildCoordinator(config, modelDir, logger, createRegistry(SERVICE));
   await monitor.start();
   if (monitor.mismatch) throw new ConfigError(monitor.mismatch);
   await serve({

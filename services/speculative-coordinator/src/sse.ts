@@ -1,6 +1,7 @@
 /**
  * Server-sent events with back-pressure: the next step of an answer is computed only when the previous one was taken,
- * so a slow reader slows its own answer and no other. Comments keep idle connections open.
+ * so a slow reader slows its own answer and no other. Nothing is sent before there is something to say, so that what
+ * fails at once is still a plain error reply; but a connection is never silent for longer than a heartbeat.
  */
 import type { FastifyReply } from 'fastify';
 
@@ -10,38 +11,59 @@ export class EventStream {
   readonly #reply: FastifyReply;
   readonly #signal: AbortSignal;
   readonly #heartbeat: NodeJS.Timeout;
+  #isOpen = false;
 
-  /** Takes the reply over from Fastify and sends its head. */
-  constructor(reply: FastifyReply, signal: AbortSignal) {
+  constructor(reply: FastifyReply, signal: AbortSignal, heartbeatMs = HEARTBEAT_MS) {
     this.#reply = reply;
     this.#signal = signal;
-    reply.hijack();
-    reply.raw.writeHead(200, {
-      ...(reply.getHeaders() as Record<string, string>),
+    this.#heartbeat = setInterval(() => this.#beat(), heartbeatMs).unref();
+  }
+
+  /** Whether the head of the reply is out: from then on an error can only be an event. */
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
+  /** Sends one event, and waits while the reader is behind. Errors: the signal's reason once it is aborted. */
+  async send(data: object | string, event?: string): Promise<void> {
+    this.#signal.throwIfAborted();
+    if (!this.#write(eventText(data, event))) await this.#drained();
+  }
+
+  /** Sends a last event without waiting, also after the signal was aborted. */
+  fail(data: object): void {
+    this.#write(eventText(data, 'error'));
+  }
+
+  end(): void {
+    clearInterval(this.#heartbeat);
+    if (this.#isOpen && !this.#reply.raw.destroyed) this.#reply.raw.end();
+  }
+
+  /** Takes the reply over from Fastify and sends its head. */
+  #open(): void {
+    this.#isOpen = true;
+    this.#reply.hijack();
+    this.#reply.raw.writeHead(200, {
+      ...(this.#reply.getHeaders() as Record<string, string>),
       'content-type': 'text/event-stream; charset=utf-8',
       'cache-control': 'no-cache, no-transform',
       connection: 'keep-alive',
       'x-accel-buffering': 'no',
     });
-    this.#heartbeat = setInterval(() => this.#writeNow(': keep-alive\n\n'), HEARTBEAT_MS).unref();
   }
 
-  /** Sends one event, and waits while the reader is behind. Errors: the signal's reason once the reader is gone. */
-  async send(data: object | string, event?: string): Promise<void> {
-    this.#signal.throwIfAborted();
-    const text = typeof data === 'string' ? data : JSON.stringify(data);
-    const taken = this.#writeNow(`${event ? `event: ${event}\n` : ''}data: ${text}\n\n`);
-    if (!taken) await this.#drained();
-  }
-
-  end(): void {
-    clearInterval(this.#heartbeat);
-    if (!this.#reply.raw.destroyed) this.#reply.raw.end();
-  }
-
-  #writeNow(text: string): boolean {
+  /** false: the reader is behind. */
+  #write(text: string): boolean {
     const { raw } = this.#reply;
-    return raw.destroyed || raw.writableEnded || raw.write(text);
+    if (raw.destroyed || raw.writableEnded) return true;
+    if (!this.#isOpen) this.#open();
+    return raw.write(text);
+  }
+
+  #beat(): void {
+    // A reader that takes nothing needs no sign of life.
+    if (!this.#reply.raw.writableNeedDrain) this.#write(': keep-alive\n\n');
   }
 
   #drained(): Promise<void> {
@@ -63,4 +85,9 @@ export class EventStream {
       this.#signal.addEventListener('abort', aborted, { once: true });
     });
   }
+}
+
+function eventText(data: object | string, event?: string): string {
+  const text = typeof data === 'string' ? data : JSON.stringify(data);
+  return `${event ? `event: ${event}\n` : ''}data: ${text}\n\n`;
 }

@@ -58,6 +58,8 @@ export interface GenerationCaller {
   readonly logger: Logger;
   /** Cached prefixes are shared only within a scope: one per API key. */
   readonly cacheScope: string;
+  /** Told once, at the end of an answer that began. */
+  readonly onTokens?: (numPromptTokens: number, numCompletionTokens: number) => void;
 }
 
 /** One request under way. */
@@ -227,6 +229,7 @@ export class Generator {
     if (!running) return;
     const { output, statistics } = running.generation;
     metrics.generatedTokens.inc(output.tokenIds.length);
+    caller.onTokens?.(order.promptTokenIds.length, output.tokenIds.length);
     const ttftMs = statistics.timeToFirstTokenMs;
     if (ttftMs !== null) metrics.timeToFirstTokenSeconds.observe(ttftMs / 1000);
     const { speculative_decoding: speculation, ...times } = statistics.metrics();

@@ -71,6 +71,6 @@ interface StreamFields {
 }
 
 export const streamOptionsNeedStream = [
-  (body: StreamFields) => !body.stream_options || body.stream === true,
-  { error: 'only allowed together with "stream": true', path: ['stream_options'] },
+  (body: StreamFields): boolean => !body.stream_options || body.stream === true,
+  { error: 'only allowed together with "stream": true', path: ['stream_options'] as PropertyKey[] },
 ] as const;

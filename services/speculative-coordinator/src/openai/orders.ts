@@ -6,23 +6,18 @@ import type { ChatRequest } from './chat-request.ts';
 import { type CompletionRequest, promptsOf } from './completion-request.ts';
 import { type CommonRequest, MAX_CHOICES } from './fields.ts';
 
-export interface OrderDefaults {
-  /** Draft length of requests that name none. */
-  readonly draftTokens: number;
-  /** Largest draft length: a client's own prediction is worth that much at once. */
-  readonly maxDraftTokens: number;
-}
-
 /** OpenAI allows 0: the smallest set whose mass reaches it, which is the likeliest token alone. */
 const SMALLEST_TOP_P = 1e-9;
 const DEFAULT_COMPLETION_TOKENS = 16;
+const DEFAULT_DRAFT_K = 5;
 
-export function chatOrders(body: ChatRequest, generator: Generator, defaults: OrderDefaults): GenerationOrder[] {
+export function chatOrders(body: ChatRequest, generator: Generator, maxDraftTokens: number): GenerationOrder[] {
   const promptTokenIds = generator.encodeChat(body.messages);
   const limit = body.max_completion_tokens ?? body.max_tokens;
   const { prediction } = body;
   const order = {
-    ...commonOrder(body, promptTokenIds, defaults, prediction ? defaults.maxDraftTokens : defaults.draftTokens),
+    // A prediction is mostly right: it is worth the longest guesses.
+    ...commonOrder(body, promptTokenIds, prediction ? maxDraftTokens : Math.min(DEFAULT_DRAFT_K, maxDraftTokens)),
     maxNewTokens: limit ?? remainingTokens(promptTokenIds.length, generator),
     numTopLogprobs: body.logprobs ? (body.top_logprobs ?? 0) : null,
     predictionTokenIds: prediction ? generator.encodeFragment(prediction.content) : undefined,
@@ -33,7 +28,7 @@ export function chatOrders(body: ChatRequest, generator: Generator, defaults: Or
 export function completionOrders(
   body: CompletionRequest,
   generator: Generator,
-  defaults: OrderDefaults,
+  maxDraftTokens: number,
 ): GenerationOrder[] {
   const prompts = promptsOf(body.prompt);
   const n = body.n ?? 1;
@@ -48,7 +43,7 @@ export function completionOrders(
     const promptTokenIds =
       typeof prompt === 'string' ? generator.encodePrompt(prompt) : checkedIds(prompt, generator.requireTarget());
     const order = {
-      ...commonOrder(body, promptTokenIds, defaults, defaults.draftTokens),
+      ...commonOrder(body, promptTokenIds, Math.min(DEFAULT_DRAFT_K, maxDraftTokens)),
       maxNewTokens: body.max_tokens ?? DEFAULT_COMPLETION_TOKENS,
       numTopLogprobs: body.logprobs ?? null,
     };
@@ -64,12 +59,12 @@ export function checkModel(model: string | null | undefined, served: string): vo
   throw new ServiceError('not_found', message, { field: 'model' });
 }
 
-function commonOrder(body: CommonRequest, promptTokenIds: Int32Array, defaults: OrderDefaults, draftTokens: number) {
+function commonOrder(body: CommonRequest, promptTokenIds: Int32Array, defaultDraftTokens: number) {
   const extra = body.forerunner;
   const speculative = extra?.speculative ?? true;
   return {
     promptTokenIds,
-    numSpeculativeTokens: speculative ? (extra?.draft_k ?? Math.min(draftTokens, defaults.maxDraftTokens)) : 0,
+    numSpeculativeTokens: speculative ? (extra?.draft_k ?? defaultDraftTokens) : 0,
     sampling: {
       temperature: body.temperature ?? 1,
       top_p: Math.max(body.top_p ?? 1, SMALLEST_TOP_P),

@@ -1,22 +1,17 @@
 /** POST /generate: the service's own route, plain or as server-sent events. */
-import {
-  errorBody,
-  type GenerateReply,
-  type GenerateRequest,
-  generateRequestSchema,
-  type ServiceError,
-} from '@forerunner/protocol';
-import { disconnectSignal, type Logger, type ServiceApp, toServiceError } from '@forerunner/service-kit';
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import { errorBody, type GenerateReply, type GenerateRequest, generateRequestSchema } from '@forerunner/protocol';
+import { type ServiceApp, toServiceError } from '@forerunner/service-kit';
+import type { FastifyReply } from 'fastify';
 import type { GenerationStep } from '../generation/generation.ts';
-import type { GenerationOrder, Generator, RunningGeneration } from '../generation/generator.ts';
+import type { GenerationCaller, GenerationOrder, Generator, RunningGeneration } from '../generation/generator.ts';
 import { EventStream } from '../sse.ts';
+import type { CallerOf } from './caller.ts';
 
 export interface GenerateRouteOptions {
   readonly generator: Generator;
   /** Settings limit it; requests that say nothing of draft_k get at most this. */
   readonly maxDraftTokens: number;
-  readonly cacheScopeOf: (request: FastifyRequest) => string;
+  readonly callerOf: CallerOf;
 }
 
 export function registerGenerateRoute(app: ServiceApp, options: GenerateRouteOptions): void {
@@ -24,15 +19,9 @@ export function registerGenerateRoute(app: ServiceApp, options: GenerateRouteOpt
   app.post('/generate', { schema: { body: generateRequestSchema } }, async (request, reply) => {
     const body = request.body;
     const order = orderOf(body, generator, options.maxDraftTokens);
-    const caller = {
-      route: '/generate',
-      requestId: request.id,
-      signal: disconnectSignal(reply),
-      logger: request.log as Logger,
-      cacheScope: options.cacheScopeOf(request),
-    };
+    const caller = options.callerOf(request as never, reply as never);
+    if (body.stream) return stream(generator, order, caller, body, reply as never);
     return generator.run(order, caller, async (running) => {
-      if (body.stream) return stream(running, body, request.id, reply, caller.signal);
       for await (const _ of running.generation.steps());
       return replyOf(running, body, request.id);
     });
@@ -85,28 +74,25 @@ function replyOf(running: RunningGeneration, body: GenerateRequest, id: string):
 
 /** Events: one per round with new text, a last one with the summary, then [DONE]; an `error` event if it breaks. */
 async function stream(
-  running: RunningGeneration,
+  generator: Generator,
+  order: GenerationOrder,
+  caller: GenerationCaller,
   body: GenerateRequest,
-  requestId: string,
   reply: FastifyReply,
-  signal: AbortSignal,
 ): Promise<void> {
-  const steps = running.generation.steps();
-  // Whatever fails before the first token still gets a plain error reply with its own status.
-  let step = await steps.next();
-  const events = new EventStream(reply, signal);
+  const events = new EventStream(reply, caller.signal);
   try {
-    while (!step.done) {
-      await events.send(stepEvent(step.value, body));
-      step = await steps.next();
-    }
-    await events.send(summaryOf(running, requestId));
-    await events.send('[DONE]');
+    await generator.run(order, caller, async (running) => {
+      for await (const step of running.generation.steps()) await events.send(stepEvent(step, body));
+      await events.send(summaryOf(running, caller.requestId));
+      await events.send('[DONE]');
+    });
   } catch (error) {
-    if (signal.aborted) throw error;
-    const shown: ServiceError = toServiceError(error);
-    await events.send(errorBody(shown, requestId), 'error');
-    throw error;
+    // Whatever fails before the first token still gets a plain error reply with its own status.
+    if (!events.isOpen) throw error;
+    const shown = toServiceError(error);
+    if (shown.code === 'internal_error') caller.logger.error({ err: error }, 'unexpected error');
+    events.fail(errorBody(shown, caller.requestId));
   } finally {
     events.end();
   }
@@ -117,8 +103,10 @@ function stepEvent(step: GenerationStep, body: GenerateRequest) {
     text: step.text,
     ...(body.return_token_ids && {
       token_ids: step.tokens.map((token) => token.tokenId),
+      token_texts: step.tokens.map((token) => token.text),
       provenance: step.tokens.map((token) => token.provenance),
       num_draft_tokens: step.numDraftTokens,
+      num_accepted_tokens: step.numAcceptedTokens,
     }),
   };
 }

@@ -1,0 +1,45 @@
+/** What chat and text completions do differently: the names of things, and the shape of a choice. */
+import type { FinishReason } from '@forerunner/protocol';
+import type { z } from 'zod';
+import type { EmittedToken, GenerationStep } from '../generation/generation.ts';
+import type { GenerationOrder, Generator } from '../generation/generator.ts';
+import type { CommonRequest } from './fields.ts';
+
+/** A token of an answer and the character at which it begins. */
+export interface PlacedToken {
+  readonly start: number;
+  readonly token: EmittedToken;
+}
+
+/** A whole choice, or the part of one that a chunk of a stream carries. */
+export interface ChoicePart {
+  readonly index: number;
+  readonly text: string;
+  /** null: no log probabilities were asked for. */
+  readonly logprobTokens: readonly PlacedToken[] | null;
+  /** null while the choice goes on. */
+  readonly finishReason: FinishReason | null;
+}
+
+export interface Dialect<Body extends CommonRequest> {
+  readonly path: string;
+  readonly idPrefix: string;
+  readonly object: string;
+  readonly chunkObject: string;
+  readonly schema: z.ZodType<Body>;
+  orders(body: Body, generator: Generator, maxDraftTokens: number): GenerationOrder[];
+  wantsLogprobs(body: Body): boolean;
+  choice(part: ChoicePart, generator: Generator): object;
+  /** What opens a choice of a stream; null when nothing does. */
+  opening(index: number): object | null;
+  chunk(part: ChoicePart, generator: Generator): object;
+}
+
+/** Where the tokens came from, for `return_provenance`. */
+export function provenanceOf(tokens: readonly PlacedToken[]) {
+  return tokens.map(({ token }) => ({ id: token.tokenId, text: token.text, provenance: token.provenance }));
+}
+
+export function roundOf(step: GenerationStep) {
+  return { num_draft_tokens: step.numDraftTokens, num_accepted_tokens: step.numAcceptedTokens, origin: step.origin };
+}
