@@ -126,6 +126,9 @@ function isFree(wanted: number): Promise<boolean> {
 
 function printUsage(seconds: number): void {
   const coordinator = `http://${HOST === '127.0.0.1' ? 'localhost' : HOST}:${coordinatorPort}`;
+  const example = targetSize.startsWith('tiny')
+    ? { prompt: 'Once upon a time' } // the test pair has no chat template
+    : { messages: [{ role: 'user', content: 'Explain why the sky is blue.' }] };
   console.log(`
 Ready in ${seconds.toFixed(1)} s.
   speculative-coordinator  ${coordinator}      (POST /generate, GET /metrics)
@@ -134,7 +137,7 @@ Ready in ${seconds.toFixed(1)} s.
 
 Try it:
   curl -s ${coordinator}/generate -H 'content-type: application/json' \\
-    -d '{"messages":[{"role":"user","content":"Explain why the sky is blue."}],"max_new_tokens":50}'
+    -d '${JSON.stringify({ ...example, max_new_tokens: 50 })}'
 
 Ctrl-C stops all three.`);
 }
