@@ -23,6 +23,7 @@ export async function probeNumericRegime(runner: ModelRunner): Promise<NumericRe
     for (const passLength of PASS_LENGTHS) {
       const copy = cache.fork(numShared);
       try {
+        copy.ensureCapacity(total, numShared);
         const probed = await rowsByPasses(runner, copy, tokenIds, numShared, passLength);
         if (!sameBits(reference, probed)) return 'tolerance';
       } finally {
