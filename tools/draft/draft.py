@@ -116,17 +116,16 @@ class FeatureDraft(nn.Module):
 
 def export(draft: FeatureDraft, like: Path, out: Path) -> None:
     """Writes a folder as `like` (same graph, same files) with the weights of `draft`, 8-bit blocks."""
-    model = onnx.load(str(like / "model.onnx"))
-    fresh = {at: getattr(draft, name) for name, at in NORMS.items()}
-    fresh = {at: value.detach().numpy() for at, value in fresh.items()}
+    weights = load_initialisers(like)
+    fresh = {at: getattr(draft, name).detach().numpy() for name, at in NORMS.items()}
     for name, at in MATRICES.items():
         fresh[f"{at}_Q8"], fresh[f"{at}_scales"] = quantise_8bit(getattr(draft, name).detach().numpy())
+    for name, value in fresh.items():
+        assert weights[name].shape == value.shape, name
+        weights[name] = np.ascontiguousarray(value)
+    model = onnx.load(str(like / "model.onnx"), load_external_data=False)
     for tensor in model.graph.initializer:
-        if tensor.name in fresh:
-            value = fresh.pop(tensor.name)
-            assert list(tensor.dims) == list(value.shape), tensor.name
-            tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(value), tensor.name))
-    assert not fresh, f"not in the graph: {list(fresh)}"
+        tensor.CopyFrom(numpy_helper.from_array(weights[tensor.name], tensor.name))
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     for file in like.iterdir():

@@ -12,9 +12,21 @@ from onnx import numpy_helper
 
 
 def load_initialisers(folder: Path) -> dict[str, np.ndarray]:
-    """All initialisers of folder/model.onnx by name, external data included."""
-    model = onnx.load(str(folder / "model.onnx"))
-    return {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    """All initialisers of folder/model.onnx by name, external data included.
+
+    Reads the external files itself: onnx refuses those with several hard links, which build caches make.
+    """
+    model = onnx.load(str(folder / "model.onnx"), load_external_data=False)
+    return {tensor.name: _read(tensor, folder) for tensor in model.graph.initializer}
+
+
+def _read(tensor: onnx.TensorProto, folder: Path) -> np.ndarray:
+    if tensor.data_location != onnx.TensorProto.EXTERNAL:
+        return numpy_helper.to_array(tensor)
+    where = {entry.key: entry.value for entry in tensor.external_data}
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
+    count = int(np.prod(tensor.dims))
+    return np.fromfile(folder / where["location"], dtype, count, offset=int(where.get("offset", 0))).reshape(tensor.dims)
 
 
 def dequantise_8bit(quantised: np.ndarray, scales: np.ndarray) -> np.ndarray:
