@@ -5,16 +5,10 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
-import { startTrio } from '@forerunner/testkit';
+import { startTrio, type Trio } from '@forerunner/testkit';
 import { printResults, runScenario } from './run-scenario.ts';
-import { type Scenario, speculationScenarios } from './scenario.ts';
-
-const suites: Record<string, () => Scenario[]> = {
-  smoke: () =>
-    speculationScenarios({ target: '135m', draft: '135m-draft', ks: [1, 2, 4], numPrompts: 8, maxNewTokens: 48 }),
-  tiny: () =>
-    speculationScenarios({ target: 'tiny', draft: 'tiny-draft', ks: [2, 5], numPrompts: 8, maxNewTokens: 64 }),
-};
+import type { Scenario } from './scenario.ts';
+import { suites } from './suites.ts';
 
 const name = process.argv[2] ?? 'smoke';
 const suite = suites[name];
@@ -26,18 +20,13 @@ if (!suite) {
 console.log(`${cpus()[0]?.model.trim()}, ${cpus().length} cores, Node ${process.versions.node}`);
 const report: object[] = [];
 for (const scenario of suite()) {
-  const trio = await startTrio({
-    target: scenario.target,
-    draft: scenario.draft,
-    env: { LOG_LEVEL: 'warn', ...scenario.env },
-    coordinatorEnv: { MAX_DRAFT_TOKENS: '16', DRAFT_TIMEOUT_MS: '10000' },
-  });
+  const servers = await startServers(scenario);
   try {
-    const results = await runScenario(scenario, trio);
+    const results = await runScenario(scenario, servers);
     printResults(scenario, results);
     report.push({ scenario, results });
   } finally {
-    await trio.stop();
+    await Promise.all([...servers.values()].map((trio) => trio.stop()));
   }
 }
 const directory = join(import.meta.dirname, '..', 'results');
@@ -45,3 +34,9 @@ mkdirSync(directory, { recursive: true });
 const file = join(directory, `${name}-${new Date().toISOString().replaceAll(':', '-')}.json`);
 writeFileSync(file, `${JSON.stringify(report, null, 1)}\n`);
 console.log(`\nEvery value: ${file}`);
+
+async function startServers(scenario: Scenario): Promise<Map<string, Trio>> {
+  const servers = new Map<string, Trio>();
+  for (const [name, options] of Object.entries(scenario.servers)) servers.set(name, await startTrio(options));
+  return servers;
+}

@@ -17,12 +17,11 @@ export interface VariantResult {
   readonly numDifferentTexts: number | null;
 }
 
-export async function runScenario(scenario: Scenario, trio: Trio): Promise<VariantResult[]> {
-  const url = trio.coordinator.url;
+export async function runScenario(scenario: Scenario, servers: ReadonlyMap<string, Trio>): Promise<VariantResult[]> {
   const answers = scenario.variants.map(() => [] as Answer[]);
   const ask = (variant: Variant, prompt: string, seed: number) =>
-    generate(url, {
-      ...promptFields(scenario, prompt),
+    generate(servers.get(variant.server)!.coordinator.url, {
+      ...(scenario.promptAs === 'chat' ? { messages: [{ role: 'user', content: prompt }] } : { prompt }),
       max_new_tokens: scenario.maxNewTokens,
       ignore_eos: true,
       seed,
@@ -38,10 +37,6 @@ export async function runScenario(scenario: Scenario, trio: Trio): Promise<Varia
     }
   }
   return scenario.variants.map((variant, i) => resultOf(variant, answers[i]!, answers[0]!));
-}
-
-function promptFields(scenario: Scenario, prompt: string) {
-  return scenario.target.startsWith('tiny') ? { prompt } : { messages: [{ role: 'user', content: prompt }] };
 }
 
 function resultOf(variant: Variant, answers: readonly Answer[], baseline: readonly Answer[]): VariantResult {

@@ -1,45 +1,64 @@
 /** What is measured, as data. Variants of one scenario are interleaved prompt by prompt, so that they share the noise. */
+import type { TrioOptions } from '@forerunner/testkit';
 
 export interface Variant {
   readonly name: string;
+  /** Which of the scenario's servers answers. */
+  readonly server: string;
   /** Fields of POST /generate. */
   readonly request: Readonly<Record<string, unknown>>;
 }
 
 export interface Scenario {
   readonly name: string;
-  readonly target: string;
-  readonly draft: string;
+  readonly servers: Readonly<Record<string, TrioOptions>>;
   readonly numPrompts: number;
   readonly maxNewTokens: number;
+  /** The tiny pair has no chat template. */
+  readonly promptAs: 'chat' | 'text';
   /** The first is what the others are compared with. */
   readonly variants: readonly Variant[];
-  readonly env?: Readonly<Record<string, string>>;
 }
 
-const alone = (temperature: number): Variant => ({
-  name: 'target alone',
-  request: { speculative: false, temperature },
-});
-const drafted = (draft_k: number, temperature: number): Variant => ({
-  name: `k = ${draft_k}`,
-  request: { draft_k, temperature },
-});
+/** Settings of every server that is measured: quiet logs, and no proposal given up. */
+const MEASURED: Partial<TrioOptions> = {
+  env: { LOG_LEVEL: 'warn' },
+  coordinatorEnv: { MAX_DRAFT_TOKENS: '16', DRAFT_TIMEOUT_MS: '10000' },
+};
 
-/** Greedy and at temperature 0.8, target alone against a few k. */
-export function speculationScenarios(options: {
-  target: string;
-  draft: string;
-  ks: readonly number[];
-  numPrompts: number;
-  maxNewTokens: number;
-  temperatures?: readonly number[];
-  env?: Record<string, string>;
-}): Scenario[] {
-  const { ks, temperatures = [0, 0.8], ...rest } = options;
-  return temperatures.map((temperature) => ({
-    ...rest,
-    name: `${options.target} with ${options.draft}, ${temperature === 0 ? 'greedy' : `temperature ${temperature}`}`,
-    variants: [alone(temperature), ...ks.map((k) => drafted(k, temperature))],
+export interface SpeculationOptions {
+  readonly label: string;
+  readonly servers: Readonly<Record<string, TrioOptions>>;
+  /** The server whose target, alone, the others are compared with; the first by default. */
+  readonly baselines: readonly string[];
+  /** Draft lengths to try on each server. */
+  readonly ks: Readonly<Record<string, readonly number[]>>;
+  readonly temperatures: readonly number[];
+  readonly numPrompts: number;
+  readonly maxNewTokens: number;
+  readonly promptAs?: 'chat' | 'text';
+}
+
+/** For each temperature: the target alone on every baseline server, then each server with its draft at each k. */
+export function speculationScenarios(options: SpeculationOptions): Scenario[] {
+  const servers = Object.fromEntries(
+    Object.entries(options.servers).map(([name, server]) => [name, { ...MEASURED, ...server }]),
+  );
+  return options.temperatures.map((temperature) => ({
+    name: `${options.label}, ${temperature === 0 ? 'greedy' : `temperature ${temperature}`}`,
+    servers,
+    numPrompts: options.numPrompts,
+    maxNewTokens: options.maxNewTokens,
+    promptAs: options.promptAs ?? 'chat',
+    variants: [
+      ...options.baselines.map((server) => ({
+        name: `${server}: target alone`,
+        server,
+        request: { speculative: false, temperature },
+      })),
+      ...Object.entries(options.ks).flatMap(([server, ks]) =>
+        ks.map((draft_k) => ({ name: `${server}: k = ${draft_k}`, server, request: { draft_k, temperature } })),
+      ),
+    ],
   }));
 }

@@ -23,7 +23,8 @@ export interface ModelServiceDefinition<M extends Methods, C extends ModelServic
   readonly settings: z.ZodType<C> & z.ZodObject;
   /** The worker's main module. */
   readonly worker: URL;
-  readonly minRows: number;
+  /** Fewest rows of a pass. */
+  readonly minRows: (config: C) => number;
   readonly buildApp: (config: C, deps: ModelAppDeps<M>) => ServiceApp;
 }
 
@@ -44,7 +45,7 @@ export function runModelService<M extends Methods, C extends ModelServiceConfig>
       setTimeout(() => process.exit(1), LAST_WORDS_MS);
     };
     const startedMs = performance.now();
-    const model = await startModel<M>({ script, config, modelDir, minRows, logger, onDeath });
+    const model = await startModel<M>({ script, config, modelDir, minRows: minRows(config), logger, onDeath });
     const card = modelCard(name, modelDir, config, model.info);
     logger.info({ card, ms: Math.round(performance.now() - startedMs) }, 'model ready');
 

