@@ -1,0 +1,86 @@
+/** The trio with a draft that reads the target's hidden states: a small one, trained here in seconds. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { trainTinyFeatureDraft } from '@forerunner/model-tools';
+import { type Answer, generate, scrape, startTrio, streamEvents, sumOf, type Trio } from '@forerunner/testkit';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+const draftDir = mkdtempSync(join(tmpdir(), 'forerunner-feature-draft-'));
+const targetDir = join(import.meta.dirname, '..', '..', '..', '..', 'models', 'tiny-target');
+let trio: Trio;
+let url: string;
+
+beforeAll(async () => {
+  await trainTinyFeatureDraft(targetDir, draftDir);
+  trio = await startTrio({
+    target: 'tiny',
+    draft: 'tiny-draft',
+    draftEnv: { MODEL_DIR: draftDir },
+    coordinatorEnv: { DRAFT_TIMEOUT_MS: '2000' },
+  });
+  url = trio.coordinator.url;
+});
+afterAll(async () => {
+  await trio?.stop();
+  rmSync(draftDir, { recursive: true, force: true });
+});
+
+const greedy = { prompt: 'Once upon a time', temperature: 0, max_new_tokens: 60, ignore_eos: true };
+const alone = (body: object) => generate(url, { ...body, speculative: false });
+
+describe('a trio with a feature draft', () => {
+  it.each([1, 2, 3, 5])('says greedily what the target alone says, for draft_k = %i', async (draft_k) => {
+    let accepted = 0;
+    for (const prompt of ['Once upon a time', 'The', 'She said: "', 'a b c d e f g h i j k']) {
+      const answer = await generate(url, { ...greedy, prompt, draft_k });
+      expect(answer.token_ids).toEqual((await alone({ ...greedy, prompt })).token_ids);
+      expect(answer.metrics.speculative_decoding.num_degraded_rounds).toBe(0);
+      accepted += answer.metrics.speculative_decoding.num_accepted_tokens;
+    }
+    expect(accepted).toBeGreaterThan(20);
+  });
+
+  it('repeats a sampled answer for its seed', async () => {
+    const body = { prompt: 'A', max_new_tokens: 40, temperature: 0.9, seed: 4, ignore_eos: true };
+    expect((await generate(url, body)).token_ids).toEqual((await generate(url, body)).token_ids);
+  });
+
+  it('says the same after a long prompt, of which the draft gets only the end', async () => {
+    const prompt = 'the cat sat on the mat and looked at the dog '.repeat(8);
+    const body = { ...greedy, prompt };
+    expect((await generate(url, body)).token_ids).toEqual((await alone(body)).token_ids);
+  });
+
+  it('changes no token when the draft is killed and started again in mid-stream', async () => {
+    const body = { ...greedy, max_new_tokens: 400 };
+    const expected = (await alone(body)).token_ids;
+    const tokenIds: number[] = [];
+    let summary: Answer | undefined;
+    let restarted: Promise<void> | undefined;
+    for await (const { data } of streamEvents(url, body)) {
+      const step = data as Answer;
+      if (step.metrics) summary = step;
+      else tokenIds.push(...(step.token_ids ?? []));
+      if (!restarted && tokenIds.length > 10) {
+        await trio.draft.end('SIGKILL');
+        restarted = trio.draft.start();
+      }
+    }
+    await restarted;
+    expect(tokenIds).toEqual(expected);
+    expect(summary?.metrics.speculative_decoding.num_degraded_rounds).toBeGreaterThan(0);
+  });
+
+  it('says in its metrics what the features cost', async () => {
+    const before = await scrape(url);
+    await generate(url, greedy);
+    const after = await scrape(url);
+    const grown = (name: string) => sumOf(after, name) - sumOf(before, name);
+    const rounds = grown('forerunner_round_seconds_count');
+    const bytesPerRound = grown('forerunner_peer_bytes_total') / rounds;
+    // Features of 64 hidden units take 128 bytes a token, ids 4; the rest is headers.
+    expect(bytesPerRound).toBeGreaterThan(1000);
+    expect(bytesPerRound).toBeLessThan(6000);
+  });
+});
