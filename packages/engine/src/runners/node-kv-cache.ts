@@ -248,6 +248,16 @@ function tensorOf(bits: Bits, type: 'float32' | 'float16', dims: readonly number
   return Object.defineProperty(tensor, 'data', { value: bits });
 }
 
+/** A graph input of either type from float32 values. */
+export function floatTensor(
+  values: Float32Array<ArrayBuffer>,
+  type: 'float32' | 'float16',
+  dims: readonly number[],
+): Tensor {
+  if (type === 'float32') return new Tensor(type, values, dims);
+  return tensorOf(new Uint16Array(new Float16Array(values).buffer), type, dims);
+}
+
 function bitsOf(tensor: Tensor): Bits {
   const data = tensor.data as Float32Array<ArrayBuffer> | Uint16Array<ArrayBuffer>;
   return tensor.type === 'float32'

@@ -21,7 +21,7 @@ import type { GraphSignature } from '../signature.ts';
 import { widenFloat16 } from './float16.ts';
 import { bucketFor } from './kv-buckets.ts';
 import { loadError, type ModelFiles, openModelFiles } from './model-files.ts';
-import { bytesPerPosition, NodeKvCache, type NodeKvContext } from './node-kv-cache.ts';
+import { bytesPerPosition, floatTensor, NodeKvCache, type NodeKvContext } from './node-kv-cache.ts';
 import { type PassPlan, planPass, writeFeatures, writeTokenIds } from './pass-plan.ts';
 import { type GraphInfo, signatureFromGraph } from './signature-from-graph.ts';
 
@@ -187,7 +187,7 @@ class NodeRunner implements ModelRunner {
       const { input, width } = signature.features;
       const features = new Float32Array(numRows * width);
       writeFeatures(plan, features, width);
-      feeds[input] = new Tensor('float32', features, [1, numRows, width]);
+      feeds[input] = floatTensor(features, this.#kv.graph.featuresType, [1, numRows, width]);
     }
     for (const [i, tensor] of past.entries()) feeds[pastInputs[i]!] = tensor;
     return feeds;

@@ -72,17 +72,44 @@ function checkFeatures(signature: GraphSignature, features: Float32Array | undef
   }
 }
 
-/** Writes the item's ids to `target`, the last one repeated in the pad rows. */
-export function writeTokenIds(plan: PassPlan, target: BigInt64Array): void {
-  const { tokenIds } = plan.item;
-  for (let row = 0; row < plan.numRows; row++) target[row] = BigInt(tokenIds[Math.min(row, plan.numTokens - 1)]!);
+/**
+ * The same passes side by side in one tensor of `numSequences` sequences (these and idle ones): padded to one length, and
+ * to canonical shape all together. Rows per sequence exceed those of the longest pass by at most one.
+ */
+export function padTogether(
+  plans: readonly PassPlan[],
+  numSequences: number,
+  signature: GraphSignature,
+  minRows: number,
+): PassPlan[] {
+  const together = (perSequence: number) => (minRows > 1 && (numSequences * perSequence) % 32 === 1 ? 1 : 0);
+  const longest = Math.max(...plans.map((plan) => plan.numRows));
+  const numRows = longest + together(longest);
+  const fromEnd = Math.max(1, ...plans.map(({ item, numTokens }) => numRows - numTokens + item.numLogitRows));
+  const limited = signature.numLogitsToKeepInput !== undefined;
+  const numHeadRows = limited ? Math.min(numRows, fromEnd + together(fromEnd)) : numRows;
+  return plans.map(({ item, numTokens }) => ({
+    item,
+    numTokens,
+    numRows,
+    numHeadRows,
+    firstLogitRow: numHeadRows - (numRows - numTokens) - item.numLogitRows,
+  }));
 }
 
-/** Writes the item's features to `target`, the last row repeated in the pad rows. */
-export function writeFeatures(plan: PassPlan, target: Float32Array, width: number): void {
+/** Writes the item's ids to `target` from `offset` on, the last one repeated in the pad rows. */
+export function writeTokenIds(plan: PassPlan, target: BigInt64Array, offset = 0): void {
+  const { tokenIds } = plan.item;
+  for (let row = 0; row < plan.numRows; row++) {
+    target[offset + row] = BigInt(tokenIds[Math.min(row, plan.numTokens - 1)]!);
+  }
+}
+
+/** Writes the item's features to `target` from `offset` on, the last row repeated in the pad rows. */
+export function writeFeatures(plan: PassPlan, target: Float32Array, width: number, offset = 0): void {
   const features = plan.item.features!;
-  target.set(features);
+  target.set(features, offset);
   for (let row = plan.numTokens; row < plan.numRows; row++) {
-    target.set(features.subarray((plan.numTokens - 1) * width), row * width);
+    target.set(features.subarray((plan.numTokens - 1) * width), offset + row * width);
   }
 }

@@ -29,6 +29,9 @@ export interface GraphBinding {
   readonly pastInputs: readonly string[]; // [2 * numLayers]
   readonly presentOutputs: readonly string[]; // [2 * numLayers]
   readonly hasWriteIndices: boolean;
+  /** Element types of the features input and of the hidden states output, float32 where there are none. */
+  readonly featuresType: FloatType;
+  readonly hiddenStatesType: FloatType;
 }
 
 const PAST = /^past_key_values\.(\d+)\.(key|value)$/;
@@ -75,6 +78,8 @@ export function signatureFromGraph(graph: GraphInfo, files: ModelFiles): GraphBi
     pastInputs: kv.pastInputs,
     presentOutputs: kv.presentOutputs,
     hasWriteIndices: inputs.has('write_indices'),
+    featuresType: typeOf(features && inputs.get(features.input)),
+    hiddenStatesType: typeOf(hiddenStates && outputs.get(hiddenStates.output)),
   };
 }
 
@@ -185,6 +190,8 @@ function requireInt64(inputs: Map<string, TensorInfo>, name: string): void {
   if (!tensor) throw unsupported(`the graph has no input ${name}`, { inputs: [...inputs.keys()] });
   if (tensor.type !== 'int64') throw unsupported(`${name} is ${tensor.type}, not int64`);
 }
+
+const typeOf = (tensor: TensorInfo | undefined): FloatType => (tensor ? floatType(tensor) : 'float32');
 
 function floatType(tensor: TensorInfo): FloatType {
   if (tensor.type === 'float32' || tensor.type === 'float16') return tensor.type;

@@ -30,23 +30,21 @@ describe.each(cases)('$runtime runner, $model', ({ runtime, model }) => {
     stepwise.release();
   });
 
-  test.each([1, 2, 3, 4, 5, 9, 16, 17, 32, 33, 64, 65])(
-    'gives the same bits when it reads in passes of %i tokens',
-    async (size) => {
-      const ids = someIds(130);
-      const whole = runner.createCache(130);
-      const prompt = await pass(runner, whole, 0, ids);
-      const pieces = runner.createCache(130);
-      for (let from = 0; from < ids.length; from += size) {
-        const piece = ids.subarray(from, Math.min(from + size, ids.length));
-        const { logits } = await pass(runner, pieces, from, piece);
-        const expected = prompt.logits.subarray(from * width, (from + piece.length) * width);
-        expect(sameBits(logits, expected), `rows from ${from}`).toBe(true);
-      }
-      whole.release();
-      pieces.release();
-    },
-  );
+  const sizes = model.startsWith('tiny') ? [1, 2, 3, 4, 5, 9, 16, 17, 32, 33, 64, 65] : [1, 5, 33, 129];
+  test.each(sizes)('gives the same bits when it reads in passes of %i tokens', async (size) => {
+    const ids = someIds(130);
+    const whole = runner.createCache(130);
+    const prompt = await pass(runner, whole, 0, ids);
+    const pieces = runner.createCache(130);
+    for (let from = 0; from < ids.length; from += size) {
+      const piece = ids.subarray(from, Math.min(from + size, ids.length));
+      const { logits } = await pass(runner, pieces, from, piece);
+      const expected = prompt.logits.subarray(from * width, (from + piece.length) * width);
+      expect(sameBits(logits, expected), `rows from ${from}`).toBe(true);
+    }
+    whole.release();
+    pieces.release();
+  });
 
   test('gives the same bits whether one row is asked for or all', async () => {
     const ids = someIds(12);

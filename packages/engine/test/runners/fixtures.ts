@@ -4,7 +4,8 @@ import { fileURLToPath } from 'node:url';
 import { EngineError, type ForwardItem, type KvCache, type ModelRunner, openRunner } from '../../src/index.ts';
 import type { OpenRunnerOptions } from '../../src/runners/open-runner.ts';
 
-export const runtimes = ['native', 'node'] as const;
+/** The native runner twice: batching makes it rewrite the graph. */
+export const runtimes = ['native', 'native with batches', 'node'] as const;
 export type Runtime = (typeof runtimes)[number];
 
 export function modelDir(name: string): string {
@@ -24,10 +25,10 @@ export function open(
     modelDir: modelDir(model),
     numThreads: 1,
     minRows: 2,
-    maxBatchItems: 1,
+    maxBatchItems: runtime === 'native with batches' ? 4 : 1,
     executionProvider: 'cpu',
     deviceId: 0,
-    runtime,
+    runtime: runtime === 'node' ? 'node' : 'native',
     ...overrides,
   });
 }

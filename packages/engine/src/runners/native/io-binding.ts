@@ -38,12 +38,6 @@ export class IoBinding {
     return this.#outputs.has(name);
   }
 
-  clearOutputs(): void {
-    this.#requireIdle();
-    this.#api.ClearBoundOutputs(this.#pointer);
-    this.#outputs.clear();
-  }
-
   /** Runs on libuv's pool. Everything bound belongs to ONNX Runtime until the promise settles. */
   async run(runOptions: Pointer): Promise<void> {
     this.#requireIdle();

@@ -1,17 +1,19 @@
 /**
- * Memory for the keys and values of one sequence, where the model runs. A block holds all layers, so that a sequence is
+ * Memory for keys and values, where the model runs. A block holds all layers of one sequence or of several, so that it is
  * one allocation; it is shared by forks until one of them writes. Knows layouts and bytes, not lengths.
  */
 import { EngineError } from '../../errors.ts';
 import type { GraphSignature } from '../../signature.ts';
+import type { GraphBinding } from '../signature-from-graph.ts';
+import type { IoBinding } from './io-binding.ts';
 import { type OrtApi, OrtError, type Pointer } from './ort-api.ts';
 import { elementBytes, elementTypes, hostTensor } from './tensor.ts';
 
+/** Tensors are [numSequences, numKvHeads, numPositions, headDim], layer-major, key before value. */
 export interface KvBlock {
+  readonly numSequences: number;
   readonly numPositions: number;
   readonly bytes: number;
-  /** Layer-major, key before value. */
-  readonly values: readonly Pointer[]; // [2 * numLayers] of [1, numKvHeads, numPositions, headDim]
   /** Caches that share the block; it may be written by its only user. */
   numUsers: number;
 }
@@ -19,9 +21,11 @@ export interface KvBlock {
 export interface KvMemory {
   readonly bytesPerPosition: number;
   /** A block with one user. Errors: EngineError out_of_memory. */
-  allocate(numPositions: number): KvBlock;
-  /** The first `numTokens` positions of every tensor. */
-  copy(from: KvBlock, to: KvBlock, numTokens: number): void;
+  allocate(numPositions: number, numSequences: number): KvBlock;
+  /** Copies the first `numTokens` positions of one sequence. */
+  copy(from: KvBlock, fromSequence: number, to: KvBlock, toSequence: number, numTokens: number): void;
+  /** Binds sequences first..first+count-1 as past and as present: attention appends in place. */
+  bind(binding: IoBinding, block: KvBlock, first: number, count: number): void;
   /** One user less; the last one frees the memory at once. */
   drop(block: KvBlock): void;
 }
@@ -42,41 +46,49 @@ export class HostKvMemory implements KvMemory {
   readonly bytesPerPosition: number;
   readonly #api: OrtApi;
   readonly #hostInfo: Pointer;
-  readonly #signature: GraphSignature;
+  readonly #graph: GraphBinding;
 
-  constructor(api: OrtApi, hostInfo: Pointer, signature: GraphSignature) {
+  constructor(api: OrtApi, hostInfo: Pointer, graph: GraphBinding) {
     this.#api = api;
     this.#hostInfo = hostInfo;
-    this.#signature = signature;
-    this.bytesPerPosition = bytesPerPosition(signature);
+    this.#graph = graph;
+    this.bytesPerPosition = bytesPerPosition(graph.signature);
   }
 
-  allocate(numPositions: number): HostBlock {
-    const { numLayers, numKvHeads, headDim, kvType } = this.#signature;
-    const bytes = numPositions * this.bytesPerPosition;
-    const memory = allocateHost(bytes);
-    const tensorBytes = bytes / (2 * numLayers);
-    const shape = [1, numKvHeads, numPositions, headDim];
-    const values = Array.from({ length: 2 * numLayers }, (_, i) =>
-      hostTensor(this.#api, this.#hostInfo, memory, kvType, shape, i * tensorBytes),
-    );
-    return { numPositions, bytes, values, memory, numUsers: 1 };
+  allocate(numPositions: number, numSequences: number): HostBlock {
+    const bytes = numSequences * numPositions * this.bytesPerPosition;
+    return { numSequences, numPositions, bytes, memory: allocateHost(bytes), numUsers: 1 };
   }
 
-  copy(from: HostBlock, to: HostBlock, numTokens: number): void {
-    const { numLayers, numKvHeads, headDim, kvType } = this.#signature;
+  copy(from: HostBlock, fromSequence: number, to: HostBlock, toSequence: number, numTokens: number): void {
+    const { numLayers, numKvHeads, headDim, kvType } = this.#graph.signature;
     const rowBytes = headDim * elementBytes[kvType];
-    const [fromStride, toStride] = [from.numPositions * rowBytes, to.numPositions * rowBytes];
-    for (let head = 0; head < 2 * numLayers * numKvHeads; head++) {
-      const start = head * fromStride;
-      to.memory.set(from.memory.subarray(start, start + numTokens * rowBytes), head * toStride);
+    for (let tensor = 0; tensor < 2 * numLayers; tensor++) {
+      for (let head = 0; head < numKvHeads; head++) {
+        const start = (block: KvBlock, sequence: number) =>
+          ((tensor * block.numSequences + sequence) * numKvHeads + head) * block.numPositions * rowBytes;
+        const source = start(from, fromSequence);
+        to.memory.set(from.memory.subarray(source, source + numTokens * rowBytes), start(to, toSequence));
+      }
+    }
+  }
+
+  bind(binding: IoBinding, block: HostBlock, first: number, count: number): void {
+    const { signature, pastInputs, presentOutputs } = this.#graph;
+    const { numKvHeads, headDim, kvType } = signature;
+    const shape = [count, numKvHeads, block.numPositions, headDim];
+    const sequenceBytes = numKvHeads * block.numPositions * headDim * elementBytes[kvType];
+    for (const [i, name] of pastInputs.entries()) {
+      const offset = (i * block.numSequences + first) * sequenceBytes;
+      const value = hostTensor(this.#api, this.#hostInfo, block.memory, kvType, shape, offset);
+      binding.bindInput(name, value, block);
+      binding.bindOutput(presentOutputs[i]!, value, block);
+      this.#api.ReleaseValue(value);
     }
   }
 
   drop(block: HostBlock): void {
-    if (--block.numUsers > 0) return;
-    for (const value of block.values) this.#api.ReleaseValue(value);
-    block.memory.buffer.transfer(0);
+    if (--block.numUsers === 0) block.memory.buffer.transfer(0);
   }
 }
 
@@ -88,7 +100,11 @@ function allocateHost(bytes: number): Uint8Array<ArrayBuffer> {
   }
 }
 
-/** Copies the first positions of one device tensor to another, on the device. */
+interface DeviceBlock extends KvBlock {
+  readonly values: readonly Pointer[]; // [2 * numLayers]
+}
+
+/** Copies the first positions of device tensors to others of the same shape but for the positions, on the device. */
 export interface DeviceCopier {
   copy(from: readonly Pointer[], to: readonly Pointer[], numTokens: number): void;
 }
@@ -98,39 +114,47 @@ export class DeviceKvMemory implements KvMemory {
   readonly bytesPerPosition: number;
   readonly #api: OrtApi;
   readonly #allocator: Pointer;
-  readonly #signature: GraphSignature;
+  readonly #graph: GraphBinding;
   readonly #copier: DeviceCopier;
 
-  constructor(api: OrtApi, allocator: Pointer, signature: GraphSignature, copier: DeviceCopier) {
+  constructor(api: OrtApi, allocator: Pointer, graph: GraphBinding, copier: DeviceCopier) {
     this.#api = api;
     this.#allocator = allocator;
-    this.#signature = signature;
+    this.#graph = graph;
     this.#copier = copier;
-    this.bytesPerPosition = bytesPerPosition(signature);
+    this.bytesPerPosition = bytesPerPosition(graph.signature);
   }
 
-  allocate(numPositions: number): KvBlock {
-    const { numLayers, numKvHeads, headDim, kvType } = this.#signature;
-    const shape = BigInt64Array.from([1, numKvHeads, numPositions, headDim], BigInt);
+  allocate(numPositions: number, numSequences: number): DeviceBlock {
+    const { numKvHeads, headDim, kvType } = this.#graph.signature;
+    const shape = BigInt64Array.from([numSequences, numKvHeads, numPositions, headDim], BigInt);
+    const bytes = numSequences * numPositions * this.bytesPerPosition;
     const values: Pointer[] = [];
     try {
-      for (let i = 0; i < 2 * numLayers; i++) {
+      for (const _ of this.#graph.pastInputs) {
         values.push(this.#api.CreateTensorAsOrtValue(this.#allocator, shape, shape.length, elementTypes[kvType]));
       }
     } catch (cause) {
       for (const value of values) this.#api.ReleaseValue(value);
-      const bytes = numPositions * this.bytesPerPosition;
       if (!(cause instanceof OrtError)) throw cause;
       throw new EngineError('out_of_memory', `no ${bytes} bytes on the device: ${cause.message}`, { bytes }, { cause });
     }
-    return { numPositions, bytes: numPositions * this.bytesPerPosition, values, numUsers: 1 };
+    return { numSequences, numPositions, bytes, values, numUsers: 1 };
   }
 
-  copy(from: KvBlock, to: KvBlock, numTokens: number): void {
+  /** Whole blocks of one sequence only. */
+  copy(from: DeviceBlock, _fromSequence: number, to: DeviceBlock, _toSequence: number, numTokens: number): void {
     this.#copier.copy(from.values, to.values, numTokens);
   }
 
-  drop(block: KvBlock): void {
+  bind(binding: IoBinding, block: DeviceBlock): void {
+    for (const [i, value] of block.values.entries()) {
+      binding.bindInput(this.#graph.pastInputs[i]!, value, block);
+      binding.bindOutput(this.#graph.presentOutputs[i]!, value, block);
+    }
+  }
+
+  drop(block: DeviceBlock): void {
     if (--block.numUsers > 0) return;
     for (const value of block.values) this.#api.ReleaseValue(value);
   }

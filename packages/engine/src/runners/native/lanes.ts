@@ -11,6 +11,8 @@ export interface Lane {
   readonly runOptions: Pointer;
   tokenIds: BigInt64Array;
   positions: BigInt64Array;
+  /** Where each sequence's new rows go: what it holds already. */
+  readonly writeIndices: BigInt64Array; // [batch]
   features: Float32Array;
   /** Number of head rows, a scalar input. */
   readonly numHeadRows: BigInt64Array; // [1]
@@ -24,12 +26,13 @@ export class Lanes {
   #idle: { promise: Promise<void>; resolve: () => void } | undefined;
   #closed = false;
 
-  constructor(api: OrtApi, numLanes: number) {
+  constructor(api: OrtApi, numLanes: number, maxBatchItems: number) {
     this.#api = api;
     this.#all = Array.from({ length: numLanes }, () => ({
       runOptions: api.CreateRunOptions(),
       tokenIds: new BigInt64Array(16),
       positions: new BigInt64Array(16),
+      writeIndices: new BigInt64Array(maxBatchItems),
       features: new Float32Array(0),
       numHeadRows: new BigInt64Array(1),
     }));

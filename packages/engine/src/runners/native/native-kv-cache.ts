@@ -1,7 +1,7 @@
 /**
- * One sequence's cache: a block of KV memory, and the binding by which passes read and append to it in place. The binding
- * lasts as long as the block, because binding all layers anew costs half a millisecond. Rolling back is free: the pass
- * says how much counts. A fork shares the block until either side writes.
+ * One sequence's cache: a place in KV memory, and the binding by which passes read and append to it in place. The binding
+ * lasts as long as the place, because binding all layers anew costs half a millisecond. Rolling back is free: the pass
+ * says how much counts. A fork shares a block of its own until either side writes; a seat in the slab is not shared.
  */
 import { EngineError } from '../../errors.ts';
 import type { KvCache } from '../../runner.ts';
@@ -9,9 +9,10 @@ import { bucketFor } from '../kv-buckets.ts';
 import type { GraphBinding } from '../signature-from-graph.ts';
 import { IoBinding } from './io-binding.ts';
 import type { KvBlock, KvMemory } from './kv-memory.ts';
+import type { KvSlab } from './kv-slab.ts';
 import type { OrtSession } from './session.ts';
 
-/** What all caches of a runner have in common. */
+/** What all caches of a runner have in common; also what tells one runner's caches from another's. */
 export interface KvContext {
   readonly session: OrtSession;
   readonly graph: GraphBinding;
@@ -20,12 +21,19 @@ export interface KvContext {
   readonly numPadTokens: number;
 }
 
+/** Either a block of its own, or a seat among others that go through the graph together. */
+interface Seat {
+  readonly slab: KvSlab;
+  readonly index: number;
+}
+
 export class NativeKvCache implements KvCache {
   readonly context: KvContext;
   #block: KvBlock | undefined;
+  #seat: Seat | undefined;
   #binding: IoBinding | undefined;
-  /** Tokens that were written: the most that a pass can build on. */
   #numHeld = 0;
+  #numReserved = 0;
   #inPass = false;
   #released = false;
 
@@ -33,12 +41,22 @@ export class NativeKvCache implements KvCache {
     this.context = context;
   }
 
+  /** Tokens that were written: the most that a pass can build on. */
+  get numHeld(): number {
+    return this.#numHeld;
+  }
+
+  get seat(): Seat | undefined {
+    return this.#seat;
+  }
+
   get capacity(): number {
-    return Math.max(0, (this.#block?.numPositions ?? 0) - this.context.numPadTokens);
+    return Math.max(0, this.#numReserved - this.context.numPadTokens);
   }
 
   get bytes(): number {
-    return this.#block?.bytes ?? 0;
+    const numPositions = Math.max(this.#numReserved, this.#block?.numPositions ?? 0);
+    return numPositions * this.context.memory.bytesPerPosition;
   }
 
   ensureCapacity(numTokens: number, numValid: number): void {
@@ -48,39 +66,60 @@ export class NativeKvCache implements KvCache {
       const message = `${numTokens} tokens exceed the context of ${contextLength}`;
       throw new EngineError('context_overflow', message, { numTokens, contextLength });
     }
-    if (numTokens > this.capacity)
-      this.#moveTo(bucketFor(numTokens + this.context.numPadTokens, contextLength), numValid);
+    if (numTokens <= this.capacity) return;
+    const numPositions = bucketFor(numTokens + this.context.numPadTokens, contextLength);
+    // The slab grows when the next pass needs it: another pass may be using it now.
+    if (!this.#seat) this.#moveTo(numPositions, numValid);
+    this.#numReserved = numPositions;
   }
 
   fork(numValid: number): NativeKvCache {
     this.#requireIdle();
     const copy = new NativeKvCache(this.context);
-    copy.#block = this.#block;
-    copy.#numHeld = Math.min(numValid, this.#numHeld);
-    if (this.#block) this.#block.numUsers++;
+    const numKept = Math.min(numValid, this.#numHeld);
+    if (this.#seat && numKept > 0) {
+      const numPositions = bucketFor(numKept + this.context.numPadTokens, this.context.graph.signature.contextLength);
+      copy.#block = this.context.memory.allocate(numPositions, 1);
+      this.#seat.slab.copyOut(this.#seat.index, copy.#block, numKept);
+    } else if (this.#block) {
+      copy.#block = this.#block;
+      this.#block.numUsers++;
+    }
+    copy.#numReserved = copy.#block?.numPositions ?? 0;
+    copy.#numHeld = numKept;
     return copy;
   }
 
   release(): void {
     if (this.#inPass) throw new Error('a cache cannot be touched while a pass uses it');
     this.#released = true;
+    this.#seat?.slab.vacate(this.#seat.index);
+    this.#seat = undefined;
     this.#drop();
     this.#numHeld = 0;
+    this.#numReserved = 0;
   }
 
-  /** Marks the cache as in use, with room for the pass in a block that nobody else reads. */
-  beginPass(numPastTokens: number, numRows: number): IoBinding {
+  /** Reserves the cache for a pass: until endPass nobody else may touch it. */
+  beginPass(numPastTokens: number): void {
     this.#requireIdle();
     if (numPastTokens > this.#numHeld) {
       throw new TypeError(`the cache holds ${this.#numHeld} tokens, the pass builds on ${numPastTokens}`);
     }
-    const { contextLength } = this.context.graph.signature;
-    const needed = numPastTokens + numRows;
-    if (!this.#block || this.#block.numPositions < needed)
-      this.#moveTo(bucketFor(needed, contextLength), numPastTokens);
-    else if (this.#block.numUsers > 1) this.#moveTo(this.#block.numPositions, numPastTokens);
-    this.#binding ??= this.#bind(this.#block!);
     this.#inPass = true;
+  }
+
+  /** The binding for a pass alone, with room for it in a block that nobody else reads. Within a lane only. */
+  bindAlone(numPastTokens: number, numRows: number): IoBinding {
+    const needed = numPastTokens + numRows;
+    if (this.#seat) return this.#seat.slab.bindSeats([this], [needed]).binding;
+    if (!this.#block || this.#block.numPositions < needed) {
+      this.#moveTo(bucketFor(needed, this.context.graph.signature.contextLength), numPastTokens);
+    } else if (this.#block.numUsers > 1) this.#moveTo(this.#block.numPositions, numPastTokens);
+    if (!this.#binding) {
+      this.#binding = new IoBinding(this.context.session);
+      this.context.memory.bind(this.#binding, this.#block!, 0, 1);
+    }
     return this.#binding;
   }
 
@@ -89,29 +128,35 @@ export class NativeKvCache implements KvCache {
     this.#numHeld = numHeld;
   }
 
-  /** Binds every layer of the block as past and as present: attention appends in place. */
-  rebindPresent(binding: IoBinding): void {
-    for (const [i, value] of this.#block!.values.entries()) {
-      binding.bindOutput(this.context.graph.presentOutputs[i]!, value, this.#block);
-    }
+  /** Moves to a seat; `slab` and `index` are the place whose block this is. */
+  sitDown(slab: KvSlab, index: number, seats: KvBlock): void {
+    if (this.#block) this.context.memory.copy(this.#block, 0, seats, index, this.#numHeld);
+    this.#drop();
+    this.#seat = { slab, index };
   }
 
-  #bind(block: KvBlock): IoBinding {
-    const binding = new IoBinding(this.context.session);
-    for (const [i, value] of block.values.entries()) {
-      binding.bindInput(this.context.graph.pastInputs[i]!, value, block);
-    }
-    this.rebindPresent(binding);
-    return binding;
+  /** Leaves the seat for a block of its own. */
+  standUp(): void {
+    const { slab, index } = this.#seat!;
+    const numPositions = Math.max(
+      this.#numReserved,
+      bucketFor(this.#numHeld, this.context.graph.signature.contextLength),
+    );
+    const block = this.context.memory.allocate(numPositions, 1);
+    slab.copyOut(index, block, this.#numHeld);
+    slab.vacate(index);
+    this.#seat = undefined;
+    this.#block = block;
   }
 
   #moveTo(numPositions: number, numValid: number): void {
     const { memory } = this.context;
-    const block = memory.allocate(numPositions);
+    const block = memory.allocate(numPositions, 1);
     const numKept = Math.min(numValid, this.#numHeld);
-    if (this.#block && numKept > 0) memory.copy(this.#block, block, numKept);
+    if (this.#block && numKept > 0) memory.copy(this.#block, 0, block, 0, numKept);
     this.#drop();
     this.#block = block;
+    this.#numReserved = Math.max(this.#numReserved, numPositions);
     this.#numHeld = numKept;
   }
 

@@ -14,33 +14,40 @@ import type {
   RunnerOptions,
 } from '../../runner.ts';
 import type { GraphSignature } from '../../signature.ts';
-import { widenFloat16 } from '../float16.ts';
 import { bucketFor } from '../kv-buckets.ts';
 import { openModelFiles } from '../model-files.ts';
-import { type PassPlan, planPass, writeFeatures, writeTokenIds } from '../pass-plan.ts';
+import { type PassPlan, padTogether, planPass } from '../pass-plan.ts';
 import { type GraphBinding, signatureFromGraph } from '../signature-from-graph.ts';
 import { CPU_PROVIDER, type ExecutionProvider } from './execution-provider.ts';
-import type { IoBinding } from './io-binding.ts';
+import { graphFor } from './graph-source.ts';
 import { bytesPerPosition, HostKvMemory } from './kv-memory.ts';
+import { KvSlab } from './kv-slab.ts';
 import { type Lane, Lanes } from './lanes.ts';
 import { type KvContext, NativeKvCache } from './native-kv-cache.ts';
-import { type OrtApi, ortApi, type Pointer } from './ort-api.ts';
-import { OutputBuffers } from './output-buffers.ts';
+import { ortApi } from './ort-api.ts';
 import { OrtSession } from './session.ts';
-import { type ElementType, hostTensor } from './tensor.ts';
+import { type StepRows, StepTensors } from './step-tensors.ts';
 
 /** Runs in flight of one runner; more share the same threads and hold more of libuv's pool. */
 const NUM_LANES = 2;
+/** A padded row costs about a fifth of what a pass costs that batching saves. */
+const MAX_WASTED_ROWS_PER_ITEM = 4;
+
+export interface NativeRunnerOptions extends RunnerOptions {
+  readonly log?: (message: string, fields: Readonly<Record<string, unknown>>) => void;
+}
 
 /** Errors: EngineError model_not_found | model_unsupported | execution_provider_unavailable | runtime_unavailable. */
-export async function openNativeRunner(options: RunnerOptions): Promise<ModelRunner> {
-  const files = openModelFiles(options.modelDir);
+export async function openNativeRunner(options: NativeRunnerOptions): Promise<ModelRunner> {
   const api = ortApi();
+  const source = await graphFor(openModelFiles(options.modelDir), options.maxBatchItems, (reason) =>
+    options.log?.('this model is not batched', { reason }),
+  );
   const provider: ExecutionProvider = { name: 'cpu', deviceId: options.deviceId, options: {} };
-  const session = await OrtSession.open(api, files.graphPath, { numThreads: options.numThreads, provider });
+  const session = await OrtSession.open(api, source, { numThreads: options.numThreads, provider });
   try {
-    const graph = signatureFromGraph(session.graphInfo(), files);
-    if (graph.attention !== 'group-query') {
+    const graph = signatureFromGraph(session.graphInfo(), source.files);
+    if (graph.attention === 'plain') {
       const message = 'past and present cannot share memory in this graph: it has no GroupQueryAttention';
       throw new EngineError('runtime_unavailable', message, { attention: graph.attention });
     }
@@ -54,32 +61,30 @@ export async function openNativeRunner(options: RunnerOptions): Promise<ModelRun
 class NativeRunner implements ModelRunner {
   readonly signature: GraphSignature;
   readonly description: RunnerDescription;
-  readonly #api: OrtApi;
   readonly #session: OrtSession;
   readonly #minRows: number;
-  readonly #hostInfo: Pointer;
+  readonly #maxBatchItems: number;
+  readonly #steps: StepTensors;
   readonly #kv: KvContext;
+  readonly #slab: KvSlab;
   readonly #lanes: Lanes;
-  readonly #outputs = new OutputBuffers();
-  /** The mask of every pass is its beginning: all positions up to the last new one count. */
-  readonly #ones: BigInt64Array; // [contextLength]
   #closing: Promise<void> | undefined;
 
   constructor(session: OrtSession, graph: GraphBinding, options: RunnerOptions) {
     const { api } = session;
     this.signature = graph.signature;
-    this.#api = api;
     this.#session = session;
     this.#minRows = options.minRows;
-    this.#hostInfo = api.CreateCpuMemoryInfo(0, 0);
+    this.#maxBatchItems = graph.attention === 'tensor-scatter' ? options.maxBatchItems : 1;
+    this.#steps = new StepTensors(api, graph);
     this.#kv = {
       session,
       graph,
-      memory: new HostKvMemory(api, this.#hostInfo, graph.signature),
+      memory: new HostKvMemory(api, this.#steps.hostInfo, graph),
       numPadTokens: options.minRows - 1,
     };
-    this.#lanes = new Lanes(api, NUM_LANES);
-    this.#ones = new BigInt64Array(graph.signature.contextLength).fill(1n);
+    this.#slab = new KvSlab(this.#kv, this.#maxBatchItems);
+    this.#lanes = new Lanes(api, this.#maxBatchItems > 1 ? 1 : NUM_LANES, this.#maxBatchItems);
     this.description = {
       runtime: 'native',
       runtimeVersion: api.version,
@@ -102,18 +107,20 @@ class NativeRunner implements ModelRunner {
   }
 
   canBatch(numTokensPerItem: readonly number[]): boolean {
-    return numTokensPerItem.length <= 1;
+    const count = numTokensPerItem.length;
+    if (count <= 1) return true;
+    const numWasted = numTokensPerItem.reduce((sum, n) => sum - n, count * Math.max(...numTokensPerItem));
+    return count <= this.#maxBatchItems && numWasted <= MAX_WASTED_ROWS_PER_ITEM * (count - 1);
   }
 
   async forward(items: readonly ForwardItem[], signal?: AbortSignal): Promise<ForwardBatch> {
+    if (this.#closing) throw new EngineError('closed', 'the runner is closed');
     const plans = items.map((item) => planPass(item, this.signature, this.#minRows));
     const outputs: ForwardOutput[] = [];
     const taken: Float32Array[] = [];
-    const release = () => {
-      for (const buffer of taken.splice(0)) this.#outputs.giveBack(buffer);
-    };
+    const release = () => this.#steps.giveBack(taken.splice(0));
     try {
-      for (const plan of plans) outputs.push(await this.#forwardOne(plan, taken, signal));
+      for (const group of this.#groups(plans)) outputs.push(...(await this.#pass(group, taken, signal)));
       return { outputs, release };
     } catch (error) {
       release();
@@ -121,112 +128,81 @@ class NativeRunner implements ModelRunner {
     }
   }
 
-  async #forwardOne(plan: PassPlan, taken: Float32Array[], signal: AbortSignal | undefined): Promise<ForwardOutput> {
-    if (this.#closing) throw new EngineError('closed', 'the runner is closed');
-    const { cache, numPastTokens } = plan.item;
-    if (!(cache instanceof NativeKvCache && cache.context === this.#kv)) {
-      throw new TypeError('the cache belongs to another runner');
-    }
-    const binding = cache.beginPass(numPastTokens, plan.numRows);
-    let numHeld = numPastTokens;
+  /** One group for a batch, one for each pass where they cannot go together (the end of the context is near, too many). */
+  #groups(plans: readonly PassPlan[]): (readonly PassPlan[])[] {
+    const numRows = Math.max(...plans.map((plan) => plan.numRows)) + 1;
+    const fits = plans.every(({ item }) => item.numPastTokens + numRows <= this.signature.contextLength);
+    if (plans.length > 1 && plans.length <= this.#maxBatchItems && fits) return [plans];
+    return plans.map((plan) => [plan]);
+  }
+
+  async #pass(plans: readonly PassPlan[], taken: Float32Array[], signal?: AbortSignal): Promise<ForwardOutput[]> {
+    const begun: [NativeKvCache, numHeld: number][] = [];
     try {
-      return await this.#lanes.withLane(signal, async (lane) => {
-        const rows = this.#bindStep(plan, cache, binding, lane, taken);
-        await binding.run(lane.runOptions);
-        numHeld = numPastTokens + plan.numRows;
-        return rows();
+      const caches = plans.map(({ item }) => {
+        const { cache, numPastTokens } = item;
+        if (!(cache instanceof NativeKvCache && cache.context === this.#kv)) {
+          throw new TypeError('the cache belongs to another runner');
+        }
+        cache.beginPass(numPastTokens);
+        begun.push([cache, numPastTokens]);
+        return cache;
       });
-    } catch (cause) {
-      if (cause instanceof EngineError) throw cause;
-      if (signal?.aborted) throw new EngineError('aborted', 'the pass was aborted', {}, { cause });
-      throw new EngineError('model_failed', `the pass failed: ${(cause as Error).message}`, {}, { cause });
+      return await this.#lanes.withLane(signal, async (lane) => {
+        const read = await this.#run(plans, caches, lane, taken, signal);
+        for (const [i, entry] of begun.entries()) entry[1] += plans[i]!.numTokens;
+        return read();
+      });
     } finally {
-      cache.endPass(numHeld);
+      for (const [cache, numHeld] of begun) cache.endPass(numHeld);
     }
   }
 
-  /** Binds what differs from pass to pass; returns how to read the outputs when the run is over. */
-  #bindStep(
-    plan: PassPlan,
-    cache: NativeKvCache,
-    binding: IoBinding,
+  async #run(
+    plans: readonly PassPlan[],
+    caches: readonly NativeKvCache[],
     lane: Lane,
     taken: Float32Array[],
-  ): () => ForwardOutput {
-    const { numRows, numHeadRows, item } = plan;
-    const { signature } = this;
-    if (lane.tokenIds.length < numRows) lane.tokenIds = new BigInt64Array(numRows);
-    writeTokenIds(plan, lane.tokenIds);
-    this.#bindInput(binding, 'input_ids', lane.tokenIds, 'int64', [1, numRows]);
-    if (signature.hasAttentionMask) {
-      this.#bindInput(binding, 'attention_mask', this.#ones, 'int64', [1, item.numPastTokens + numRows]);
+    signal: AbortSignal | undefined,
+  ): Promise<() => ForwardOutput[]> {
+    const { binding, rows, order } = this.#arrange(plans, caches);
+    const read = this.#steps.bind(binding, lane, rows, taken);
+    try {
+      await binding.run(lane.runOptions);
+    } catch (cause) {
+      if (signal?.aborted) throw new EngineError('aborted', 'the pass was aborted', {}, { cause });
+      throw new EngineError('model_failed', `the pass failed: ${(cause as Error).message}`, {}, { cause });
     }
-    if (signature.hasPositionIds) {
-      if (lane.positions.length < numRows) lane.positions = new BigInt64Array(numRows);
-      for (let row = 0; row < numRows; row++) lane.positions[row] = BigInt(item.numPastTokens + row);
-      this.#bindInput(binding, 'position_ids', lane.positions, 'int64', [1, numRows]);
-    }
-    if (signature.numLogitsToKeepInput) {
-      lane.numHeadRows[0] = BigInt(numHeadRows);
-      this.#bindInput(binding, signature.numLogitsToKeepInput, lane.numHeadRows, 'int64', []);
-    }
-    if (signature.features) {
-      const { input, width } = signature.features;
-      if (lane.features.length < numRows * width) lane.features = new Float32Array(numRows * width);
-      writeFeatures(plan, lane.features, width);
-      this.#bindInput(binding, input, lane.features, 'float32', [1, numRows, width]);
-    }
-    const hidden = signature.hiddenStates;
-    if (hidden && !item.wantHiddenStates && binding.isOutputBound(hidden.output)) {
-      binding.clearOutputs();
-      cache.rebindPresent(binding);
-    }
-    const { headSize, logitsType } = signature;
-    const readLogits = this.#bindOutput(binding, 'logits', logitsType, numHeadRows, headSize, taken);
-    const readHidden =
-      hidden && item.wantHiddenStates
-        ? this.#bindOutput(binding, hidden.output, 'float32', numRows, hidden.width, taken)
-        : undefined;
-    return () => ({
-      logits: readLogits(plan.firstLogitRow, item.numLogitRows),
-      ...(readHidden && { hiddenStates: readHidden(0, plan.numTokens) }),
-    });
-  }
-
-  #bindInput(binding: IoBinding, name: string, memory: ArrayBufferView, type: ElementType, shape: number[]): void {
-    const value = hostTensor(this.#api, this.#hostInfo, memory, type, shape);
-    binding.bindInput(name, value, memory);
-    this.#api.ReleaseValue(value);
-  }
-
-  /** Binds [1, numRows, width] to a buffer of the pool; half precision goes through its upper half and is widened. */
-  #bindOutput(
-    binding: IoBinding,
-    name: string,
-    type: 'float32' | 'float16',
-    numRows: number,
-    width: number,
-    taken: Float32Array[],
-  ): (firstRow: number, count: number) => Float32Array {
-    const buffer = this.#outputs.take(numRows * width * (type === 'float16' ? 1.5 : 1));
-    taken.push(buffer);
-    const raw = type === 'float16' ? new Uint16Array(buffer.buffer, 4 * numRows * width, numRows * width) : buffer;
-    const value = hostTensor(this.#api, this.#hostInfo, raw, type, [1, numRows, width]);
-    binding.bindOutput(name, value, raw);
-    this.#api.ReleaseValue(value);
-    return (firstRow, count) => {
-      const rows = buffer.subarray(firstRow * width, (firstRow + count) * width);
-      if (raw instanceof Uint16Array) {
-        widenFloat16(raw.subarray(firstRow * width, (firstRow + count) * width), rows);
-      }
-      return rows;
+    return () => {
+      const outputs = read();
+      return order.map((row) => outputs[row]!);
     };
+  }
+
+  /** Puts the sequences where the graph can reach them; `order` says in which row of the tensor each plan went. */
+  #arrange(plans: readonly PassPlan[], caches: readonly NativeKvCache[]) {
+    const [plan] = plans as [PassPlan];
+    if (plans.length === 1) {
+      const binding = caches[0]!.bindAlone(plan.item.numPastTokens, plan.numRows);
+      return { binding, rows: [{ plan, numHeld: plan.item.numPastTokens }], order: [0] };
+    }
+    const numRows = Math.max(...plans.map((each) => each.numRows)) + 1;
+    const needed = plans.map(({ item }) => item.numPastTokens + numRows);
+    const { binding, seated } = this.#slab.bindSeats(caches, needed, numRows);
+    const padded = padTogether(plans, seated.length, this.signature, this.#minRows);
+    const rows = seated.map((cache): StepRows => {
+      const index = cache ? caches.indexOf(cache) : -1;
+      if (index < 0) return { numHeld: cache?.numHeld ?? 0 };
+      return { plan: padded[index]!, numHeld: padded[index]!.item.numPastTokens };
+    });
+    return { binding, rows, order: caches.map((cache) => seated.indexOf(cache)) };
   }
 
   close(): Promise<void> {
     this.#closing ??= this.#lanes.close().then(() => {
+      this.#slab.release();
       this.#session.close();
-      this.#api.ReleaseMemoryInfo(this.#hostInfo);
+      this.#steps.close();
     });
     return this.#closing;
   }

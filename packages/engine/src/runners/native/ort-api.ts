@@ -83,7 +83,6 @@ export const ortFunctions = {
   CreateIoBinding: status(134, 'pointer', 'outPointer'),
   BindInput: status(136, 'pointer', 'text', 'pointer'),
   BindOutput: status(137, 'pointer', 'text', 'pointer'),
-  ClearBoundOutputs: release(142),
   RunWithBinding: status(133, 'pointer', 'pointer', 'pointer'),
   ReleaseIoBinding: release(135),
 } as const satisfies Record<string, Omit<Entry, 'returns'> & { returns: Returns | 'pointer' }>;
@@ -125,8 +124,10 @@ type AsyncCall<E> = E extends { kinds: infer K extends readonly Kind[] }
 /** Calls throw OrtError; the status is freed. Out parameters become the result. */
 export type OrtApi = { readonly [N in keyof Functions]: Call<Functions[N]> } & {
   readonly version: string;
-  /** The two calls that take long, on libuv's pool. Their pointer arguments must outlive them. */
-  readonly async: { readonly [N in 'CreateSession' | 'RunWithBinding']: AsyncCall<Functions[N]> };
+  /** The calls that take long, on libuv's pool. Their pointer arguments must outlive them. */
+  readonly async: {
+    readonly [N in 'CreateSession' | 'CreateSessionFromArray' | 'RunWithBinding']: AsyncCall<Functions[N]>;
+  };
 };
 
 /** 18 suffices for all but the graph assignment (24); GetApi answers null to what it does not have. */
@@ -198,7 +199,11 @@ function bindApi(library: LibraryHandle): OrtApi {
   const bound = {
     ...Object.fromEntries(Object.keys(ortFunctions).map((name) => [name, checked(name as keyof Functions)])),
     version,
-    async: { CreateSession: inBackground('CreateSession'), RunWithBinding: inBackground('RunWithBinding') },
+    async: {
+      CreateSession: inBackground('CreateSession'),
+      CreateSessionFromArray: inBackground('CreateSessionFromArray'),
+      RunWithBinding: inBackground('RunWithBinding'),
+    },
   } as unknown as OrtApi;
   probe(bound);
   return bound;

@@ -6,8 +6,9 @@ import koffi from 'koffi';
 import { loadError } from '../model-files.ts';
 import type { GraphInfo, TensorInfo } from '../signature-from-graph.ts';
 import { appendProvider, type ExecutionProvider } from './execution-provider.ts';
+import type { GraphSource } from './graph-source.ts';
 import type { OrtApi, Pointer } from './ort-api.ts';
-import { elementTypeName } from './tensor.ts';
+import { addressOf, elementTypeName } from './tensor.ts';
 
 export interface SessionOptions {
   readonly numThreads: number;
@@ -39,12 +40,16 @@ export class OrtSession {
   }
 
   /** Errors: EngineError model_not_found | model_unsupported | execution_provider_unavailable. */
-  static async open(api: OrtApi, graphPath: string, options: SessionOptions): Promise<OrtSession> {
+  static async open(api: OrtApi, source: GraphSource, options: SessionOptions): Promise<OrtSession> {
+    const { files, rewritten } = source;
     const pointer = await withSessionOptions(api, options, async (sessionOptions) => {
       try {
-        return await api.async.CreateSession(ortEnv(api), graphPath, sessionOptions);
+        if (!rewritten) return await api.async.CreateSession(ortEnv(api), files.graphPath, sessionOptions);
+        const { bytes, weightsDir } = rewritten;
+        api.AddSessionConfigEntry(sessionOptions, 'session.model_external_initializers_file_folder_path', weightsDir);
+        return await api.async.CreateSessionFromArray(ortEnv(api), addressOf(bytes), bytes.length, sessionOptions);
       } catch (cause) {
-        throw loadError(graphPath, cause as Error);
+        throw loadError(files.graphPath, cause as Error);
       }
     });
     return new OrtSession(api, pointer, options.provider);

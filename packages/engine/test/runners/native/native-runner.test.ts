@@ -96,6 +96,7 @@ describe('memory', () => {
     const runner = await open('native', 'smollm2-135m-draft-4l-int8');
     const parent = runner.createCache(4000);
     await pass(runner, parent, 0, someIds(64));
+    collectGarbage();
     const before = process.memoryUsage().arrayBuffers;
     const forks = Array.from({ length: 50 }, () => parent.fork(64));
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(1e6);
