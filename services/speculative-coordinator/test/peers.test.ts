@@ -2,7 +2,7 @@ import { PeerError } from '@forerunner/service-kit';
 import { describe, expect, it } from 'vitest';
 import { Admission } from '../src/admission.ts';
 import { Breaker } from '../src/peers/breaker.ts';
-import { findMismatch } from '../src/peers/pairing.ts';
+import { findDoubt, findMismatch } from '../src/peers/pairing.ts';
 import { TargetReplicas } from '../src/peers/target-replicas.ts';
 import { ToyPeer, toyCard, toyModel } from './toy-peers.ts';
 
@@ -31,11 +31,13 @@ describe('a pair', () => {
     expect(findMismatch({ ...draft, ...change }, target)).toMatch(reason);
   });
 
-  it('does not fit when the draft was trained for another target', () => {
+  it('fits, with a doubt, when the draft was trained on the features of another target', () => {
     const offer = { name: 'hidden_states', width: 8, dtype: 'float16' as const };
-    const wanted = { ...offer, target_digest: 'a'.repeat(64) };
-    const mismatch = findMismatch({ ...draft, features_wanted: wanted }, { ...target, features_offered: offer });
-    expect(mismatch).toMatch(/trained for another target/);
+    const offering = { ...target, features_offered: offer };
+    const wanting = (target_digest: string) => ({ ...draft, features_wanted: { ...offer, target_digest } });
+    expect(findMismatch(wanting('a'.repeat(64)), offering)).toBeNull();
+    expect(findDoubt(wanting('a'.repeat(64)), offering)).toMatch(/trained on the features of another target/);
+    expect(findDoubt(wanting(offering.model_digest), offering)).toBeNull();
   });
 });
 

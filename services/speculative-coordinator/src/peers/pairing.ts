@@ -25,8 +25,18 @@ export function findMismatch(draft: ModelCard, target: ModelCard): string | null
     const offer = offered ? `offers ${offered.name} of width ${offered.width}` : 'offers no features';
     return `${pair}: the draft wants ${wanted.name} of width ${wanted.width}, the target ${offer}`;
   }
-  if (wanted.target_digest !== null && wanted.target_digest !== target.model_digest) {
-    return `${pair}: the draft was trained for another target (digest ${wanted.target_digest.slice(0, 12)}, not ${target.model_digest.slice(0, 12)})`;
-  }
   return null;
+}
+
+/**
+ * null, or why guesses may be worse than they could be. Not a misfit: features steer guesses and nothing else, and a
+ * draft for one precision of a target serves its other precisions well.
+ */
+export function findDoubt(draft: ModelCard, target: ModelCard): string | null {
+  const trainedFor = draft.features_wanted?.target_digest ?? null;
+  if (trainedFor === null || trainedFor === target.model_digest) return null;
+  return (
+    `draft "${draft.model_id}" was trained on the features of another target (digest ${trainedFor.slice(0, 12)}) ` +
+    `than "${target.model_id}" (${target.model_digest.slice(0, 12)}): watch its acceptance`
+  );
 }

@@ -5,7 +5,7 @@
 import { type ModelCard, modelCardSchema } from '@forerunner/protocol';
 import type { Logger, Peer, Readiness } from '@forerunner/service-kit';
 import type { DraftPeer } from './draft-peer.ts';
-import { findMismatch } from './pairing.ts';
+import { findDoubt, findMismatch } from './pairing.ts';
 import type { TargetReplicas } from './target-replicas.ts';
 
 export interface PeerMonitorOptions {
@@ -22,6 +22,7 @@ export class PeerMonitor {
   #target: ModelCard | null = null;
   #targetProblem = 'the target-service has not answered yet';
   #mismatch: string | null = null;
+  #doubt: string | null = null;
   #timer: NodeJS.Timeout | null = null;
   #closed = false;
 
@@ -95,6 +96,9 @@ export class PeerMonitor {
     const mismatch = findMismatch(card, this.#target);
     if (mismatch && mismatch !== this.#mismatch) logger.error({ reason: mismatch }, 'drafting is off');
     this.#mismatch = mismatch;
+    const doubt = mismatch ? null : findDoubt(card, this.#target);
+    if (doubt && doubt !== this.#doubt) logger.warn({ reason: doubt }, 'drafting may pay less');
+    this.#doubt = doubt;
     draft.setCard(mismatch ? null : card);
   }
 
