@@ -1,0 +1,244 @@
+import { lawAt, modelCardSchema, numLawRows } from '@forerunner/protocol';
+import { argmax, LawBuilder, type SamplingParams } from '@forerunner/sampling';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openTarget, post, score, scoring, someIds, type TestTarget, VOCAB } from './harness.ts';
+
+let target: TestTarget;
+beforeAll(async () => {
+  target = await openTarget();
+});
+afterAll(() => target.close());
+
+let nextId = 0;
+const freshId = () => `s-${nextId++}`;
+/** Sequences of different scopes share nothing. */
+const alone = () => ({ cache_scope: freshId() });
+
+const rowsOf = (logits: Float32Array | undefined) => {
+  expect(logits).toBeDefined();
+  return Array.from({ length: logits!.length / VOCAB }, (_, i) => logits!.subarray(i * VOCAB, (i + 1) * VOCAB));
+};
+
+const neutral: SamplingParams = {
+  temperature: 1,
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  presencePenalty: 0,
+  frequencyPenalty: 0,
+  logitBias: new Map(),
+};
+
+describe('rows', () => {
+  it('are by default the argmax of every new position', async () => {
+    const text = someIds(9);
+    const { argmaxTokenIds } = await score(target.app, scoring(freshId(), text));
+    const { logits } = await score(target.app, scoring(freshId(), text, 0, { rows: 'logits' }));
+    expect([...argmaxTokenIds!]).toEqual(rowsOf(logits).map((row) => argmax(row)));
+  });
+
+  it('are as many of the last positions as asked for', async () => {
+    const text = someIds(9);
+    const { logits: all } = await score(target.app, scoring(freshId(), text, 0, { rows: 'logits', ...alone() }));
+    const { logits: last } = await score(
+      target.app,
+      scoring(freshId(), text, 0, { rows: 'logits', num_rows: 3, ...alone() }),
+    );
+    expect(last).toEqual(all!.slice(6 * VOCAB));
+    const none = await score(target.app, scoring(freshId(), text, 0, { num_rows: 0 }));
+    expect([none.argmaxTokenIds!.length, none.cached_length]).toEqual([0, 9]);
+  });
+
+  it('are laws after temperature and filters, sparse where something was filtered', async () => {
+    const text = someIds(6);
+    const sampling = { temperature: 0.8, top_k: 20, top_p: 0.9, min_p: 0.01 };
+    const request = scoring(freshId(), text, 0, { rows: 'probs', num_rows: 2, sampling, include_logits: true });
+    const { laws, logits } = await score(target.app, request);
+    const builder = new LawBuilder(VOCAB);
+    const expected = rowsOf(logits).map((row) =>
+      builder.law(row, { ...neutral, temperature: 0.8, topK: 20, topP: 0.9, minP: 0.01 }),
+    );
+    expect(numLawRows(laws!)).toBe(2);
+    expect([0, 1].map((i) => lawAt(laws!, i))).toEqual(expected);
+    expect(lawAt(laws!, 0).tokenIds!.length).toBeLessThanOrEqual(20);
+  });
+
+  it('are dense laws without ids where nothing was filtered', async () => {
+    const { laws } = await score(target.app, scoring(freshId(), someIds(4), 0, { rows: 'probs', num_rows: 2 }));
+    expect([laws!.tokenIds, laws!.probs.length]).toEqual([null, 2 * VOCAB]);
+  });
+
+  it('are one-hot laws at temperature 0', async () => {
+    const request = scoring(freshId(), someIds(4), 0, { rows: 'probs', sampling: { temperature: 0 } });
+    const { laws } = await score(target.app, request);
+    const { argmaxTokenIds } = await score(target.app, scoring(freshId(), someIds(4)));
+    expect([laws!.tokenIds, laws!.probs]).toEqual([argmaxTokenIds, new Float32Array(4).fill(1)]);
+  });
+
+  it.each(['argmax', 'probs'])('count for penalties every token from output_start to the row (%s)', async (rows) => {
+    const text = Int32Array.of(5, 9, 5, 5, 9, 7);
+    const sampling = {
+      temperature: rows === 'argmax' ? 1 : 0.9,
+      presence_penalty: 1.5,
+      frequency_penalty: 0.75,
+      logit_bias: { 12: 3 },
+      output_start: 2,
+    };
+    const { logits } = await score(target.app, scoring(freshId(), text, 0, { rows: 'logits' }));
+    // The first four tokens are cached beforehand: what the row may count does not depend on what is sent with it.
+    const id = freshId();
+    await score(target.app, scoring(id, text.slice(0, 4), 0, alone()));
+    const reply = await score(target.app, {
+      ...scoring(id, text, 4, { rows, sampling }),
+      cache_scope: `s-${nextId - 1}`,
+    });
+    const expected = rowsOf(logits)
+      .slice(4)
+      .map((row, i) => {
+        const adjusted = row.slice();
+        adjusted[12]! += 3;
+        for (const tokenId of new Set(text.slice(2, 5 + i))) {
+          adjusted[tokenId]! -= 1.5 + 0.75 * text.slice(2, 5 + i).filter((other) => other === tokenId).length;
+        }
+        return adjusted;
+      });
+    if (rows === 'argmax') expect([...reply.argmaxTokenIds!]).toEqual(expected.map((row) => argmax(row)));
+    else {
+      const builder = new LawBuilder(VOCAB);
+      expected.forEach((row, i) => {
+        const { probs } = builder.law(row, { ...neutral, temperature: 0.9 });
+        const largest = probs.reduce((most, p, v) => Math.max(most, Math.abs(p - lawAt(reply.laws!, i).probs[v]!)), 0);
+        expect(largest).toBeLessThan(1e-7);
+      });
+    }
+  });
+
+  it('come with hidden states of every new token when asked for', async () => {
+    const request = scoring(freshId(), someIds(7), 0, { num_rows: 1, include_hidden_states: true });
+    const { hiddenStates } = await score(target.app, request);
+    expect(hiddenStates).toBeInstanceOf(Float16Array);
+    expect(hiddenStates!.length).toBe(7 * target.model.info.hiddenStates!.width);
+    expect(hiddenStates!.some((value) => value !== 0)).toBe(true);
+  });
+
+  it('say in JSON what they say in a frame', async () => {
+    const request = scoring(freshId(), someIds(5), 0, {
+      rows: 'probs',
+      num_rows: 2,
+      sampling: { top_k: 3 },
+      ...alone(),
+    });
+    const frame = await score(target.app, request);
+    const reply = await post(target.app, { ...request, token_ids: [...request.token_ids] });
+    expect(reply.headers['content-type']).toContain('application/json');
+    const json = reply.json();
+    expect(json.law_token_ids).toEqual([...frame.laws!.tokenIds!]);
+    expect(Float32Array.from(json.law_probs)).toEqual(frame.laws!.probs);
+    expect(json.timing.total_ms).toBeGreaterThan(0);
+  });
+});
+
+describe('a sequence', () => {
+  it('gives the same bits in one pass, token by token, after a rollback and in chunks', async () => {
+    const text = someIds(150); // more than a chunk
+    const all = await score(target.app, scoring(freshId(), text, 0, { rows: 'logits', num_rows: 12, ...alone() }));
+    const scope = alone();
+    const id = freshId();
+    await score(target.app, scoring(id, Int32Array.of(...text.slice(0, 138), 7, 7, 7, 7), 0, scope));
+    const stepwise: number[] = [];
+    for (let position = 138; position < 150; position++) {
+      const request = scoring(id, text.slice(0, position + 1), position, { rows: 'logits', ...scope });
+      stepwise.push(...(await score(target.app, request)).logits!);
+    }
+    expect(Float32Array.from(stepwise)).toEqual(all.logits);
+  });
+
+  it('takes over the prefix of another of its scope, and gives the bits that it would have computed', async () => {
+    const text = someIds(60, 5);
+    const scope = alone();
+    await score(target.app, scoring(freshId(), text.slice(0, 45), 0, scope));
+    const shared = await score(target.app, scoring(freshId(), text, 0, { rows: 'logits', num_rows: 4, ...scope }));
+    const own = await score(target.app, scoring(freshId(), text, 0, { rows: 'logits', num_rows: 4, ...alone() }));
+    expect([shared.num_reused_tokens, own.num_reused_tokens]).toEqual([45, 0]);
+    expect(shared.logits).toEqual(own.logits);
+  });
+
+  it('computes everything when hidden states of everything are wanted', async () => {
+    const text = someIds(40, 9);
+    const scope = alone();
+    await score(target.app, scoring(freshId(), text, 0, scope));
+    const reply = await score(target.app, scoring(freshId(), text, 0, { include_hidden_states: true, ...scope }));
+    expect(reply.num_reused_tokens).toBe(0);
+  });
+
+  it('gives what it gives alone when many others run beside it', async () => {
+    const texts = [0, 1, 2, 3, 4, 5].map((i) => someIds(20 + 30 * i, 100 * i));
+    const run = async (text: Int32Array, scope: object) => {
+      const id = freshId();
+      await score(target.app, scoring(id, text.slice(0, -3), 0, scope));
+      return score(target.app, scoring(id, text, text.length - 3, { rows: 'logits', ...scope }));
+    };
+    const together = await Promise.all(texts.map((text) => run(text, alone())));
+    for (const [i, text] of texts.entries()) expect(together[i]!.logits).toEqual((await run(text, alone())).logits);
+  });
+
+  it('heals after a 409 from the length that the answer names', async () => {
+    const text = someIds(10);
+    const id = freshId();
+    await score(target.app, scoring(id, text.slice(0, 6)));
+    const request = scoring(id, text, 8);
+    const refused = await post(target.app, { ...request, token_ids: [...request.token_ids] });
+    expect([refused.statusCode, refused.json().error]).toMatchObject([
+      409,
+      { code: 'sequence_mismatch', cached_length: 6 },
+    ]);
+    expect((await score(target.app, scoring(id, text, 6))).cached_length).toBe(10);
+    const other = scoring(id, someIds(10, 1), 5);
+    expect((await post(target.app, { ...other, token_ids: [...other.token_ids] })).json().error.cached_length).toBe(0);
+    expect((await score(target.app, scoring(id, someIds(10, 1), 0))).cached_length).toBe(10);
+  });
+
+  it('is freed by DELETE, as often as one likes', async () => {
+    const id = freshId();
+    await score(target.app, scoring(id, someIds(4)));
+    for (let i = 0; i < 2; i++) {
+      const reply = await target.app.inject({ method: 'DELETE', url: `/v1/sequences/${id}` });
+      expect([reply.statusCode, reply.body]).toEqual([204, '']);
+    }
+    const request = scoring(id, someIds(5), 4);
+    const gone = await post(target.app, { ...request, token_ids: [...request.token_ids] });
+    expect(gone.json().error).toMatchObject({ code: 'sequence_mismatch', cached_length: 0 });
+  });
+});
+
+describe('the service', () => {
+  it('shows its model card', async () => {
+    const card = modelCardSchema.parse((await target.app.inject({ url: '/v1/model' })).json());
+    expect(card).toMatchObject({
+      service: 'target-service',
+      model_id: 'tiny-target',
+      vocab_size: VOCAB,
+      context_length: 511, // one position is kept for the row that a single token is padded with
+      numeric_regime: 'bit-exact',
+      features_offered: { name: 'hidden_states', width: 64 },
+      features_wanted: null,
+      execution_provider: 'cpu',
+      eos_token_ids: [2],
+    });
+    expect(card.model_digest).toMatch(/^[0-9a-f]{64}$/);
+  });
+
+  it('counts passes, sequences and bytes', async () => {
+    await score(target.app, scoring(freshId(), someIds(4)));
+    const { body } = await target.app.inject({ url: '/metrics' });
+    const value = (name: string) => Number(body.match(new RegExp(`^${name}(?:\\{[^}]*\\})? (.*)$`, 'm'))?.[1]);
+    const { numSequences, kvBytes, kvBudgetBytes } = await target.model.call('takeStats', null);
+    expect(value('forerunner_sequences')).toBe(numSequences);
+    expect(value('forerunner_kv_cache_bytes')).toBe(kvBytes);
+    expect(value('forerunner_kv_cache_budget_bytes')).toBe(kvBudgetBytes);
+    expect(value('forerunner_queue_depth')).toBe(0);
+    expect(body).toMatch(/forerunner_model_step_seconds_count\{service="target-service",rows="4"\} \d+/);
+    expect(body).toMatch(/forerunner_kv_evictions_total\{reason="budget",service="target-service"\} 0/);
+    expect(body).toMatch(/forerunner_http_requests_total\{method="POST",route="\/v1\/score",status="200"/);
+  });
+});
