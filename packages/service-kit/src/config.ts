@@ -94,4 +94,4 @@ export function readConfig<T extends z.ZodObject>(schema: T, env: NodeJS.Process
 }
 
 const hide = (name: string, value: string | undefined): string =>
-  /TOKEN|KEY|SECRET|PASSWORD/.test(name) ? '(hidden)' : (value ?? '(unset)');
+  /(TOKEN|KEY|SECRET|PASSWORD)$/.test(name) ? '(hidden)' : (value ?? '(unset)');

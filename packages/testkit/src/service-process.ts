@@ -50,7 +50,7 @@ export class ServiceProcess {
     const deadline = Date.now() + READY_TIMEOUT_MS;
     while (child.exitCode === null && child.signalCode === null) {
       if (Date.now() > deadline) throw new Error(`${this.name} was not ready in time:\n${this.#log}`);
-      const answer = await fetch(`${this.url}/readyz`).catch(() => null);
+      const answer = await fetch(`${this.url}/readyz`, { signal: AbortSignal.timeout(1000) }).catch(() => null);
       if (answer?.ok) return;
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
