@@ -13,9 +13,9 @@ export const boundedNumber = bounded;
 
 /** A whole number within bounds whose error names bound and value. */
 export const boundedInteger = (min: number, max: number, what: string) =>
-  bounded(min, max, what).refine(Number.isInteger, {
-    error: (issue) => `must be a whole number (${what}), got ${show(issue.input)}`,
-  });
+  bounded(min, max, what)
+    .refine(Number.isInteger, { error: (issue) => `must be a whole number (${what}), got ${show(issue.input)}` })
+    .meta({ type: 'integer' });
 
 function show(value: unknown): string {
   const text = typeof value === 'number' ? String(value) : (JSON.stringify(value) ?? String(value));
@@ -28,15 +28,27 @@ export const MAX_SPECULATIVE_TOKENS = 32;
 
 /** How logits become a law; the same on draft, target and everywhere else. */
 export const samplingFields = {
-  temperature: boundedNumber(0, 100, '0 is greedy').default(1),
-  top_k: boundedInteger(0, MAX_TOP_K, '0 keeps every token').default(0),
+  temperature: boundedNumber(0, 100, '0 is greedy')
+    .default(1)
+    .describe('Divides the logits. 0 is greedy: always the likeliest token.'),
+  top_k: boundedInteger(0, MAX_TOP_K, '0 keeps every token').default(0).describe('Keep so many tokens; 0 keeps all.'),
   top_p: boundedNumber(0, 1, 'probability mass kept')
     .refine((p) => p > 0, { error: 'must be greater than 0 (probability mass kept)' })
-    .default(1),
-  min_p: boundedNumber(0, 1, 'relative to the likeliest token').default(0),
-  presence_penalty: boundedNumber(-2, 2, 'per token already in the output').default(0),
-  frequency_penalty: boundedNumber(-2, 2, 'per occurrence in the output').default(0),
-  logit_bias: z.record(z.string().regex(/^\d+$/, 'keys are token ids'), boundedNumber(-100, 100, 'bias')).default({}),
+    .default(1)
+    .describe('Keep the likeliest tokens that together have this probability; more than 0.'),
+  min_p: boundedNumber(0, 1, 'relative to the likeliest token')
+    .default(0)
+    .describe('Keep tokens at least this likely relative to the likeliest.'),
+  presence_penalty: boundedNumber(-2, 2, 'per token already in the output')
+    .default(0)
+    .describe('Taken once from the logit of every token that stands in the answer already.'),
+  frequency_penalty: boundedNumber(-2, 2, 'per occurrence in the output')
+    .default(0)
+    .describe("Taken from a token's logit for every time that it stands in the answer already."),
+  logit_bias: z
+    .record(z.string().regex(/^\d+$/, 'keys are token ids'), boundedNumber(-100, 100, 'bias'))
+    .default({})
+    .describe('Token id → added to its logit, -100 to 100.'),
 };
 
 export const wireSamplingSchema = z.strictObject({

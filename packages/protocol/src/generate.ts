@@ -19,7 +19,7 @@ export const generateRequestSchema = z
       .min(1, 'must not be empty')
       .optional()
       .describe("A chat, written out by the model's own template. Exactly one of prompt and messages."),
-    max_new_tokens: boundedInteger(1, MAX_NEW_TOKENS, 'tokens').default(50),
+    max_new_tokens: boundedInteger(1, MAX_NEW_TOKENS, 'tokens').default(50).describe('Longest answer.'),
     draft_k: boundedInteger(0, MAX_SPECULATIVE_TOKENS, 'tokens drafted per round')
       .optional()
       .describe(
@@ -39,7 +39,10 @@ export const generateRequestSchema = z
       .describe('The answer ends before the first of these.'),
     ignore_eos: z.boolean().default(false).describe('Go on after an end-of-sequence token (for measurements).'),
     stream: z.boolean().default(false).describe('Server-sent events instead of one reply.'),
-    verification: z.enum(VERIFICATION_RULES).default('rejection'),
+    verification: z
+      .enum(VERIFICATION_RULES)
+      .default('rejection')
+      .describe("How draft tokens are checked; every rule gives answers of the target's own law."),
     speculative: z.boolean().default(true).describe('false: the target alone.'),
     min_confidence: z
       .number()

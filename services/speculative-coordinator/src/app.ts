@@ -1,19 +1,32 @@
 /** The only place that assembles the coordinator: what exists, and what is given to what. */
+
+import { modelCardSchema } from '@forerunner/protocol';
 import { createApp, type Logger, PeerClient, type PeerClientOptions, type ServiceApp } from '@forerunner/service-kit';
 import { Tokenizer, tokenizerFingerprint } from '@forerunner/tokenizer';
 import type { Registry } from 'prom-client';
+import { z } from 'zod';
 import { installAccess } from './access/install-access.ts';
 import { readTls } from './access/tls.ts';
 import { Admission } from './admission.ts';
 import type { CoordinatorConfig } from './config.ts';
+import { documented } from './docs/documented.ts';
+import { installOpenApi } from './docs/openapi.ts';
+import { installReader } from './docs/reader.ts';
 import { Generator } from './generation/generator.ts';
 import { createMetrics, createTrafficCounter } from './metrics.ts';
 import { registerOpenAiRoutes } from './openai/routes.ts';
 import { DraftPeer } from './peers/draft-peer.ts';
 import { PeerMonitor } from './peers/peer-monitor.ts';
 import { TargetReplicas } from './peers/target-replicas.ts';
+import { registerPlayground } from './playground/routes.ts';
 import { createCallerOf } from './routes/caller.ts';
 import { registerGenerateRoute } from './routes/generate.ts';
+
+const modelDocs = documented({
+  summary: 'Model cards of the pair',
+  tag: 'service',
+  reply: z.object({ target: modelCardSchema, draft: modelCardSchema.nullable() }),
+});
 
 export interface Coordinator {
   readonly app: ServiceApp;
@@ -68,6 +81,7 @@ export async function buildCoordinator(
     bodyLimitBytes: config.MAX_BODY_BYTES,
     ...readTls(config),
   });
+  await installOpenApi(app);
   const guard = await installAccess(app, config, logger, registry);
   const callerOf = createCallerOf({
     timeoutMs: config.REQUEST_TIMEOUT_S * 1000,
@@ -77,7 +91,9 @@ export async function buildCoordinator(
   const maxDraftTokens = config.MAX_DRAFT_TOKENS;
   registerGenerateRoute(app, { generator, maxDraftTokens, callerOf });
   await registerOpenAiRoutes(app, { generator, maxDraftTokens, callerOf });
-  app.get('/v1/model', async () => ({ target: generator.requireTarget(), draft: draft.card }));
+  registerPlayground(app);
+  await installReader(app);
+  app.get('/v1/model', { schema: modelDocs }, async () => ({ target: generator.requireTarget(), draft: draft.card }));
 
   return {
     app,

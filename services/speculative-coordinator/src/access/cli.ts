@@ -63,8 +63,9 @@ function run(args: string[]): string {
   }
 }
 
-const numberOption = (field: string, value: string | undefined) =>
-  value === undefined ? {} : { [field]: Number(value) };
+function numberOption(field: string, value: string | undefined): Record<string, number> {
+  return value === undefined ? {} : { [field]: Number(value) };
+}
 
 function describe({ name, created, requests_per_minute, max_concurrent, cache_scope }: KeyEntry): string {
   const limits = [

@@ -30,14 +30,19 @@ const tokenLimit = boundedInteger(1, MAX_NEW_TOKENS, 'tokens').nullish();
 export const chatRequestSchema = z
   .strictObject({
     ...commonFields,
-    messages: z.array(messageSchema).min(1, 'must not be empty'),
+    messages: z
+      .array(messageSchema)
+      .min(1, 'must not be empty')
+      .describe("The chat so far, written out by the model's own template."),
     max_completion_tokens: tokenLimit.describe('Longest answer; up to the end of the context when absent.'),
     max_tokens: tokenLimit.describe('Older name of max_completion_tokens.'),
     logprobs: z
       .boolean()
       .nullish()
       .describe("Log probabilities of the model's own law, before temperature and filters."),
-    top_logprobs: boundedInteger(0, MAX_TOP_LOGPROBS, 'alternatives per token').nullish(),
+    top_logprobs: boundedInteger(0, MAX_TOP_LOGPROBS, 'alternatives per token')
+      .nullish()
+      .describe('So many alternatives per token. Only with logprobs.'),
     prediction: z
       .strictObject({ type: z.literal('content'), content: textSchema })
       .nullish()
@@ -50,7 +55,8 @@ export const chatRequestSchema = z
           error: 'json_object and json_schema are not supported: answers are not constrained by a grammar',
         }),
       })
-      .nullish(),
+      .nullish()
+      .describe('Only {"type": "text"}: answers are not constrained by a grammar.'),
     tools: onlyDefault('tools', [[]]),
     tool_choice: onlyDefault('tool_choice', ['none', 'auto']),
     parallel_tool_calls: onlyDefault('parallel_tool_calls', [true, false]),

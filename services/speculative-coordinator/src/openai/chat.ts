@@ -3,6 +3,7 @@ import { type ChatRequest, chatRequestSchema } from './chat-request.ts';
 import type { ChoicePart, Dialect } from './dialect.ts';
 import { chatLogprobs } from './logprobs.ts';
 import { chatOrders } from './orders.ts';
+import { chatReplySchema } from './reply-schemas.ts';
 
 const logprobsOf = ({ logprobTokens }: ChoicePart, generator: Parameters<typeof chatLogprobs>[1]) =>
   logprobTokens &&
@@ -16,7 +17,9 @@ export const chatDialect: Dialect<ChatRequest> = {
   idPrefix: 'chatcmpl',
   object: 'chat.completion',
   chunkObject: 'chat.completion.chunk',
+  summary: 'Answer a chat',
   schema: chatRequestSchema as never,
+  replySchema: chatReplySchema,
   orders: chatOrders,
   wantsLogprobs: (body) => body.logprobs === true,
   choice: (part, generator) => ({

@@ -4,6 +4,7 @@ import { type CompletionRequest, completionRequestSchema } from './completion-re
 import type { ChoicePart, Dialect } from './dialect.ts';
 import { completionLogprobs } from './logprobs.ts';
 import { completionOrders } from './orders.ts';
+import { completionReplySchema } from './reply-schemas.ts';
 
 const choice = (part: ChoicePart, generator: Generator) => ({
   index: part.index,
@@ -17,7 +18,9 @@ export const completionDialect: Dialect<CompletionRequest> = {
   idPrefix: 'cmpl',
   object: 'text_completion',
   chunkObject: 'text_completion',
+  summary: 'Continue a text',
   schema: completionRequestSchema as never,
+  replySchema: completionReplySchema,
   orders: completionOrders,
   wantsLogprobs: (body) => body.logprobs != null,
   choice,

@@ -26,7 +26,9 @@ export interface Dialect<Body extends CommonRequest> {
   readonly idPrefix: string;
   readonly object: string;
   readonly chunkObject: string;
+  readonly summary: string;
   readonly schema: z.ZodType<Body>;
+  readonly replySchema: z.ZodType;
   orders(body: Body, generator: Generator, maxDraftTokens: number): GenerationOrder[];
   wantsLogprobs(body: Body): boolean;
   choice(part: ChoicePart, generator: Generator): object;

@@ -30,9 +30,9 @@ export const commonFields = {
   n: boundedInteger(1, MAX_CHOICES, 'choices').nullish().describe('Answers to generate. Default 1.'),
   temperature: boundedNumber(0, 2, '0 is greedy').nullish().describe('Default 1.'),
   top_p: boundedNumber(0, 1, 'probability mass kept').nullish().describe('Default 1.'),
-  presence_penalty: samplingFields.presence_penalty.nullish(),
-  frequency_penalty: samplingFields.frequency_penalty.nullish(),
-  logit_bias: samplingFields.logit_bias.nullish().describe('Token id → added to its logit, -100 to 100.'),
+  presence_penalty: samplingFields.presence_penalty.nullish().describe(samplingFields.presence_penalty.description!),
+  frequency_penalty: samplingFields.frequency_penalty.nullish().describe(samplingFields.frequency_penalty.description!),
+  logit_bias: samplingFields.logit_bias.nullish().describe(samplingFields.logit_bias.description!),
   seed: boundedInteger(0, Number.MAX_SAFE_INTEGER, 'seed')
     .nullish()
     .describe('Equal seeds give equal answers from the same pair. Drawn at random when absent.'),
@@ -43,7 +43,8 @@ export const commonFields = {
       include_usage: z.boolean().nullish().describe('A last chunk with usage and metrics.'),
       include_obfuscation: onlyDefault('include_obfuscation', [false]),
     })
-    .nullish(),
+    .nullish()
+    .describe('Only with stream.'),
   user: z.string().max(512).nullish().describe('Accepted and neither used nor kept.'),
   forerunner: forerunnerFieldSchema.prefault({}).nullish().describe('What this server offers beyond the OpenAI API.'),
 };

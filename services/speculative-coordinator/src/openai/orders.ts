@@ -87,8 +87,8 @@ function withSeeds(orders: readonly GenerationOrder[], seed: number | null | und
 }
 
 function remainingTokens(numPromptTokens: number, generator: Generator): number {
-  // As the generator counts: one position is kept free. A prompt that leaves no room is refused there.
-  return Math.max(1, generator.requireTarget().context_length - 1 - numPromptTokens);
+  // A prompt that leaves no room is refused by the generator.
+  return Math.max(1, generator.requireTarget().context_length - numPromptTokens);
 }
 
 function checkedIds(tokenIds: readonly number[], { vocab_size }: { vocab_size: number }): Int32Array {

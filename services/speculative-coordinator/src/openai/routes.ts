@@ -2,15 +2,17 @@
 import { type ModelCard, ServiceError } from '@forerunner/protocol';
 import { installErrorHandlers, type ServiceApp } from '@forerunner/service-kit';
 import { z } from 'zod';
+import { documented } from '../docs/documented.ts';
 import type { Generator } from '../generation/generator.ts';
 import type { CallerOf } from '../routes/caller.ts';
 import { answerStream, answerWhole } from './answer.ts';
 import { chatDialect } from './chat.ts';
 import { completionDialect } from './completions.ts';
 import type { Dialect } from './dialect.ts';
-import { openAiError } from './errors.ts';
+import { openAiError, openAiErrorSchema } from './errors.ts';
 import type { CommonRequest } from './fields.ts';
 import { checkModel } from './orders.ts';
+import { modelListSchema, modelSchema } from './reply-schemas.ts';
 
 export interface OpenAiRouteOptions {
   readonly generator: Generator;
@@ -37,7 +39,14 @@ function registerDialect<Body extends CommonRequest>(
   dialect: Dialect<Body>,
   { generator, maxDraftTokens, callerOf }: OpenAiRouteOptions,
 ): void {
-  app.post(dialect.path, { schema: { body: dialect.schema } }, async (request, reply) => {
+  const docs = documented({
+    summary: dialect.summary,
+    tag: 'openai',
+    reply: dialect.replySchema,
+    events: `Chunks (${dialect.chunkObject}), then [DONE]; an event named error if the answer breaks off.`,
+    error: openAiErrorSchema,
+  });
+  app.post(dialect.path, { schema: { ...docs, body: dialect.schema } }, async (request, reply) => {
     const body = request.body as Body;
     const card = generator.requireTarget();
     checkModel(body.model, card.model_id);
@@ -52,14 +61,23 @@ function registerDialect<Body extends CommonRequest>(
 function registerModels(app: ServiceApp, generator: Generator): void {
   const created = Math.floor(Date.now() / 1000);
   const describe = (card: ModelCard) => ({ id: card.model_id, object: 'model', created, owned_by: 'forerunner' });
-  app.get('/models', async () => ({ object: 'list', data: [describe(generator.requireTarget())] }));
-  app.get('/models/:model', { schema: { params: z.object({ model: z.string() }) } }, async (request) => {
-    const card = generator.requireTarget();
-    if (request.params.model !== card.model_id) {
-      throw new ServiceError('not_found', `there is no such model; this server has "${card.model_id}"`, {
-        field: 'model',
-      });
-    }
-    return describe(card);
-  });
+  const docs = (summary: string, reply: z.ZodType) =>
+    documented({ summary, tag: 'openai', reply, error: openAiErrorSchema });
+  app.get('/models', { schema: docs('The model that is served', modelListSchema) }, async () => ({
+    object: 'list',
+    data: [describe(generator.requireTarget())],
+  }));
+  app.get(
+    '/models/:model',
+    { schema: { ...docs('One model', modelSchema), params: z.object({ model: z.string() }) } },
+    async (request) => {
+      const card = generator.requireTarget();
+      if (request.params.model !== card.model_id) {
+        throw new ServiceError('not_found', `there is no such model; this server has "${card.model_id}"`, {
+          field: 'model',
+        });
+      }
+      return describe(card);
+    },
+  );
 }

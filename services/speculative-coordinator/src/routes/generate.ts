@@ -1,7 +1,14 @@
 /** POST /generate: the service's own route, plain or as server-sent events. */
-import { errorBody, type GenerateReply, type GenerateRequest, generateRequestSchema } from '@forerunner/protocol';
+import {
+  errorBody,
+  type GenerateReply,
+  type GenerateRequest,
+  generateReplySchema,
+  generateRequestSchema,
+} from '@forerunner/protocol';
 import { type ServiceApp, toServiceError } from '@forerunner/service-kit';
 import type { FastifyReply } from 'fastify';
+import { documented } from '../docs/documented.ts';
 import type { GenerationStep } from '../generation/generation.ts';
 import type { GenerationCaller, GenerationOrder, Generator, RunningGeneration } from '../generation/generator.ts';
 import { EventStream } from '../sse.ts';
@@ -14,9 +21,17 @@ export interface GenerateRouteOptions {
   readonly callerOf: CallerOf;
 }
 
+const docs = documented({
+  summary: 'Continue a prompt, or answer a chat',
+  tag: 'generation',
+  reply: generateReplySchema,
+  events:
+    'One event per round with new text, a last one with the summary, then [DONE]; an event named error if it breaks.',
+});
+
 export function registerGenerateRoute(app: ServiceApp, options: GenerateRouteOptions): void {
   const { generator } = options;
-  app.post('/generate', { schema: { body: generateRequestSchema } }, async (request, reply) => {
+  app.post('/generate', { schema: { ...docs, body: generateRequestSchema } }, async (request, reply) => {
     const body = request.body;
     const order = orderOf(body, generator, options.maxDraftTokens);
     const caller = options.callerOf(request as never, reply as never);

@@ -1,0 +1,160 @@
+/**
+ * A draft- and a target-service over HTTP whose "model" recites a text: the target gives each next token of the script
+ * nearly all of the mass, the draft guesses it, wrong at chosen places. So tests know every character of an answer.
+ */
+import {
+  encodeFrame,
+  type ModelCard,
+  packLaws,
+  proposeReplyFrame,
+  proposeRequestSchema,
+  ServiceError,
+  scoreReplyFrame,
+  scoreRequestSchema,
+  TokenPrefix,
+  type WireSampling,
+} from '@forerunner/protocol';
+import { createApp, createLogger, createRegistry, installFrameParser, type ServiceApp } from '@forerunner/service-kit';
+
+export interface Script {
+  /** What is recited after the prompt, then end-of-sequence for ever. */
+  readonly tokenIds: readonly number[];
+  readonly eosTokenId: number;
+  readonly vocabSize: number;
+  readonly fingerprint: string;
+}
+
+export interface ScriptedService {
+  readonly app: ServiceApp;
+  readonly url: string;
+  readonly sequences: ReadonlyMap<string, TokenPrefix>;
+  /** Cache scopes that requests named. */
+  readonly scopes: Set<string>;
+  numCalls: number;
+  /** Called before each score or propose; may wait, or throw. */
+  before: (callNumber: number) => Promise<void> | void;
+}
+
+interface SequenceRequest {
+  readonly sequence_id: string;
+  readonly position: number;
+  readonly token_ids: Int32Array;
+  readonly cache_scope: string;
+}
+
+const kinds = { draft: 'draft-service', target: 'target-service' } as const;
+
+/** `isWrong` tells at which place of the script a draft guesses another token. */
+export async function startScripted(
+  kind: 'draft' | 'target',
+  script: Script,
+  isWrong: (place: number) => boolean = () => false,
+): Promise<ScriptedService> {
+  const app = createApp({
+    logger: createLogger('scripted', 'silent'),
+    registry: createRegistry('scripted'),
+    readiness: () => ({ ready: true }),
+    bodyLimitBytes: 1 << 24,
+  });
+  installFrameParser(app as never);
+  const sequences = new Map<string, TokenPrefix>();
+  const service = { app, url: '', sequences, scopes: new Set<string>(), numCalls: 0, before: () => {} } as {
+    -readonly [K in keyof ScriptedService]: ScriptedService[K];
+  };
+
+  const nextToken = (length: number, sampling: WireSampling): number => {
+    const place = length - sampling.output_start;
+    const tokenId = script.tokenIds[place] ?? script.eosTokenId;
+    return kind === 'draft' && isWrong(place) ? (tokenId + 1) % script.vocabSize : tokenId;
+  };
+  const lawOf = (tokenId: number, temperature: number) => {
+    const probs = new Float32Array(script.vocabSize).fill((0.01 / (script.vocabSize - 1)) ** (1 / temperature));
+    probs[tokenId] = 0.99 ** (1 / temperature);
+    return { tokenIds: null, probs };
+  };
+  const append = (request: SequenceRequest): TokenPrefix => {
+    service.scopes.add(request.cache_scope);
+    const text = sequences.get(request.sequence_id) ?? new TokenPrefix();
+    if (request.position > text.length) {
+      throw new ServiceError('sequence_mismatch', 'not held', { cached_length: text.length });
+    }
+    text.truncate(request.position);
+    text.append(request.token_ids);
+    sequences.set(request.sequence_id, text);
+    return text;
+  };
+  const headerOf = (sequence_id: string, text: TokenPrefix) => ({
+    sequence_id,
+    cached_length: text.length,
+    vocab_size: script.vocabSize,
+    num_reused_tokens: 0,
+    timing: { queue_ms: 0, model_ms: 0, total_ms: 0 },
+  });
+
+  app.get('/v1/model', async () => cardOf(kinds[kind], script));
+  app.delete('/v1/sequences/:id', async (request) => {
+    sequences.delete((request.params as { id: string }).id);
+    return {};
+  });
+  app.post('/v1/score', { schema: { body: scoreRequestSchema } }, async ({ body }) => {
+    await service.before(service.numCalls++);
+    const text = append(body);
+    const numRows = body.num_rows ?? body.token_ids.length;
+    const next = Array.from({ length: numRows }, (_, i) => nextToken(text.length - numRows + 1 + i, body.sampling));
+    const logits = new Float32Array(numRows * script.vocabSize);
+    next.forEach((tokenId, row) => {
+      logits[row * script.vocabSize + tokenId] = 12;
+    });
+    return encodeFrame(
+      scoreReplyFrame({
+        ...headerOf(body.sequence_id, text),
+        ...(body.rows === 'argmax'
+          ? { argmaxTokenIds: Int32Array.from(next) }
+          : { laws: packLaws(next.map((id) => lawOf(id, body.sampling.temperature))) }),
+        ...(body.include_logits && { logits }),
+      }),
+    );
+  });
+  app.post('/v1/propose', { schema: { body: proposeRequestSchema } }, async ({ body }) => {
+    await service.before(service.numCalls++);
+    const text = append(body);
+    const k = body.num_speculative_tokens;
+    const draftTokenIds = Int32Array.from({ length: k }, (_, i) => nextToken(text.length + i, body.sampling));
+    text.append(draftTokenIds.subarray(0, Math.max(0, k - 1)));
+    const isGreedy = body.sampling.temperature === 0;
+    return encodeFrame(
+      proposeReplyFrame({
+        ...headerOf(body.sequence_id, text),
+        draftTokenIds,
+        ...(!isGreedy && { laws: packLaws(Array.from(draftTokenIds, (id) => lawOf(id, body.sampling.temperature))) }),
+      }),
+    );
+  });
+  service.url = await app.listen({ host: '127.0.0.1', port: 0 });
+  return service;
+}
+
+function cardOf(service: ModelCard['service'], script: Script): ModelCard {
+  return {
+    protocol_version: 1,
+    service,
+    model_id: `scripted-${service === 'target-service' ? 'target' : 'draft'}`,
+    model_digest: 'd'.repeat(64),
+    vocab_size: script.vocabSize,
+    tokenizer_fingerprint: script.fingerprint,
+    bos_token_id: null,
+    eos_token_ids: [script.eosTokenId],
+    context_length: 512,
+    max_batch_items: 8,
+    runtime: 'scripted',
+    runtime_version: '0',
+    execution_provider: 'none',
+    num_cpu_fallback_nodes: 0,
+    num_threads: 1,
+    numeric_regime: 'bit-exact',
+    kv_cache_budget_bytes: 0,
+    features_offered: null,
+    features_wanted: null,
+    draft_vocab_size: null,
+  };
+}
