@@ -36,6 +36,9 @@ NORMS = {
 }
 
 
+DEEP_SHARE = 0.5  # of the bases are unrolled past the first step
+
+
 class FeatureDraft(nn.Module):
     """Parameters in float32; matrix products in bfloat16. The embedding stays as it is served."""
 
@@ -56,14 +59,15 @@ class FeatureDraft(nn.Module):
         self.sin = torch.from_numpy(weights["sin_cache"][:max_positions].copy()).repeat(1, 2)
 
     def unroll(self, token_ids: torch.Tensor, features: torch.Tensor, bases: torch.Tensor, num_steps: int) -> list[torch.Tensor]:
-        """Outputs of num_steps steps, each [batch, bases, hidden]; step s at base t is about token t + 2 + s.
+        """Outputs of num_steps steps; step s at base t is about token t + 2 + s.
 
-        token_ids int64 [batch, seq], features float32 [batch, seq, hidden], bases int64 [batch, bases]
+        The first is [batch, bases, hidden], the others [batch, bases * DEEP_SHARE, hidden]: the first of the
+        bases only, since a deeper step teaches less and costs the same. token_ids int64 [batch, seq], features float32 [batch, seq, hidden], bases int64 [batch, bases]
         with bases + num_steps < seq. Keys and values are made for every position, the rest of the layer
         only at the bases: with one layer nothing else is ever read.
         """
         w = {name: getattr(self, name).to(BF16) for name in MATRICES if name != "head"}
-        batch, num_bases = bases.shape
+        batch = len(bases)
         length = token_ids.shape[1] - num_steps
         group = self.num_heads // self.num_kv_heads
         q_size, kv_size = self.num_heads * self.head_dim, self.num_kv_heads * self.head_dim
@@ -83,24 +87,28 @@ class FeatureDraft(nn.Module):
         own_k: list[torch.Tensor] = []  # of the steps after the first, [batch, heads, bases, head dim]
         own_v: list[torch.Tensor] = []
         for step in range(num_steps):
+            if step == 1:
+                bases = bases[:, : int(bases.shape[1] * DEEP_SHARE)]
+                future = future[:, :, : bases.shape[1]]
             if step > 0:
-                x = torch.cat([embedded[rows, bases + 1 + step], outputs[-1].to(BF16)], -1) @ w["fuse"].T
+                last = outputs[-1][:, : bases.shape[1]].to(BF16)
+                x = torch.cat([embedded[rows, bases + 1 + step], last], -1) @ w["fuse"].T
             h = x.float()
-            qkv = self._norm(h, self.attention_norm) @ w["qkv"].T
-            q, k, v = qkv.split([q_size, kv_size, kv_size], -1)
+            y = self._norm(h, self.attention_norm)
             cos, sin = self.cos[bases + step][:, None], self.sin[bases + step][:, None]
-            q = rotate(split_heads(q).float(), cos, sin).to(BF16)
+            q = rotate(split_heads(y @ w["qkv"][:q_size].T).float(), cos, sin).to(BF16)
             scores = (q @ context_k.transpose(-1, -2)).float().masked_fill(future, float("-inf"))
             if step > 0:
+                k, v = (y @ w["qkv"][q_size:].T).split(kv_size, -1)
                 own_k.append(rotate(split_heads(k).float(), cos, sin).to(BF16).repeat_interleave(group, 1))
                 own_v.append(split_heads(v).repeat_interleave(group, 1))
-                own = torch.stack([(q.float() * key.float()).sum(-1) for key in own_k], -1)
+                own = torch.stack([(q * key).sum(-1) for key in own_k], -1).float()
                 scores = torch.cat([scores, own], -1)
             probs = (scores / self.head_dim**0.5).softmax(-1).to(BF16)
             a = probs[..., :length] @ context_v
             for i, value in enumerate(own_v):
                 a = a + probs[..., length + i, None] * value
-            h = h + (a.transpose(1, 2).reshape(batch, num_bases, -1) @ w["o"].T).float()
+            h = h + (a.transpose(1, 2).reshape(*bases.shape, -1) @ w["o"].T).float()
             y = self._norm(h, self.mlp_norm)
             h = h + ((F.silu(y @ w["gate"].T) * (y @ w["up"].T)) @ w["down"].T).float()
             outputs.append(F.rms_norm(h, (self.hidden_size,), self.final_norm, 1e-5))

@@ -12,6 +12,7 @@ import torch
 import prompts
 from draft import FeatureDraft, export
 from evaluate import PROMPTS_FILE, Answer, OnnxModel, replay
+from loss import HeadLoss
 from onnx_weights import dequantise_8bit, load_initialisers, quantise_8bit
 from run import SHIPPED_DRAFT
 from synthesise import ASSISTANT, END_OF_TURN, FORCED, Chat
@@ -62,7 +63,7 @@ class Unrolling(unittest.TestCase):
         ids, features = torch.randint(17, 9000, (1, 24)), torch.randn(1, 24, draft.hidden_size)
         base = 15
         with torch.no_grad():
-            outputs = draft.unroll(ids, features, torch.tensor([[base]]), 3)
+            outputs = draft.unroll(ids, features, torch.tensor([[base, base]]), 3)
             mine = [draft.logits(output)[0, 0].numpy() for output in outputs]
         tokens = ids[0].tolist()
         logits, own = served.run(tokens[1 : base + 2], features[0, : base + 1].numpy())
@@ -71,6 +72,30 @@ class Unrolling(unittest.TestCase):
                 logits, own = served.run([tokens[base + 1 + step]], own[-1:])
             correlation = np.corrcoef(mine[step], logits[-1])[0, 1]
             self.assertGreater(correlation, 0.995, f"step {step}")
+
+
+class Loss(unittest.TestCase):
+    def test_the_closed_gradients_are_those_of_autograd(self):
+        torch.manual_seed(0)
+        hidden = torch.randn(300, 64).bfloat16().float().requires_grad_()
+        head = (torch.randn(512, 64) * 0.3).bfloat16().float().requires_grad_()
+        rows = torch.stack([torch.randperm(512)[:24] for _ in range(300)])
+        rows[torch.rand(rows.shape) < 0.1] = -1
+        probs = torch.rand(300, 24).softmax(-1) * 0.9
+        report = torch.zeros(3)
+        loss = HeadLoss.apply(hidden, head, rows, probs, 2.0, report)
+        loss.backward()
+        mine = hidden.grad.clone(), head.grad.clone()
+        hidden.grad = head.grad = None
+        log_q = (hidden @ head.T).log_softmax(-1).gather(1, rows.clamp(min=0))
+        p = probs * (rows >= 0)
+        overlap = torch.minimum(p, log_q.exp()).sum(-1).mean()
+        expected = -(p * log_q).sum(-1).mean() + 2.0 * (1 - overlap)
+        expected.backward()
+        self.assertAlmostEqual(loss.item(), expected.item(), delta=0.02)
+        self.assertAlmostEqual(report[1].item(), overlap.item(), delta=0.005)
+        for got, wanted in zip(mine, (hidden.grad, head.grad)):
+            self.assertGreater(torch.cosine_similarity(got.flatten(), wanted.flatten(), 0).item(), 0.999)
 
 
 class Replay(unittest.TestCase):

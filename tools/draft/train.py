@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from background import become_idle, parse_deadline, wait_while_paused
 from draft import FeatureDraft, export
 from features import CACHE_DIR, DATA_DIR, TeacherRows
+from loss import HeadLoss
 from synthesise import ASSISTANT
 
 STEP_DECAY = 0.8  # weight of an unrolled step relative to the one before
@@ -92,22 +93,18 @@ class Corpus:
 
 def losses(draft: FeatureDraft, batch: Batch, inverse: torch.Tensor, num_steps: int, tv_weight: float, feature_weight: float):
     """The loss and, per step, [cross-entropy, overlap, greedy agreement]; inverse maps target ids to head rows or -1."""
-    rows = torch.arange(len(batch.bases))[:, None]
-    total, report = torch.zeros(()), []
+    total, reports = torch.zeros(()), torch.zeros(num_steps, 3)
     for step, output in enumerate(draft.unroll(batch.token_ids, batch.features, batch.bases, num_steps)):
-        about = batch.bases + 2 + step
-        head_rows = inverse[batch.teacher_ids[rows, about][batch.counts]]
-        probs = batch.teacher_probs[rows, about][batch.counts] * (head_rows >= 0)
-        chosen = output[batch.counts]
-        logits = draft.logits(chosen)
-        log_q = logits.gather(1, head_rows.clamp(min=0)) - logits.logsumexp(-1, keepdim=True)
-        cross_entropy = -(probs * log_q).sum(-1).mean()
-        overlap = torch.minimum(probs, log_q.exp()).sum(-1).mean()
-        feature_error = F.smooth_l1_loss(chosen, batch.features[rows, about - 1][batch.counts])
-        total = total + STEP_DECAY**step * (cross_entropy + tv_weight * (1 - overlap) + feature_weight * feature_error)
-        agreement = (logits.detach().argmax(-1) == head_rows[:, 0]).float().mean()
-        report.append([cross_entropy.item(), overlap.item(), agreement.item()])
-    return total, np.array(report)
+        num_bases = output.shape[1]
+        counts, rows = batch.counts[:, :num_bases], torch.arange(len(output))[:, None]
+        about = batch.bases[:, :num_bases] + 2 + step
+        chosen = output[counts]
+        head_rows = inverse[batch.teacher_ids[rows, about][counts]]
+        probs = batch.teacher_probs[rows, about][counts]
+        loss = HeadLoss.apply(chosen, draft.head, head_rows, probs, tv_weight, reports[step])
+        feature_error = F.smooth_l1_loss(chosen, batch.features[rows, about - 1][counts])
+        total = total + STEP_DECAY**step * (loss + feature_weight * feature_error)
+    return total, reports.numpy()
 
 
 class Checkpoint:
