@@ -1,5 +1,6 @@
 /** One service as a process of its own, for tests and measurements: started, awaited, paused, killed, started again. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 
@@ -42,6 +43,7 @@ export class ServiceProcess {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#child = child;
+    const closed = once(child, 'close'); // ended, and all that it wrote is read
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding('utf8').on('data', (chunk: string) => {
         this.#log = (this.#log + chunk).slice(-20_000);
@@ -54,6 +56,7 @@ export class ServiceProcess {
       if (answer?.ok) return;
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
+    await closed;
     throw new Error(`${this.name} ended with ${child.exitCode ?? child.signalCode}:\n${this.#log}`);
   }
 
