@@ -1,6 +1,7 @@
 export * from './engine-errors.ts';
-export * from './model.ts';
+export type { Model } from './model.ts';
 export * from './replies.ts';
 export * from './routes.ts';
+export * from './service.ts';
 export * from './settings.ts';
 export * from './start.ts';

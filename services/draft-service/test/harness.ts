@@ -1,5 +1,5 @@
 /** A draft-service on a real model, reached through its HTTP surface. */
-import { type ModelHost, modelCard, startModel } from '@forerunner/model-service';
+import { type ModelService, openModelService } from '@forerunner/model-service';
 import {
   encodeFrame,
   FRAME_CONTENT_TYPE,
@@ -9,37 +9,30 @@ import {
   proposeRequestFrame,
   TokenPrefix,
 } from '@forerunner/protocol';
-import { createLogger, createRegistry, readConfig, resolveModelDir, type ServiceApp } from '@forerunner/service-kit';
-import { buildDraftApp } from '../src/app.ts';
-import { draftSettings } from '../src/config.ts';
+import type { ServiceApp } from '@forerunner/service-kit';
+import { draftService } from '../src/service.ts';
 import type { DraftMethods } from '../src/worker.ts';
 
-export interface TestDraft {
-  readonly app: ServiceApp;
-  readonly model: ModelHost<DraftMethods>;
-  readonly modelDir: string;
+export interface TestDraft extends ModelService<DraftMethods> {
   close(): Promise<void>;
 }
 
 export async function openDraft(env: NodeJS.ProcessEnv = {}): Promise<TestDraft> {
-  const config = readConfig(draftSettings, { MODEL_SIZE: 'tiny-draft', NUM_THREADS: '1', ...env });
-  const modelDir = resolveModelDir(config);
-  const logger = createLogger('draft-service', 'silent');
-  const onDeath = (reason: Error) => {
-    throw reason;
-  };
-  const script = new URL('../src/worker.ts', import.meta.url);
-  const model = await startModel<DraftMethods>({ script, config, modelDir, minRows: 1, logger, onDeath });
-  const card = modelCard('draft-service', modelDir, config, model.info);
-  const registry = createRegistry('draft-service');
-  const app = buildDraftApp(config, { model, card, logger, registry, readiness: () => ({ ready: true }) });
+  const service = await openModelService(
+    draftService,
+    { MODEL_SIZE: 'tiny-draft', NUM_THREADS: '1', LOG_LEVEL: 'silent', ...env },
+    {
+      readiness: () => ({ ready: true }),
+      onDeath: (reason) => {
+        throw reason;
+      },
+    },
+  );
   return {
-    app,
-    model,
-    modelDir,
+    ...service,
     close: async () => {
-      await app.close();
-      await model.close();
+      await service.app.close();
+      await service.model.close();
     },
   };
 }

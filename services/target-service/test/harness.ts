@@ -1,5 +1,5 @@
 /** A target-service on a real model, reached through its HTTP surface. */
-import { type ModelHost, modelCard, startModel } from '@forerunner/model-service';
+import { type ModelService, openModelService } from '@forerunner/model-service';
 import {
   encodeFrame,
   FRAME_CONTENT_TYPE,
@@ -9,37 +9,32 @@ import {
   scoreRequestFrame,
   TokenPrefix,
 } from '@forerunner/protocol';
-import { createLogger, createRegistry, readConfig, resolveModelDir, type ServiceApp } from '@forerunner/service-kit';
-import { buildTargetApp } from '../src/app.ts';
-import { targetSettings } from '../src/config.ts';
+import type { ServiceApp } from '@forerunner/service-kit';
+import { targetService } from '../src/service.ts';
 import type { TargetMethods } from '../src/worker.ts';
 
 export const VOCAB = 1024;
 
-export interface TestTarget {
-  readonly app: ServiceApp;
-  readonly model: ModelHost<TargetMethods>;
+export interface TestTarget extends ModelService<TargetMethods> {
   close(): Promise<void>;
 }
 
 export async function openTarget(env: NodeJS.ProcessEnv = {}): Promise<TestTarget> {
-  const config = readConfig(targetSettings, { MODEL_SIZE: 'tiny', NUM_THREADS: '1', ...env });
-  const modelDir = resolveModelDir(config);
-  const logger = createLogger('target-service', 'silent');
-  const onDeath = (reason: Error) => {
-    throw reason;
-  };
-  const script = new URL('../src/worker.ts', import.meta.url);
-  const model = await startModel<TargetMethods>({ script, config, modelDir, minRows: 2, logger, onDeath });
-  const card = modelCard('target-service', modelDir, config, model.info);
-  const registry = createRegistry('target-service');
-  const app = buildTargetApp(config, { model, card, logger, registry, readiness: () => ({ ready: true }) });
+  const service = await openModelService(
+    targetService,
+    { MODEL_SIZE: 'tiny', NUM_THREADS: '1', LOG_LEVEL: 'silent', ...env },
+    {
+      readiness: () => ({ ready: true }),
+      onDeath: (reason) => {
+        throw reason;
+      },
+    },
+  );
   return {
-    app,
-    model,
+    ...service,
     close: async () => {
-      await app.close();
-      await model.close();
+      await service.app.close();
+      await service.model.close();
     },
   };
 }

@@ -1,0 +1,102 @@
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, describe, expect, it } from 'vitest';
+import { runToEnd, type ServiceProcess, startService } from './spawn-service.ts';
+
+const mortal = new URL('./mortal-service.ts', import.meta.url);
+let service: ServiceProcess | undefined;
+
+afterEach(() => {
+  service?.child.kill('SIGKILL');
+  service = undefined;
+});
+
+describe('the start', () => {
+  it.each([
+    ['an unknown MODEL_SIZE', { MODEL_SIZE: '9000b' }, /MODEL_SIZE=9000b .* knows 135m, .*tiny/],
+    ['a folder without a model', { MODEL_DIR: tmpdir() }, /MODEL_DIR: there is no model in/],
+    ['a wrong number', { KV_CACHE_MB: 'plenty' }, /KV_CACHE_MB=plenty: must be a whole number from 1 to \d+ MiB/],
+    ['an unknown runtime', { RUNTIME: 'python' }, /RUNTIME=python: must be one of auto, native, node/],
+  ])('is refused with one readable message for %s', async (_what, env, message) => {
+    const { code, output } = await runToEnd(mortal, env);
+    expect(code).toBe(1);
+    expect(output).toMatch(message);
+    expect(output).not.toMatch(/^\s+at /m);
+  });
+
+  it('is refused when the port is taken', async () => {
+    const other = createServer().listen(0, '127.0.0.1');
+    await sleep(10);
+    const { port } = other.address() as { port: number };
+    try {
+      const { code, output } = await runToEnd(mortal, { PORT: String(port) });
+      expect([code, output]).toEqual([1, expect.stringContaining(`port ${port} on 127.0.0.1 is taken`)]);
+    } finally {
+      other.close();
+    }
+  });
+
+  it('turns the telemetry of the model runtime off before its library is loaded', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'forerunner-'));
+    try {
+      // A diagnostic report shows the environment as the C library has it, and what is loaded.
+      const options = ['--report-on-signal', '--report-signal=SIGUSR2', `--report-directory=${dir}`];
+      service = await startService(mortal, { HOME: dir }, options);
+      service.child.kill('SIGUSR2');
+      const report = await reportIn(dir);
+      expect(report.sharedObjects.some((path) => path.includes('onnxruntime'))).toBe(true);
+      expect(report.environmentVariables.ORT_DISABLE_TELEMETRY).toBe('1');
+      expect(readdirSync(dir).filter((name) => !name.startsWith('report'))).toEqual([]);
+    } finally {
+      rmSync(dir, { recursive: true });
+    }
+  });
+});
+
+interface Report {
+  readonly environmentVariables: Record<string, string>;
+  readonly sharedObjects: readonly string[];
+}
+
+async function reportIn(dir: string): Promise<Report> {
+  for (let i = 0; i < 100; i++) {
+    const name = readdirSync(dir).find((entry) => entry.startsWith('report'));
+    if (name && existsSync(join(dir, name))) {
+      try {
+        return JSON.parse(readFileSync(join(dir, name), 'utf8')) as Report;
+      } catch {
+        // still being written
+      }
+    }
+    await sleep(50);
+  }
+  throw new Error('there is no report');
+}
+
+describe('the end', () => {
+  it.each(['SIGTERM', 'SIGINT'] as const)('lets what is under way be answered, then exits 0 (%s)', async (signal) => {
+    service = await startService(mortal, {});
+    const pending = fetch(`${service.url}/v1/wait/300`);
+    await sleep(100);
+    service.child.kill(signal);
+    expect((await pending).status).toBe(200);
+    expect(await service.exitCode()).toBe(0);
+    await expect(fetch(`${service.url}/healthz`)).rejects.toThrow();
+  });
+
+  it('comes with an error, a readable line and code 1 when the worker dies', async () => {
+    service = await startService(mortal, {});
+    expect((await fetch(`${service.url}/readyz`)).status).toBe(200);
+    const pending = fetch(`${service.url}/v1/wait/60000`);
+    await sleep(50);
+    const crash = await fetch(`${service.url}/v1/crash/0`);
+    expect(crash.status).toBe(200);
+    const answer = await pending;
+    expect([answer.status, await answer.json()]).toMatchObject([503, { error: { code: 'shutting_down' } }]);
+    expect(await service.exitCode()).toBe(1);
+    expect(service.output()).toMatch(/something impossible happened.*the model's worker died: this process ends/);
+  });
+});
