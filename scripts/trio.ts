@@ -22,7 +22,7 @@ const draftPort = port('DRAFT_PORT', 8001);
 const targetPort = port('TARGET_PORT', 8002);
 const coordinatorPort = port('PORT', 8080);
 const targetSize = env.MODEL_SIZE ?? '135m';
-const draftSize = env.DRAFT_MODEL_SIZE ?? (targetSize === '135m' ? '135m-draft' : `${targetSize}-draft`);
+const draftSize = env.DRAFT_MODEL_SIZE ?? (targetSize === '135m' ? '135m-feature-draft' : `${targetSize}-draft`);
 
 const services: Service[] = [
   { name: 'draft-service', port: draftPort, env: { MODEL_SIZE: draftSize } },

@@ -9,7 +9,7 @@ import { PROMPTS } from './prompts.ts';
 /** Largest difference of logits that counts as a tie of the arithmetic. */
 const NEAR_TIE = 1e-2;
 
-const [target = '135m', draft = '135m-draft', tokens = '64', ks = '1,4'] = process.argv.slice(2);
+const [target = '135m', draft = '135m-feature-draft', tokens = '64', ks = '1,3'] = process.argv.slice(2);
 const maxNewTokens = Number(tokens);
 const isTiny = target.startsWith('tiny');
 const trio = await startTrio({
