@@ -213,14 +213,13 @@ describe('refusals', () => {
 });
 
 describe('an engine', () => {
-  it('says whether rows depend on the shape of a pass', async () => {
-    await open();
-    expect(engine.numericRegime).toBe('bit-exact');
-    await engine.close();
-    const inexact = new ToyRunner();
-    inexact.isInexact = true;
-    await open({}, inexact);
-    expect(engine.numericRegime).toBe('tolerance');
+  it.each([
+    ['bit-exact', {}],
+    ['tolerance', { isInexactAlone: true }],
+    ['tolerance', { isInexactInBatches: true }],
+  ])('says whether rows depend on the shape of a pass: %s', async (regime, flaws) => {
+    await open({}, Object.assign(new ToyRunner(), flaws));
+    expect(engine.numericRegime).toBe(regime);
   });
 
   it('counts passes since the statistics were last taken', async () => {

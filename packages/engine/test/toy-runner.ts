@@ -70,8 +70,9 @@ export class ToyRunner implements ModelRunner {
   /** What a pass waits for before it ends. */
   gate: Promise<void> = Promise.resolve();
   failure: Error | undefined;
-  /** Makes rows depend on the pass's length, as one-row kernels do. */
-  isInexact = false;
+  /** Make rows depend on the pass's shape, as some kernels do. */
+  isInexactAlone = false;
+  isInexactInBatches = false;
 
   constructor(contextLength = 64) {
     this.signature = {
@@ -117,7 +118,7 @@ export class ToyRunner implements ModelRunner {
       this.numUnreleased++;
       let isReleased = false;
       return {
-        outputs: items.map((item) => this.#compute(item)),
+        outputs: items.map((item) => this.#compute(item, this.#error(items))),
         release: () => {
           if (!isReleased) this.numUnreleased--;
           isReleased = true;
@@ -132,7 +133,12 @@ export class ToyRunner implements ModelRunner {
     this.isClosed = true;
   }
 
-  #compute({ cache, numPastTokens, tokenIds, numLogitRows }: ForwardItem): ForwardOutput {
+  #error(items: readonly ForwardItem[]): number {
+    const isAlone = items.length === 1 && items[0]!.tokenIds.length === 1;
+    return (this.isInexactAlone && isAlone) || (this.isInexactInBatches && items.length > 1) ? 1e-6 : 0;
+  }
+
+  #compute({ cache, numPastTokens, tokenIds, numLogitRows }: ForwardItem, error: number): ForwardOutput {
     const toy = cache as ToyCache;
     if (numPastTokens > toy.tokens.length) throw new Error('the pass builds on tokens that are not there');
     if (numPastTokens + tokenIds.length > toy.capacity) throw new Error('no room was made');
@@ -140,7 +146,7 @@ export class ToyRunner implements ModelRunner {
     const rows: number[] = [];
     for (const id of tokenIds) {
       toy.tokens.push(id);
-      rows.push(...rowAfter(toy.tokens).map((x) => (this.isInexact && tokenIds.length === 1 ? x + 1e-6 : x)));
+      rows.push(...rowAfter(toy.tokens).map((x) => x + error));
     }
     return {
       logits: Float32Array.from(rows).subarray((tokenIds.length - numLogitRows) * VOCAB),
