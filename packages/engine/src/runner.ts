@@ -24,6 +24,10 @@ export interface RunnerOptions {
   readonly maxBatchItems: number;
   readonly executionProvider: 'cpu' | 'webgpu' | 'cuda' | 'auto';
   readonly deviceId: number;
+  /** Handed to the execution provider as they are. */
+  readonly providerOptions?: Readonly<Record<string, string>>;
+  /** Another libonnxruntime than the one that onnxruntime-node ships (native runtime only). */
+  readonly libraryPath?: string;
 }
 
 /** What a runner really is, for the model card. */
@@ -34,6 +38,8 @@ export interface RunnerDescription {
   /** Nodes that the provider left to the CPU; 0 on the CPU provider, null where the runtime does not tell. */
   readonly numFallbackNodes: number | null;
   readonly numThreads: number;
+  /** Kind of memory that keeps the KV caches, as the runtime calls it ('Cpu', 'WebGPU_Buf', 'Cuda'). */
+  readonly kvMemory?: string;
 }
 
 /** KV memory of one sequence. Holds no length: the caller owns that. */

@@ -4,8 +4,8 @@
  */
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import koffi, { type LibraryHandle } from 'koffi';
 import { EngineError } from '../../errors.ts';
+import type { RunnerOptions } from '../../runner.ts';
 import type { OrtApi, Pointer } from './ort-api.ts';
 import { addressOf } from './tensor.ts';
 
@@ -16,11 +16,54 @@ export interface ExecutionProvider {
   readonly options: Readonly<Record<string, string>>;
 }
 
-/** Names that memory on the device goes by in ONNX Runtime; host memory has none here. */
-export const deviceMemoryNames = { cpu: undefined, webgpu: 'WebGPU_Buf', cuda: 'Cuda' } as const;
-
 /** What Session_GetEpGraphAssignmentInfo calls the CPU. */
 export const CPU_PROVIDER = 'CPUExecutionProvider';
+
+/**
+ * What `requested` means here. `auto` is CUDA where it can be had, else the CPU. Errors: EngineError
+ * execution_provider_unavailable, saying what is missing.
+ */
+export function resolveProvider(
+  api: OrtApi,
+  libraryPath: string,
+  requested: RunnerOptions['executionProvider'],
+  deviceId: number,
+  options: Readonly<Record<string, string>> = {},
+): ExecutionProvider {
+  if (requested === 'cpu') return { name: 'cpu', deviceId, options: {} };
+  if (requested === 'webgpu') return { name: 'webgpu', deviceId, options };
+  const cuda: ExecutionProvider = { name: 'cuda', deviceId, options };
+  try {
+    requireCudaFiles(libraryPath);
+    const trial = api.CreateSessionOptions();
+    try {
+      appendProvider(api, trial, cuda);
+    } finally {
+      api.ReleaseSessionOptions(trial);
+    }
+    return cuda;
+  } catch (error) {
+    if (requested === 'cuda') throw error;
+    return { name: 'cpu', deviceId, options: {} };
+  }
+}
+
+/** Puts the failures that are nobody's bug into words that say what to do, and leaves all others as they are. */
+function readable(reason: string): string {
+  const library = /with error: ([^:\s]+): cannot open shared object file/.exec(reason)?.[1];
+  if (library) {
+    return `${library} cannot be found (CUDA libraries by LD_LIBRARY_PATH; libcuda.so.1 comes with the NVIDIA driver)`;
+  }
+  const failure = /CUDA failure \d+: [^;]+?(?= ;)/.exec(reason)?.[0];
+  if (failure) return failure;
+  if (!/adapter/i.test(reason)) return reason;
+  return 'no WebGPU adapter (a GPU driver; on Linux libvulkan.so.1 and a Vulkan driver that VK_ICD_FILENAMES may name)';
+}
+
+/** Providers find out late that there is no device: when the session is made. */
+export function isDeviceFailure(reason: string): boolean {
+  return /adapter|vulkan|webgpu device|no cuda-capable|cuda failure|cudart|driver/i.test(reason);
+}
 
 /** Adds the provider to session options. Errors: EngineError execution_provider_unavailable. */
 export function appendProvider(api: OrtApi, sessionOptions: Pointer, provider: ExecutionProvider): void {
@@ -30,7 +73,7 @@ export function appendProvider(api: OrtApi, sessionOptions: Pointer, provider: E
     else appendWebGpu(api, sessionOptions, provider);
   } catch (cause) {
     if (cause instanceof EngineError) throw cause;
-    throw unavailable(provider.name, (cause as Error).message, cause);
+    throw unavailable(provider.name, readable((cause as Error).message), cause);
   }
 }
 
@@ -53,38 +96,16 @@ function appendCuda(api: OrtApi, sessionOptions: Pointer, { deviceId, options }:
 }
 
 /**
- * ONNX Runtime says only "failed to load shared library", so the files are looked for first: the provider beside
- * libonnxruntime, then what the provider links to, then the driver. Returns what is missing; undefined when all is there.
+ * Without the provider's files ONNX Runtime says only "failed to load shared library", so they are looked for. They are
+ * not opened here: the provider must be loaded by ONNX Runtime itself, before that it crashes.
  */
-export function missingForCuda(libraryPath: string): string | undefined {
-  const folder = dirname(libraryPath);
-  const [shared, cuda] =
-    process.platform === 'win32'
-      ? ['onnxruntime_providers_shared.dll', 'onnxruntime_providers_cuda.dll']
-      : ['libonnxruntime_providers_shared.so', 'libonnxruntime_providers_cuda.so'];
-  for (const name of [shared, cuda]) {
-    if (!existsSync(join(folder, name))) {
-      return `${name} is not beside ${libraryPath}: use the GPU image, or put the files of the PyPI package onnxruntime-gpu there`;
-    }
-  }
-  if (process.platform !== 'linux') return undefined;
-  for (const library of [join(folder, shared), join(folder, cuda), 'libcuda.so.1']) {
-    const reason = whyNotLoadable(library);
-    if (reason)
-      return `${reason} (CUDA libraries are found by LD_LIBRARY_PATH, libcuda.so.1 comes with the NVIDIA driver)`;
-  }
-  return undefined;
-}
-
-/** Handles are kept: unloading a CUDA library and loading it again is not supported. */
-const probed = new Map<string, LibraryHandle>();
-
-function whyNotLoadable(library: string): string | undefined {
-  try {
-    if (!probed.has(library)) probed.set(library, koffi.load(library, { lazy: true, global: true }));
-    return undefined;
-  } catch (error) {
-    return (error as Error).message;
+function requireCudaFiles(libraryPath: string): void {
+  const [prefix, suffix] = process.platform === 'win32' ? ['', 'dll'] : ['lib', 'so'];
+  for (const part of ['shared', 'cuda']) {
+    const name = `${prefix}onnxruntime_providers_${part}.${suffix}`;
+    if (existsSync(join(dirname(libraryPath), name))) continue;
+    const hint = 'use the GPU image, or put the files of the PyPI package onnxruntime-gpu there';
+    throw unavailable('cuda', `${name} is not beside ${libraryPath}: ${hint}`);
   }
 }
 

@@ -49,6 +49,12 @@ export class IoBinding {
     }
   }
 
+  /** The same on this thread. */
+  runSync(runOptions: Pointer): void {
+    this.#requireIdle();
+    this.#api.RunWithBinding(this.#session.pointer, runOptions, this.#pointer);
+  }
+
   release(): void {
     if (this.#released) return;
     this.#requireIdle();

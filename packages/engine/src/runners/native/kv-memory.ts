@@ -5,8 +5,10 @@
 import { EngineError } from '../../errors.ts';
 import type { GraphSignature } from '../../signature.ts';
 import type { GraphBinding } from '../signature-from-graph.ts';
+import { DeviceCopier } from './device-copier.ts';
 import type { IoBinding } from './io-binding.ts';
 import { type OrtApi, OrtError, type Pointer } from './ort-api.ts';
+import type { OrtSession, SessionOptions } from './session.ts';
 import { elementBytes, elementTypes, hostTensor } from './tensor.ts';
 
 /** Tensors are [numSequences, numKvHeads, numPositions, headDim], layer-major, key before value. */
@@ -28,6 +30,8 @@ export interface KvMemory {
   bind(binding: IoBinding, block: KvBlock, first: number, count: number): void;
   /** One user less; the last one frees the memory at once. */
   drop(block: KvBlock): void;
+  /** After the last block. */
+  close(): void;
 }
 
 export function bytesPerPosition({ numLayers, numKvHeads, headDim, kvType }: GraphSignature): number {
@@ -90,6 +94,8 @@ export class HostKvMemory implements KvMemory {
   drop(block: HostBlock): void {
     if (--block.numUsers === 0) block.memory.buffer.transfer(0);
   }
+
+  close(): void {}
 }
 
 function allocateHost(bytes: number): Uint8Array<ArrayBuffer> {
@@ -104,11 +110,6 @@ interface DeviceBlock extends KvBlock {
   readonly values: readonly Pointer[]; // [2 * numLayers]
 }
 
-/** Copies the first positions of device tensors to others of the same shape but for the positions, on the device. */
-export interface DeviceCopier {
-  copy(from: readonly Pointer[], to: readonly Pointer[], numTokens: number): void;
-}
-
 /** Device memory comes from the session's own allocator for that device, and never visits the host. */
 export class DeviceKvMemory implements KvMemory {
   readonly bytesPerPosition: number;
@@ -117,7 +118,21 @@ export class DeviceKvMemory implements KvMemory {
   readonly #graph: GraphBinding;
   readonly #copier: DeviceCopier;
 
-  constructor(api: OrtApi, allocator: Pointer, graph: GraphBinding, copier: DeviceCopier) {
+  /** `deviceInfo` says which memory of the session's device. */
+  static async open(
+    session: OrtSession,
+    deviceInfo: Pointer,
+    options: SessionOptions,
+    hostInfo: Pointer,
+    graph: GraphBinding,
+  ): Promise<DeviceKvMemory> {
+    const { api } = session;
+    const allocator = api.CreateAllocator(session.pointer, deviceInfo);
+    const copier = await DeviceCopier.open(api, options, allocator, hostInfo, graph.signature);
+    return new DeviceKvMemory(api, allocator, graph, copier);
+  }
+
+  private constructor(api: OrtApi, allocator: Pointer, graph: GraphBinding, copier: DeviceCopier) {
     this.#api = api;
     this.#allocator = allocator;
     this.#graph = graph;
@@ -142,9 +157,9 @@ export class DeviceKvMemory implements KvMemory {
     return { numSequences, numPositions, bytes, values, numUsers: 1 };
   }
 
-  /** Whole blocks of one sequence only. */
-  copy(from: DeviceBlock, _fromSequence: number, to: DeviceBlock, _toSequence: number, numTokens: number): void {
-    this.#copier.copy(from.values, to.values, numTokens);
+  /** The whole of what fits: a device has no cheap way to copy less. */
+  copy(from: DeviceBlock, _fromSequence: number, to: DeviceBlock): void {
+    this.#copier.copy(from.values, from.numPositions, to.values, to.numPositions);
   }
 
   bind(binding: IoBinding, block: DeviceBlock): void {
@@ -157,5 +172,10 @@ export class DeviceKvMemory implements KvMemory {
   drop(block: DeviceBlock): void {
     if (--block.numUsers > 0) return;
     for (const value of block.values) this.#api.ReleaseValue(value);
+  }
+
+  close(): void {
+    this.#copier.close();
+    this.#api.ReleaseAllocator(this.#allocator);
   }
 }

@@ -18,14 +18,15 @@ import { bucketFor } from '../kv-buckets.ts';
 import { openModelFiles } from '../model-files.ts';
 import { type PassPlan, padTogether, planPass } from '../pass-plan.ts';
 import { type GraphBinding, signatureFromGraph } from '../signature-from-graph.ts';
-import { CPU_PROVIDER, type ExecutionProvider } from './execution-provider.ts';
+import { CPU_PROVIDER, resolveProvider } from './execution-provider.ts';
 import { graphFor } from './graph-source.ts';
-import { bytesPerPosition, HostKvMemory } from './kv-memory.ts';
+import { bytesPerPosition, DeviceKvMemory, HostKvMemory, type KvMemory } from './kv-memory.ts';
 import { KvSlab } from './kv-slab.ts';
 import { type Lane, Lanes } from './lanes.ts';
 import { type KvContext, NativeKvCache } from './native-kv-cache.ts';
 import { ortApi } from './ort-api.ts';
-import { OrtSession } from './session.ts';
+import { loadOrtLibrary } from './ort-library.ts';
+import { OrtSession, ortEnv } from './session.ts';
 import { type StepRows, StepTensors } from './step-tensors.ts';
 
 /** Runs in flight of one runner; more share the same threads and hold more of libuv's pool. */
@@ -39,19 +40,29 @@ export interface NativeRunnerOptions extends RunnerOptions {
 
 /** Errors: EngineError model_not_found | model_unsupported | execution_provider_unavailable | runtime_unavailable. */
 export async function openNativeRunner(options: NativeRunnerOptions): Promise<ModelRunner> {
+  const library = loadOrtLibrary(options.libraryPath);
   const api = ortApi();
-  const source = await graphFor(openModelFiles(options.modelDir), options.maxBatchItems, (reason) =>
-    options.log?.('this model is not batched', { reason }),
-  );
-  const provider: ExecutionProvider = { name: 'cpu', deviceId: options.deviceId, options: {} };
-  const session = await OrtSession.open(api, source, { numThreads: options.numThreads, provider });
+  const files = openModelFiles(options.modelDir);
+  ortEnv(api); // providers log to it as soon as they are looked at
+  const { executionProvider, deviceId, providerOptions } = options;
+  const provider = resolveProvider(api, library.path, executionProvider, deviceId, providerOptions);
+  const note = (reason: string) => options.log?.('this model is not batched', { reason });
+  const source = provider.name === 'cpu' ? await graphFor(files, options.maxBatchItems, note) : { files };
+  const sessionOptions = { numThreads: options.numThreads, provider };
+  const session = await OrtSession.open(api, source, sessionOptions);
   try {
     const graph = signatureFromGraph(session.graphInfo(), source.files);
     if (graph.attention === 'plain') {
       const message = 'past and present cannot share memory in this graph: it has no GroupQueryAttention';
       throw new EngineError('runtime_unavailable', message, { attention: graph.attention });
     }
-    return new NativeRunner(session, graph, options);
+    const steps = new StepTensors(api, graph);
+    const { info, name } = session.memoryOfInput(graph.pastInputs[0]!);
+    const memory =
+      name === 'Cpu'
+        ? new HostKvMemory(api, steps.hostInfo, graph)
+        : await DeviceKvMemory.open(session, info, sessionOptions, steps.hostInfo, graph);
+    return new NativeRunner(session, graph, memory, steps, { ...options, kvMemory: name });
   } catch (error) {
     session.close();
     throw error;
@@ -70,27 +81,38 @@ class NativeRunner implements ModelRunner {
   readonly #lanes: Lanes;
   #closing: Promise<void> | undefined;
 
-  constructor(session: OrtSession, graph: GraphBinding, options: RunnerOptions) {
+  constructor(
+    session: OrtSession,
+    graph: GraphBinding,
+    memory: KvMemory,
+    steps: StepTensors,
+    options: NativeRunnerOptions & { kvMemory: string },
+  ) {
     const { api } = session;
     this.signature = graph.signature;
     this.#session = session;
     this.#minRows = options.minRows;
     this.#maxBatchItems = graph.attention === 'tensor-scatter' ? options.maxBatchItems : 1;
-    this.#steps = new StepTensors(api, graph);
+    this.#steps = steps;
     this.#kv = {
       session,
       graph,
-      memory: new HostKvMemory(api, this.#steps.hostInfo, graph),
+      memory,
       numPadTokens: options.minRows - 1,
     };
     this.#slab = new KvSlab(this.#kv, this.#maxBatchItems);
-    this.#lanes = new Lanes(api, this.#maxBatchItems > 1 ? 1 : NUM_LANES, this.#maxBatchItems);
+    // Devices run one pass at a time, and the slab's seats must not move during a pass.
+    const numLanes = options.kvMemory !== 'Cpu' || this.#maxBatchItems > 1 ? 1 : NUM_LANES;
+    this.#lanes = new Lanes(api, numLanes, this.#maxBatchItems);
+    const fallback = session.provider.name === 'cpu' ? [] : (session.operatorsByProvider().get(CPU_PROVIDER) ?? []);
+    if (fallback.length > 0) options.log?.('some operators run on the CPU', { operators: [...new Set(fallback)] });
     this.description = {
       runtime: 'native',
       runtimeVersion: api.version,
       executionProvider: session.provider.name,
-      numFallbackNodes: session.provider.name === 'cpu' ? 0 : (session.numNodesByProvider().get(CPU_PROVIDER) ?? 0),
+      numFallbackNodes: fallback.length,
       numThreads: options.numThreads,
+      kvMemory: options.kvMemory,
     };
   }
 
@@ -201,6 +223,7 @@ class NativeRunner implements ModelRunner {
   close(): Promise<void> {
     this.#closing ??= this.#lanes.close().then(() => {
       this.#slab.release();
+      this.#kv.memory.close();
       this.#session.close();
       this.#steps.close();
     });

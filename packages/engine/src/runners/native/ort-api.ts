@@ -49,6 +49,7 @@ export const ortFunctions = {
 
   CreateSession: status(7, 'pointer', 'path', 'pointer', 'outPointer'),
   CreateSessionFromArray: status(8, 'pointer', 'pointer', 'size', 'pointer', 'outPointer'),
+  SessionGetMemoryInfoForInputs: status(380, 'pointer', 'pointer', 'size'),
   ReleaseSession: release(95),
   SessionGetInputCount: status(30, 'pointer', 'outSize'),
   SessionGetOutputCount: status(31, 'pointer', 'outSize'),
@@ -64,6 +65,7 @@ export const ortFunctions = {
   Session_GetEpGraphAssignmentInfo: status(407, 'pointer', 'outPointer', 'outSize'),
   EpAssignedSubgraph_GetEpName: status(408, 'pointer', 'outText'),
   EpAssignedSubgraph_GetNodes: status(409, 'pointer', 'outPointer', 'outSize'),
+  EpAssignedNode_GetOperatorType: status(412, 'pointer', 'outText'),
 
   CreateCpuMemoryInfo: status(69, 'int', 'int', 'outPointer'),
   CreateMemoryInfo: status(68, 'text', 'int', 'int', 'int', 'outPointer'),
@@ -73,7 +75,6 @@ export const ortFunctions = {
   ReleaseAllocator: release(132),
   CreateTensorWithDataAsOrtValue: status(49, 'pointer', 'pointer', 'size', 'pointer', 'size', 'int', 'outPointer'),
   CreateTensorAsOrtValue: status(48, 'pointer', 'pointer', 'size', 'int', 'outPointer'),
-  GetTensorMemoryInfo: status(194, 'pointer', 'outPointer'),
   ReleaseValue: release(96),
 
   CreateRunOptions: status(39, 'outPointer'),
@@ -137,9 +138,8 @@ const TESTED_VERSIONS = /^1\.(2[4-9]|30)\./;
 let api: OrtApi | undefined;
 
 /** The API of this thread's library. Errors: EngineError runtime_unavailable. */
-export function ortApi(libraryPath?: string): OrtApi {
-  const library = loadOrtLibrary(libraryPath);
-  api ??= bindApi(library.handle);
+export function ortApi(): OrtApi {
+  api ??= bindApi(loadOrtLibrary().handle);
   return api;
 }
 

@@ -20,9 +20,10 @@ export interface OrtLibrary {
 let loaded: OrtLibrary | undefined;
 
 /** One library a thread. Errors: EngineError runtime_unavailable. */
-export function loadOrtLibrary(path: string = bundledLibraryPath()): OrtLibrary {
+export function loadOrtLibrary(wanted?: string): OrtLibrary {
+  if (loaded && (wanted === undefined || wanted === loaded.path)) return loaded;
+  const path = wanted ?? bundledLibraryPath();
   if (loaded) {
-    if (loaded.path === path) return loaded;
     throw unavailable(`this thread already runs ${loaded.path}; ${path} cannot be loaded beside it`);
   }
   // ONNX Runtime reports home unless told otherwise before it loads. In a worker thread process.env is a copy, so the

@@ -5,7 +5,7 @@
 import koffi from 'koffi';
 import { loadError } from '../model-files.ts';
 import type { GraphInfo, TensorInfo } from '../signature-from-graph.ts';
-import { appendProvider, type ExecutionProvider } from './execution-provider.ts';
+import { appendProvider, type ExecutionProvider, isDeviceFailure, unavailable } from './execution-provider.ts';
 import type { GraphSource } from './graph-source.ts';
 import type { OrtApi, Pointer } from './ort-api.ts';
 import { addressOf, elementTypeName } from './tensor.ts';
@@ -42,17 +42,44 @@ export class OrtSession {
   /** Errors: EngineError model_not_found | model_unsupported | execution_provider_unavailable. */
   static async open(api: OrtApi, source: GraphSource, options: SessionOptions): Promise<OrtSession> {
     const { files, rewritten } = source;
-    const pointer = await withSessionOptions(api, options, async (sessionOptions) => {
-      try {
-        if (!rewritten) return await api.async.CreateSession(ortEnv(api), files.graphPath, sessionOptions);
-        const { bytes, weightsDir } = rewritten;
+    if (rewritten) return OrtSession.openBytes(api, rewritten.bytes, options, rewritten.weightsDir, files.graphPath);
+    return OrtSession.#create(api, options, files.graphPath, (sessionOptions) =>
+      api.async.CreateSession(ortEnv(api), files.graphPath, sessionOptions),
+    );
+  }
+
+  /** A graph in memory; `graphPath` is what errors name. */
+  static openBytes(
+    api: OrtApi,
+    bytes: Uint8Array,
+    options: SessionOptions,
+    weightsDir?: string,
+    graphPath = 'a graph in memory',
+  ): Promise<OrtSession> {
+    return OrtSession.#create(api, options, graphPath, (sessionOptions) => {
+      if (weightsDir) {
         api.AddSessionConfigEntry(sessionOptions, 'session.model_external_initializers_file_folder_path', weightsDir);
-        return await api.async.CreateSessionFromArray(ortEnv(api), addressOf(bytes), bytes.length, sessionOptions);
+      }
+      return api.async.CreateSessionFromArray(ortEnv(api), addressOf(bytes), bytes.length, sessionOptions);
+    });
+  }
+
+  static async #create(
+    api: OrtApi,
+    options: SessionOptions,
+    graphPath: string,
+    create: (sessionOptions: Pointer) => Promise<Pointer>,
+  ): Promise<OrtSession> {
+    return withSessionOptions(api, options, async (sessionOptions) => {
+      try {
+        return new OrtSession(api, await create(sessionOptions), options.provider);
       } catch (cause) {
-        throw loadError(files.graphPath, cause as Error);
+        const reason = (cause as Error).message;
+        if (options.provider.name !== 'cpu' && isDeviceFailure(reason))
+          throw unavailable(options.provider.name, reason, cause);
+        throw loadError(graphPath, cause as Error);
       }
     });
-    return new OrtSession(api, pointer, options.provider);
   }
 
   /** Input and output names, types and shapes. */
@@ -66,18 +93,25 @@ export class OrtSession {
     return { inputs: list('Input'), outputs: list('Output') };
   }
 
-  /** Nodes by execution provider, after the graph was optimised and divided. */
-  numNodesByProvider(): Map<string, number> {
+  /** Operators by execution provider, one entry a node, after the graph was optimised and divided. */
+  operatorsByProvider(): Map<string, string[]> {
     const { api } = this;
-    const counts = new Map<string, number>();
-    const [subgraphs, numSubgraphs] = api.Session_GetEpGraphAssignmentInfo(this.pointer);
-    if (numSubgraphs === 0) return counts;
-    for (const subgraph of koffi.decode(subgraphs, koffi.array('void *', numSubgraphs)) as Pointer[]) {
+    const operators = new Map<string, string[]>();
+    for (const subgraph of pointers(api.Session_GetEpGraphAssignmentInfo(this.pointer))) {
       const provider = api.EpAssignedSubgraph_GetEpName(subgraph);
-      const [, numNodes] = api.EpAssignedSubgraph_GetNodes(subgraph);
-      counts.set(provider, (counts.get(provider) ?? 0) + numNodes);
+      const nodes = pointers(api.EpAssignedSubgraph_GetNodes(subgraph)).map(api.EpAssignedNode_GetOperatorType);
+      operators.set(provider, [...(operators.get(provider) ?? []), ...nodes]);
     }
-    return counts;
+    return operators;
+  }
+
+  /** Where the graph wants an input to be: memory information that belongs to the session, and its name ('Cpu', 'Cuda', ...). */
+  memoryOfInput(name: string): { info: Pointer; name: string } {
+    const { inputs } = this.graphInfo();
+    const infos = new BigUint64Array(inputs.length);
+    this.api.SessionGetMemoryInfoForInputs(this.pointer, infos, infos.length);
+    const info = infos[inputs.findIndex((input) => input.name === name)]!;
+    return { info, name: this.api.MemoryInfoGetName(info) };
   }
 
   /** Only when no run is under way and every binding is released: the runner sees to that. Idempotent. */
@@ -86,6 +120,11 @@ export class OrtSession {
     this.#closed = true;
     this.api.ReleaseSession(this.pointer);
   }
+}
+
+/** A C array of pointers and its length. */
+function pointers([array, length]: [Pointer, number]): Pointer[] {
+  return length === 0 ? [] : (koffi.decode(array, koffi.array('void *', length)) as Pointer[]);
 }
 
 async function withSessionOptions<T>(

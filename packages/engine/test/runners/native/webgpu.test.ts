@@ -1,0 +1,47 @@
+/**
+ * WebGPU over SwiftShader, Vulkan in software: Debian's package chromium has it. In a process of its own, because the
+ * Vulkan loader reads its environment once.
+ */
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { describe, expect, test } from 'vitest';
+
+const swiftShader = process.env.FORERUNNER_SWIFTSHADER ?? '/usr/lib/chromium';
+const icd = `${swiftShader}/vk_swiftshader_icd.json`;
+const script = fileURLToPath(new URL('./webgpu-generation.ts', import.meta.url));
+
+async function generate(model: string, env: NodeJS.ProcessEnv) {
+  const options = { env: { ...process.env, ...env }, timeout: 110_000 };
+  return promisify(execFile)(process.execPath, [script, model], options);
+}
+
+describe('WebGPU', () => {
+  test.skipIf(!existsSync(icd))(
+    'gives the tokens of the CPU, through growth, rollback and fork, with K and V on the device',
+    { timeout: 120_000 },
+    async () => {
+      const { stdout } = await generate('tiny-target', { VK_ICD_FILENAMES: icd, LD_LIBRARY_PATH: swiftShader });
+      const { cpu, webgpu, logged } = JSON.parse(stdout);
+      expect(webgpu.tokens).toEqual(cpu.tokens);
+      expect(new Set(cpu.tokens).size).toBeGreaterThan(10);
+      expect(webgpu.capacity).toBeGreaterThan(64);
+      expect(cpu.description).toMatchObject({ executionProvider: 'cpu', kvMemory: 'Cpu', numFallbackNodes: 0 });
+      expect(webgpu.description).toMatchObject({
+        executionProvider: 'webgpu',
+        kvMemory: expect.stringMatching(/^WebGPU/),
+      });
+      // What is left to the CPU counts the mask; nothing of it reads or writes a cache, so no cache is ever copied.
+      const [{ operators }] = logged;
+      expect(operators).not.toContain('GroupQueryAttention');
+      expect(webgpu.description.numFallbackNodes).toBeLessThan(10);
+    },
+  );
+
+  test('says what is missing where there is no device', async () => {
+    const nothing = { VK_ICD_FILENAMES: '/nowhere.json', LD_LIBRARY_PATH: '' };
+    const failure = await generate('tiny-target', nothing).catch((error: Error) => error);
+    expect(String(failure)).toMatch(/execution provider webgpu is not available: no WebGPU adapter/);
+  });
+});
