@@ -186,7 +186,7 @@ def main() -> None:
         step, trained = step + 1, trained + int(batch.counts.sum())
         recent.append(report)
         if step % 25 == 0:
-            cross_entropy, overlap, agreement = np.mean(recent, 0).T.round(3).tolist()
+            cross_entropy, overlap, agreement = np.mean(recent, 0, dtype=np.float64).T.round(3).tolist()
             line = {
                 "step": step, "trained": trained, "corpus_tokens": corpus.num_tokens, "epoch": corpus.epochs_begun,
                 "minutes": round((time.time() - started) / 60, 1), "cross_entropy": cross_entropy, "overlap": overlap, "agreement": agreement,
