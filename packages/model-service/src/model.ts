@@ -41,6 +41,8 @@ export async function startModel<M extends Methods>(options: StartModelOptions):
     maxBatchItems: config.BATCH_SIZE,
     executionProvider: config.EXECUTION_PROVIDER,
     deviceId: config.DEVICE_ID,
+    providerOptions: config.PROVIDER_OPTIONS,
+    ...(config.ORT_LIBRARY !== undefined && { libraryPath: config.ORT_LIBRARY }),
     runtime: config.RUNTIME,
     kvBudgetBytes: kvBudgetBytes(config),
     leaseMs: config.SEQUENCE_TTL_S * 1000,

@@ -1,6 +1,6 @@
 /** Settings that draft-service and target-service share; only some defaults differ. */
 import { choiceSetting, commonSettings, integerSetting, optionalSetting, stringSetting } from '@forerunner/service-kit';
-import type { z } from 'zod';
+import { z } from 'zod';
 
 interface Defaults {
   readonly port: number;
@@ -8,6 +8,17 @@ interface Defaults {
   readonly batchSize: number;
   readonly kvCacheMb: number;
   readonly numThreads: number;
+}
+
+const providerOptions = z
+  .string()
+  .regex(/^[^=,]+=[^,]*(,[^=,]+=[^,]*)*$/, 'must be name=value, separated by commas')
+  .transform((text) => Object.fromEntries(text.split(',').map((pair) => splitOnce(pair))))
+  .default({});
+
+function splitOnce(pair: string): [string, string] {
+  const at = pair.indexOf('=');
+  return [pair.slice(0, at).trim(), pair.slice(at + 1).trim()];
 }
 
 export function modelServiceSettings(defaults: Defaults) {
@@ -80,6 +91,12 @@ export function modelServiceSettings(defaults: Defaults) {
       reason: 'Where the model runs. The model card says what is really in use.',
     }),
     DEVICE_ID: integerSetting({ default: 0, min: 0, max: 1023, reason: 'Which device, where there are several.' }),
+    PROVIDER_OPTIONS: providerOptions.meta({
+      description: 'Handed to the execution provider as they are: name=value, separated by commas.',
+    }),
+    ORT_LIBRARY: optionalSetting({
+      reason: 'Another libonnxruntime than the one that comes with onnxruntime-node (native runtime only).',
+    }),
   };
 }
 
