@@ -56,7 +56,6 @@ export async function buildCoordinator(
   const draft = new DraftPeer({
     client: new PeerClient('draft-service', config.DRAFT_ENDPOINT, peerOptions('draft')),
     timeoutMs: config.DRAFT_TIMEOUT_MS,
-    prefillTimeoutMs: config.TARGET_TIMEOUT_MS,
     logger,
   });
   const monitor = new PeerMonitor({

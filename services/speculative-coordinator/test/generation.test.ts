@@ -57,6 +57,14 @@ describe('a greedy answer', () => {
     }
   });
 
+  it('does not wait for a draft that hangs on the prompt', async () => {
+    const trio = trioOf();
+    trio.draft.faults = () => new Promise(() => {}); // never answers, not even that it failed
+    const { output, statistics } = await trio.generate(greedy);
+    expect(output.tokenIds).toEqual(greedyText(20));
+    expect(statistics.speculative_decoding.num_degraded_rounds).toBe(19);
+  });
+
   it('survives a target that forgets the sequence at any moment', async () => {
     for (let lost = 0; lost < 8; lost++) {
       const trio = trioOf();

@@ -84,8 +84,8 @@ export function toyCard(service: ModelCard['service'], change: Partial<ModelCard
   };
 }
 
-/** Decides before each call what goes wrong: nothing, or an error to throw. */
-export type FaultPlan = (callNumber: number, peer: ToyPeer) => Error | null;
+/** Decides before each call what goes wrong: nothing, or an error to throw, perhaps only later or never. */
+export type FaultPlan = (callNumber: number, peer: ToyPeer) => Error | null | Promise<Error | null>;
 
 export class ToyPeer implements Peer {
   readonly url = 'toy://';
@@ -120,7 +120,7 @@ export class ToyPeer implements Peer {
   }
 
   async postFrame(path: string, frame: Frame): Promise<Uint8Array> {
-    const fault = this.faults(this.numCalls++, this);
+    const fault = await this.faults(this.numCalls++, this);
     if (fault) throw fault;
     const message = flattenFrame(encodeFrame(frame));
     return path === '/v1/score' ? this.#score(message) : this.#propose(message);

@@ -43,7 +43,7 @@ export class ToyTrio {
     this.draft = draft;
     this.#targets = new TargetReplicas([target]);
     const logger = createLogger('test', 'silent');
-    this.draftPeer = new DraftPeer({ client: draft, timeoutMs: 1000, prefillTimeoutMs: 1000, logger });
+    this.draftPeer = new DraftPeer({ client: draft, timeoutMs: 100, logger });
     this.draftPeer.setCard(toyCard('draft-service'));
     this.#metrics = createMetrics(this.registry, {
       admission: new Admission({ maxRunning: 1, maxWaiting: 0 }),

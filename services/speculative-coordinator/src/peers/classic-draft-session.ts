@@ -3,6 +3,7 @@
  * works on the prompt, too. When the service lost the text (restart, eviction), it is cached again in the background
  * while the target goes on alone.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { TokenPrefix } from '@forerunner/protocol';
 import type { DraftPeer } from './draft-peer.ts';
 import { type DraftContext, DraftSequence } from './draft-sequence.ts';
@@ -17,6 +18,7 @@ export class ClassicDraftSession implements DraftSession {
   readonly #context: DraftContext;
   readonly #sequence: DraftSequence;
   #warming: Promise<unknown> | null = null;
+  #proposed = false;
 
   constructor(peer: DraftPeer, context: DraftContext) {
     this.#peer = peer;
@@ -25,7 +27,7 @@ export class ClassicDraftSession implements DraftSession {
   }
 
   prefill(committed: TokenPrefix): void {
-    this.#warming = this.#ask(committed, 0, this.#peer.prefillTimeoutMs)
+    this.#warming = this.#ask(committed, 0)
       .catch(() => {}) // only the caller's own abort, which it sees elsewhere
       .finally(() => {
         this.#warming = null;
@@ -33,14 +35,15 @@ export class ClassicDraftSession implements DraftSession {
   }
 
   async propose({ committed, numSpeculativeTokens }: ProposeCall): Promise<Proposal | Absence> {
-    // Waiting for the prompt's own prefill keeps seeded answers reproducible.
-    if (this.#warming && this.#sequence.numCachedTokens === 0) await this.#warming;
+    // Waiting for the prompt's own prefill keeps seeded answers reproducible; a draft that hangs is not waited for.
+    if (this.#warming && !this.#proposed) await Promise.race([this.#warming, sleep(this.#peer.timeoutMs)]);
+    this.#proposed = true;
     if (this.#warming) return 'warming';
     if (committed.length - this.#sequence.numCachedTokens > MAX_INLINE_TOKENS) {
       this.prefill(committed);
       return this.#peer.isAvailable ? 'warming' : 'unavailable';
     }
-    return this.#ask(committed, numSpeculativeTokens, this.#peer.timeoutMs);
+    return this.#ask(committed, numSpeculativeTokens);
   }
 
   settle(numAcceptedTokens: number): void {
@@ -53,8 +56,8 @@ export class ClassicDraftSession implements DraftSession {
     return this.#sequence.close();
   }
 
-  #ask(text: TokenPrefix, numSpeculativeTokens: number, timeoutMs: number): Promise<Proposal | Absence> {
+  #ask(text: TokenPrefix, numSpeculativeTokens: number): Promise<Proposal | Absence> {
     const { seed, sampling } = this.#context;
-    return this.#sequence.propose({ text, numSpeculativeTokens, seed, sampling, timeoutMs });
+    return this.#sequence.propose({ text, numSpeculativeTokens, seed, sampling });
   }
 }

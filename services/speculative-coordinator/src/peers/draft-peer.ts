@@ -5,15 +5,17 @@ import { Breaker } from './breaker.ts';
 
 export interface DraftPeerOptions {
   readonly client: Peer;
+  /** How long a proposal may take. */
   readonly timeoutMs: number;
-  readonly prefillTimeoutMs: number;
   readonly logger: Logger;
 }
+
+/** A call that caches a longer text may take as much longer as so many tokens go into it. */
+const TOKENS_PER_TIMEOUT = 256;
 
 export class DraftPeer {
   readonly client: Peer;
   readonly timeoutMs: number;
-  readonly prefillTimeoutMs: number;
   readonly #breaker = new Breaker({ firstPauseMs: 250, longestPauseMs: 10_000 });
   readonly #logger: Logger;
   #card: ModelCard | null = null;
@@ -23,7 +25,6 @@ export class DraftPeer {
   constructor(options: DraftPeerOptions) {
     this.client = options.client;
     this.timeoutMs = options.timeoutMs;
-    this.prefillTimeoutMs = options.prefillTimeoutMs;
     this.#logger = options.logger;
   }
 
@@ -47,6 +48,11 @@ export class DraftPeer {
   get unavailableMs(): number {
     const since = this.#unavailableSinceMs;
     return this.#unavailableMs + (since === null ? 0 : performance.now() - since);
+  }
+
+  /** Deadline of a call that caches so many new tokens, milliseconds. */
+  timeoutFor(numNewTokens: number): number {
+    return Math.ceil(this.timeoutMs * (1 + numNewTokens / TOKENS_PER_TIMEOUT));
   }
 
   /** Whoever gets true must end with exactly one of `succeed` and `report`. */

@@ -30,7 +30,6 @@ export interface DraftCall {
   readonly numSpeculativeTokens: number;
   readonly seed: number;
   readonly sampling: WireSampling;
-  readonly timeoutMs: number;
   /** For a draft that reads features: their rows from a position of the text to its end; null when they are lost. */
   readonly featuresFrom?: (position: number) => Float16Array | null;
 }
@@ -112,7 +111,11 @@ export class DraftSequence {
             seed: call.seed,
             min_confidence: this.#context.minConfidence,
           }),
-          { requestId: this.#context.requestId, timeoutMs: call.timeoutMs, signal: this.#context.signal },
+          {
+            requestId: this.#context.requestId,
+            timeoutMs: this.#peer.timeoutFor(text.length - position),
+            signal: this.#context.signal,
+          },
         );
         const reply = readProposal(bytes);
         this.#numCachedTokens = reply.cached_length;

@@ -5,6 +5,7 @@
  * the window still holds: a text may begin in the middle, only acceptance suffers. Features steer guesses and nothing
  * else: verification knows the law that each guess was drawn from, whatever the features were.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { TokenPrefix } from '@forerunner/protocol';
 import { deriveSeed } from '@forerunner/sampling';
 import { MAX_INLINE_TOKENS } from './classic-draft-session.ts';
@@ -55,11 +56,12 @@ export class FeatureDraftSession implements DraftSession {
       this.#warm();
       // The prompt is waited for, which keeps seeded answers reproducible; a lost text is cached in the background.
       if (this.#began) return this.#peer.isAvailable ? 'warming' : 'unavailable';
-      await this.#warming;
+      this.#began = true;
+      await Promise.race([this.#warming, sleep(this.#peer.timeoutMs)]);
+      if (this.#warming) return 'warming';
     }
     this.#began = true;
-    const proposal = await this.#ask(numSpeculativeTokens, this.#peer.timeoutMs);
-    return proposal;
+    return this.#ask(numSpeculativeTokens);
   }
 
   settle(numAcceptedTokens: number): void {
@@ -77,14 +79,14 @@ export class FeatureDraftSession implements DraftSession {
   }
 
   #warm(): void {
-    this.#warming = this.#ask(0, this.#peer.prefillTimeoutMs)
+    this.#warming = this.#ask(0)
       .catch(() => {}) // only the caller's own abort, which it sees elsewhere
       .finally(() => {
         this.#warming = null;
       });
   }
 
-  #ask(numSpeculativeTokens: number, timeoutMs: number): Promise<Proposal | Absence> {
+  #ask(numSpeculativeTokens: number): Promise<Proposal | Absence> {
     const { seed, sampling } = this.#context;
     const base = this.#base;
     const end = base + this.#text.length;
@@ -94,7 +96,6 @@ export class FeatureDraftSession implements DraftSession {
       // The draft keys its noise by its own positions: with another base they are other tokens' positions.
       seed: base === 0 ? seed : deriveSeed(seed, `draft-base/${base}`),
       sampling: { ...sampling, output_start: Math.max(0, sampling.output_start - base - 1) },
-      timeoutMs,
       featuresFrom: (position) => this.#window.slice(base + position, end)?.slice() ?? null,
     });
   }

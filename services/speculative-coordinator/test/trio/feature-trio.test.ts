@@ -68,6 +68,7 @@ describe('a trio with a feature draft', () => {
       }
     }
     await restarted;
+    while ((await generate(url, greedy)).metrics.speculative_decoding.num_draft_tokens === 0); // it is back
     expect(tokenIds).toEqual(expected);
     expect(summary?.metrics.speculative_decoding.num_degraded_rounds).toBeGreaterThan(0);
   });
