@@ -41,6 +41,17 @@ describe('the command line', () => {
     expect(status).toBe(0);
   });
 
+  it('trains a feature draft into a folder that says what it wants', () => {
+    const out = join(root, 'draft');
+    const { status, stdout } = run('train-feature-draft', TINY, out, '--draft-vocab-size', '512', '--seed', '3');
+    expect(stdout).toMatch(/fitted to 4080 tokens, explained variance 0\.\d\d/);
+    expect(status).toBe(0);
+    expect(readdirSync(out)).toEqual(
+      expect.arrayContaining(['model.onnx', 'config.json', 'd2t.i32', 'tokenizer.json']),
+    );
+    expect(run('inspect', out).stdout).toMatch(/features float32 \[batch_size, sequence_length, 64\]/);
+  });
+
   it('ends with one sentence and status 1 when a tool refuses, and writes nothing', () => {
     const out = join(root, 'refused');
     const { status, stderr } = run('add-hidden-states', TINY, out);
