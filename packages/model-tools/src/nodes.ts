@@ -88,6 +88,7 @@ function hasOwn(object: object, key: string): boolean {
   return Object.hasOwn(object, key);
 }
 
-function bytesOf(values: BigInt64Array | Float32Array): Uint8Array {
+/** The same memory. */
+export function bytesOf(values: BigInt64Array | Float32Array): Uint8Array {
   return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
 }

@@ -2,6 +2,7 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { ModelToolError } from './errors.ts';
+import { bytesOf } from './nodes.ts';
 import { DataType, type TensorProto, toNumber } from './onnx.ts';
 
 const EXTERNAL = 1; // TensorProto.DataLocation
@@ -67,8 +68,4 @@ function readExternal(tensor: TensorProto, folder: string): Uint8Array {
     closeSync(file);
   }
   return bytes;
-}
-
-function bytesOf(values: Float32Array): Uint8Array {
-  return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
 }

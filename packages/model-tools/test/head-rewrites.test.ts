@@ -60,6 +60,14 @@ describe('addHiddenStatesOutput', () => {
     expect(dimsOf(graph.output('hidden_states'))).toEqual(['batch_size', 'sequence_length', 64]);
   });
 
+  it('gives way where an inner value has the name already', async () => {
+    const taken = rewriteModel(plainExport('tiny-target'), (graph) => {
+      const inner = graph.nodes.find((node) => node.opType === 'Sigmoid');
+      graph.renameValue(inner?.output[0] ?? '', 'hidden_states');
+    });
+    expect(await checkHiddenStates(checked('tiny-target', addHiddenStatesOutput(taken)))).toEqual(SAME);
+  });
+
   it('refuses to add a second one', () => {
     expect(() => addHiddenStatesOutput(graphBytes('smollm2-135m-instruct-int8'))).toThrow(/already has an output/);
   });

@@ -21,6 +21,7 @@ export function checked(name: string, rewritten: Uint8Array, original = graphByt
 export function plainExport(name: string): Uint8Array {
   return rewriteModel(graphBytes(name), (graph) => {
     graph.proto.output = graph.proto.output.filter((output) => output.name !== 'hidden_states');
+    graph.renameValue('hidden_states', 'final_norm');
     const head = graph.producer('logits');
     const slice = graph.producer(head?.input[0] ?? '');
     if (!head || slice?.opType !== 'Slice') throw new Error(`${name} is not as the tests know it`);

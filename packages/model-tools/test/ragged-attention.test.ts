@@ -17,6 +17,14 @@ describe('raggedAttention', () => {
     expect(isTolerable(report)).toBe(true);
   });
 
+  it('moves the 8-bit default target no more than splitting its rows does, and batches it to the last bit', async () => {
+    const name = 'smollm2-135m-instruct-int8';
+    const report = await checkRaggedAttention(checked(name, raggedAttention(graphBytes(name))));
+    expect(isTolerable(report)).toBe(true);
+    expect(report.againstOriginal.maxDifference).toBeLessThan(2 * report.originalByRows.maxDifference);
+    expect(report.batchAgainstAlone).toMatchObject({ numRows: 33, maxDifference: 0 });
+  });
+
   it('rewrites separate query, key and value as well as packed ones', async () => {
     const separate = withSeparateProjections(graphBytes('tiny-target'));
     const report = await checkRaggedAttention(checked('tiny-target', raggedAttention(separate)));
