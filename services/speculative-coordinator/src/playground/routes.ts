@@ -1,19 +1,27 @@
-/** The playground at /: one page, one style sheet, one script, served as they stand in this folder. */
+/** The playground at /: a page, a style sheet, a few scripts, served as they stand in page/. */
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ServiceApp } from '@forerunner/service-kit';
 
-const FILES = {
-  '/': { file: 'index.html', type: 'text/html; charset=utf-8' },
-  '/playground/style.css': { file: 'style.css', type: 'text/css; charset=utf-8' },
-  '/playground/main.js': { file: 'main.js', type: 'text/javascript; charset=utf-8' },
-  '/playground/icon.svg': { file: 'icon.svg', type: 'image/svg+xml' },
+const TYPES = {
+  html: 'text/html; charset=utf-8',
+  css: 'text/css; charset=utf-8',
+  js: 'text/javascript; charset=utf-8',
+  svg: 'image/svg+xml',
 } as const;
 
+const PAGE_DIR = join(import.meta.dirname, 'page');
+
 export function registerPlayground(app: ServiceApp): void {
-  for (const [url, { file, type }] of Object.entries(FILES)) {
-    const content = readFileSync(join(import.meta.dirname, 'page', file));
+  for (const file of readdirSync(PAGE_DIR)) {
+    const type = TYPES[file.split('.').at(-1) as keyof typeof TYPES];
+    const url = file === 'index.html' ? '/' : `/playground/${file}`;
+    const content = readFileSync(join(PAGE_DIR, file));
+    for (const path of file === 'icon.svg' ? [url, '/favicon.ico'] : [url]) register(path, content, type);
+  }
+
+  function register(url: string, content: Buffer, type: string): void {
     const etag = `"${createHash('sha256').update(content).digest('base64url').slice(0, 22)}"`;
     app.get(url, { logLevel: 'warn' }, async (request, reply) => {
       reply.header('cache-control', 'no-cache').header('etag', etag);

@@ -1,16 +1,10 @@
 /** A coordinator in this process over scripted services, listening on a free port. */
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { createLogger, createRegistry, readConfig, type ServiceApp } from '@forerunner/service-kit';
+import { makeChatModel } from '@forerunner/testkit';
 import { Tokenizer, tokenizerFingerprint } from '@forerunner/tokenizer';
 import { buildCoordinator } from '../../src/app.ts';
 import { coordinatorSettings } from '../../src/config.ts';
 import { type ScriptedService, startScripted } from './scripted-services.ts';
-
-const TINY = fileURLToPath(new URL('../../../../models/tiny-target', import.meta.url));
-const CHAT_TEMPLATE = `{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}{% endfor %}{{ '<|im_start|>assistant\\n' }}`;
 
 export interface ScriptedTrio {
   readonly app: ServiceApp;
@@ -34,10 +28,8 @@ export interface ScriptedTrioOptions {
 }
 
 export async function startScriptedTrio(options: ScriptedTrioOptions): Promise<ScriptedTrio> {
-  const directory = mkdtempSync(join(tmpdir(), 'forerunner-test-'));
-  // The tiny pair has no chat template of its own; this is ChatML, which its tokenizer has the tokens for.
-  cpSync(TINY, directory, { recursive: true, filter: (path) => !path.includes('.onnx') });
-  writeFileSync(join(directory, 'chat_template.jinja'), CHAT_TEMPLATE);
+  const model = makeChatModel();
+  const { directory } = model;
   const tokenizer = Tokenizer.load(directory);
   const script = {
     tokenIds: [...tokenizer.encodeFragment(options.text)],
@@ -70,7 +62,7 @@ export async function startScriptedTrio(options: ScriptedTrioOptions): Promise<S
       await coordinator.app.close();
       await coordinator.close();
       await Promise.all([target.app.close(), draft.app.close()]);
-      rmSync(directory, { recursive: true, force: true });
+      model.remove();
     },
   };
 }

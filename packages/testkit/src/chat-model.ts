@@ -1,0 +1,23 @@
+/** The tiny pair has no chat template of its own; this gives its tokenizer one, so that chats can be tested on it. */
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const TINY = join(import.meta.dirname, '..', '..', '..', 'models', 'tiny-target');
+/** ChatML, which the tokenizer has the tokens for. */
+const TEMPLATE =
+  "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}{% endfor %}" +
+  "{{ '<|im_start|>assistant\\n' }}";
+
+export interface ChatModel {
+  /** For the coordinator's MODEL_DIR: tokenizer files only. */
+  readonly directory: string;
+  remove(): void;
+}
+
+export function makeChatModel(): ChatModel {
+  const directory = mkdtempSync(join(tmpdir(), 'forerunner-test-'));
+  cpSync(TINY, directory, { recursive: true, filter: (path) => !path.includes('.onnx') });
+  writeFileSync(join(directory, 'chat_template.jinja'), TEMPLATE);
+  return { directory, remove: () => rmSync(directory, { recursive: true, force: true }) };
+}
