@@ -10,7 +10,7 @@ import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, 
 import type { Registry } from 'prom-client';
 import { installBodyParsers } from './body-parsers.ts';
 import { installErrorHandlers, toServiceError } from './http-errors.ts';
-import { installMetrics } from './http-metrics.ts';
+import { installMetrics, onEnd } from './http-metrics.ts';
 import type { Logger } from './logger.ts';
 import { type ZodTypeProvider, zodValidatorCompiler } from './zod-provider.ts';
 
@@ -59,13 +59,13 @@ export function createApp(options: AppOptions): ServiceApp {
   app.addHook('onRequest', async (request, reply) => {
     reply.header(REQUEST_ID_HEADER, request.id);
   });
-  app.addHook('onResponse', async (request, reply) => {
+  onEnd(app as never, (request, reply, status) => {
     request.log.info(
       {
         req_id: request.id,
         method: request.method,
         route: request.routeOptions.url,
-        status: reply.statusCode,
+        status,
         ms: Math.round(reply.elapsedTime * 10) / 10,
       },
       'request',

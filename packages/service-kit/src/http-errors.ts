@@ -13,8 +13,6 @@ const FASTIFY_CODES: Record<string, ErrorCode> = {
   FST_ERR_MAX_LIMIT_REACHED: 'rate_limited',
 };
 
-const METHODS = ['DELETE', 'GET', 'HEAD', 'PATCH', 'POST', 'PUT'] as const;
-
 export type ErrorRenderer = (error: ServiceError, request: FastifyRequest) => object;
 
 const defaultRenderer: ErrorRenderer = (error, request): ErrorBody => errorBody(error, request.id);
@@ -47,9 +45,15 @@ export function installErrorHandlers(app: FastifyInstance, render: ErrorRenderer
     return reply.code(shown.status).send(render(shown, request));
   });
 
+  const routes: { method: string; pattern: RegExp }[] = [];
+  app.addHook('onRoute', ({ method, url }) => {
+    const pattern = new RegExp(`^${url.replace(/[.+^$()|[\]\\]/g, '\\$&').replace(/:[^/]+/g, '[^/]+')}$`);
+    for (const one of [method].flat()) routes.push({ method: one, pattern });
+  });
+
   app.setNotFoundHandler((request, reply) => {
     const url = request.url.split('?', 1)[0]!;
-    const allowed = METHODS.filter((method) => app.hasRoute({ url, method }));
+    const allowed = routes.filter(({ pattern }) => pattern.test(url)).map(({ method }) => method);
     const error =
       allowed.length > 0
         ? new ServiceError(

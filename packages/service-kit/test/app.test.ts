@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
 import { encodeFrame, FRAME_CONTENT_TYPE, ServiceError } from '@forerunner/protocol';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
 import {
   bearerGuard,
@@ -24,6 +24,7 @@ function build(): ServiceApp {
   });
   installFrameParser(app as never);
   app.post('/echo', { schema: { body: z.strictObject({ text: z.string() }) } }, async (request) => request.body);
+  app.delete('/things/:id', async () => '');
   app.get('/broken', async () => {
     throw new Error('secret detail');
   });
@@ -73,6 +74,8 @@ describe('the shell of a service', () => {
     const wrong = await app.inject({ method: 'GET', url: '/echo' });
     expect(wrong.statusCode).toBe(405);
     expect(wrong.headers.allow).toBe('POST');
+    const behind = await app.inject({ method: 'GET', url: '/things/7' });
+    expect([behind.statusCode, behind.headers.allow]).toEqual([405, 'DELETE']);
   });
 
   it('hides what an unexpected error says', async () => {
@@ -103,6 +106,32 @@ describe('the shell of a service', () => {
     await post('{"text":"a"}');
     const { body } = await app.inject({ url: '/metrics' });
     expect(body).toContain('forerunner_http_requests_total{method="POST",route="/echo",status="200",service="test"} 1');
+  });
+
+  it('counts a client that left before its answer as 499', async () => {
+    build();
+    let entered: () => void = () => {};
+    const waiting = new Promise<void>((resolve) => {
+      entered = resolve;
+    });
+    app.get('/slow', (_request, reply) => {
+      entered();
+      void new Promise((resolve) => setTimeout(resolve, 100)).then(() => reply.send('late'));
+      return reply;
+    });
+    await app.listen({ host: '127.0.0.1', port: 0 });
+    const { port } = app.server.address() as { port: number };
+    const controller = new AbortController();
+    const reply = fetch(`http://127.0.0.1:${port}/slow`, { signal: controller.signal });
+    await waiting;
+    controller.abort();
+    await expect(reply).rejects.toThrow();
+    await vi.waitFor(async () => {
+      const { body } = await app.inject({ url: '/metrics' });
+      expect(body).toContain(
+        'forerunner_http_requests_total{method="GET",route="/slow",status="499",service="test"} 1',
+      );
+    });
   });
 
   it('opens a guarded route to the right token only', async () => {
