@@ -36,6 +36,7 @@ export const ortFunctions = {
 
   CreateSessionOptions: status(10, 'outPointer'),
   DisableMemPattern: status(17, 'pointer'),
+  DisableCpuMemArena: status(19, 'pointer'),
   SetSessionGraphOptimizationLevel: status(23, 'pointer', 'int'),
   SetIntraOpNumThreads: status(24, 'pointer', 'int'),
   SetInterOpNumThreads: status(25, 'pointer', 'int'),

@@ -1,0 +1,133 @@
+/**
+ * What one pass costs by rows and by the capacity of the cache, side by side: the native runner, the onnxruntime-node
+ * runner, and ONNX Runtime's own Python io_binding where `python3 -c "import onnxruntime, numpy"` works. All take turns
+ * within one run, so that a busy host slows all alike. The cache holds 64 tokens whatever its capacity: a runtime that
+ * copies caches shows in the columns to the right.
+ *
+ *   node bench/src/step-time.ts [--model smollm2-135m-instruct-int8] [--threads 1] [--rounds 20]
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { openRunner } from '@forerunner/engine';
+import { quantile } from './stats.ts';
+
+const ROWS = [1, 2, 5, 9];
+const CAPACITIES = [128, 1024, 4096];
+const PAST = 64;
+
+/** Of one pass, in milliseconds. On a busy host the CPU time is the steadier of the two. */
+interface Cost {
+  readonly wall: number;
+  readonly cpu: number;
+}
+
+interface Stepper {
+  readonly name: string;
+  step(capacity: number, numRows: number): Promise<Cost>;
+  close(): Promise<void>;
+}
+
+const { values } = parseArgs({
+  options: {
+    model: { type: 'string', default: 'smollm2-135m-instruct-int8' },
+    threads: { type: 'string', default: '1' },
+    rounds: { type: 'string', default: '20' },
+  },
+});
+const modelDir = fileURLToPath(new URL(`../../models/${values.model}`, import.meta.url));
+const numThreads = Number(values.threads);
+
+async function openStepper(runtime: 'native' | 'node'): Promise<Stepper> {
+  const runner = await openRunner({
+    modelDir,
+    numThreads,
+    minRows: 1,
+    maxBatchItems: 1,
+    executionProvider: 'cpu',
+    deviceId: 0,
+    runtime,
+  });
+  const caches = new Map<number, ReturnType<typeof runner.createCache>>();
+  for (const capacity of CAPACITIES) {
+    const cache = runner.createCache(capacity);
+    const prefix = { cache, numPastTokens: 0, tokenIds: new Int32Array(PAST).fill(7), numLogitRows: 0 };
+    (await runner.forward([prefix])).release();
+    caches.set(capacity, cache);
+  }
+  return {
+    name: runtime,
+    async step(capacity, numRows) {
+      const tokenIds = new Int32Array(numRows).fill(7);
+      const cache = caches.get(capacity)!;
+      const [started, cpu] = [performance.now(), process.cpuUsage()];
+      (await runner.forward([{ cache, numPastTokens: PAST, tokenIds, numLogitRows: numRows }])).release();
+      const wall = performance.now() - started;
+      const { user, system } = process.cpuUsage(cpu);
+      return { wall, cpu: (user + system) / 1000 };
+    },
+    close: () => runner.close(),
+  };
+}
+
+async function openPython(): Promise<Stepper | undefined> {
+  const script = fileURLToPath(new URL('./step-time.py', import.meta.url));
+  const child = spawn('python3', [script, `${modelDir}/model.onnx`, String(numThreads)], {
+    stdio: ['pipe', 'pipe', 'ignore'],
+  });
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const failed = once(child, 'error').then(() => ({ done: true, value: undefined }));
+  if ((await Promise.race([lines.next(), failed])).value !== 'ready') return undefined;
+  return {
+    name: 'io_binding',
+    async step(capacity, rows) {
+      child.stdin.write(`${JSON.stringify({ capacity, rows, past: PAST })}\n`);
+      const [wall = Number.NaN, cpu = Number.NaN] = String((await lines.next()).value)
+        .split(' ')
+        .map(Number);
+      return { wall, cpu };
+    },
+    async close() {
+      child.stdin.end();
+      await once(child, 'exit');
+    },
+  };
+}
+
+const python = await openPython();
+if (!python) console.log('no Python with onnxruntime and numpy here: io_binding is left out');
+const steppers = [await openStepper('native'), await openStepper('node'), ...(python ? [python] : [])];
+const samples = new Map<string, Cost[]>();
+for (let round = 0; round < Number(values.rounds) + 2; round++) {
+  for (const capacity of CAPACITIES) {
+    for (const rows of ROWS) {
+      for (const stepper of steppers) {
+        const cost = await stepper.step(capacity, rows);
+        const key = `${stepper.name} ${rows} ${capacity}`;
+        if (round >= 2) samples.set(key, [...(samples.get(key) ?? []), cost]);
+      }
+    }
+  }
+}
+for (const stepper of steppers) await stepper.close();
+
+console.log(`${values.model}, ${numThreads} thread(s), ${values.rounds} rounds; ms a pass, median and lower quartile`);
+for (const kind of ['wall', 'cpu'] as const) {
+  console.log(`\n${kind} time`);
+  console.table(
+    steppers.flatMap(({ name }) =>
+      ROWS.map((rows) => ({
+        runtime: name,
+        rows,
+        ...Object.fromEntries(
+          CAPACITIES.map((capacity) => {
+            const costs = samples.get(`${name} ${rows} ${capacity}`)!.map((cost) => cost[kind]);
+            return [`capacity ${capacity}`, [0.5, 0.25].map((q) => quantile(costs, q).toFixed(2)).join(' / ')];
+          }),
+        ),
+      })),
+    ),
+  );
+}
