@@ -88,7 +88,7 @@ describe('bad requests', () => {
     ['GET', '/v1/score', 405, 'method_not_allowed'],
     ['POST', '/v1/scores', 404, 'not_found'],
     ['DELETE', '/v1/sequences/a%20b', 400, 'invalid_request'],
-    ['GET', '/v1/sequences/a', 404, 'not_found'],
+    ['GET', '/v1/sequences/a', 405, 'method_not_allowed'],
   ] as const)('answers %s %s', async (method, url, status, code) => {
     const reply = await target.app.inject({ method, url });
     expect([reply.statusCode, reply.json().error.code]).toEqual([status, code]);
