@@ -5,7 +5,7 @@
 // is no part of the coordinator). Knows nothing about third-party packages.
 //
 //   node scripts/docker/service-files.mjs manifests|sources <service> <to>
-import { cpSync, existsSync, globSync, readFileSync } from 'node:fs';
+import { cpSync, globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const [what, service, to] = process.argv.slice(2);
@@ -29,7 +29,6 @@ if (!root) throw new Error(`there is no services/${service}`);
 follow(root);
 
 for (const { dir } of [...needed].map((name) => workspace.get(name))) {
-  for (const part of what === 'manifests' ? ['package.json'] : ['package.json', 'src']) {
-    if (existsSync(join(dir, part))) cpSync(join(dir, part), join(to, dir, part), { recursive: true });
-  }
+  const from = what === 'manifests' ? join(dir, 'package.json') : dir;
+  cpSync(from, join(to, from), { recursive: true });
 }

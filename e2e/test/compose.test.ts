@@ -1,0 +1,170 @@
+/** What the compose files say, as Docker Compose reads them. Nothing is started. */
+import { describe, expect, inject, it } from 'vitest';
+import { parse } from 'yaml';
+import { command } from '../support/command.ts';
+
+interface Service {
+  readonly image: string;
+  readonly build?: { dockerfile: string; target?: string };
+  readonly environment: Record<string, string>;
+  readonly ports?: { host_ip: string; published: string; target: number }[];
+  readonly volumes?: { source: string; target: string; read_only?: boolean }[];
+  readonly depends_on?: Record<string, { condition: string }>;
+  readonly networks: Record<string, unknown>;
+  readonly deploy?: { resources: { reservations: { devices: Device[] } } };
+  readonly [key: string]: unknown;
+}
+interface Device {
+  readonly driver: string;
+  readonly device_ids: string[];
+  readonly capabilities: string[];
+}
+interface Composed {
+  readonly services: Record<string, Service>;
+  readonly networks: Record<string, { internal?: boolean }>;
+}
+
+async function composed(files: string[], env: Record<string, string> = {}, profile = ''): Promise<Composed> {
+  const args = files.flatMap((file) => ['-f', file]).concat(profile ? ['--profile', profile] : []);
+  return parse(await command('docker', ['compose', ...args, 'config'], { env })) as Composed;
+}
+
+const CPU = ['docker-compose.yml'];
+const GPU = ['docker-compose.yml', 'docker-compose.gpu.yml'];
+const TRIO = ['draft-service', 'target-service', 'speculative-coordinator'];
+
+describe.skipIf(inject('mode') !== 'containers')('docker-compose.yml', () => {
+  it('gives the services the environment of the layout that the project mirrors', async () => {
+    const { services } = await composed(CPU);
+    expect(Object.keys(services).toSorted()).toEqual(TRIO.toSorted());
+    expect(services['draft-service']!.environment).toMatchObject({
+      MODEL_SIZE: '135m-feature-draft',
+      BATCH_SIZE: '32',
+    });
+    expect(services['target-service']!.environment).toMatchObject({ MODEL_SIZE: '135m', BATCH_SIZE: '8' });
+    expect(services['speculative-coordinator']!.environment).toMatchObject({
+      DRAFT_ENDPOINT: 'http://draft-service:8000',
+      TARGET_ENDPOINT: 'http://target-service:8000',
+      MAX_DRAFT_TOKENS: '6',
+    });
+  });
+
+  it('publishes the coordinator alone, to this machine alone', async () => {
+    const { services } = await composed(CPU, { PORT: '' });
+    expect(services['draft-service']!.ports).toBeUndefined();
+    expect(services['target-service']!.ports).toBeUndefined();
+    expect(services['speculative-coordinator']!.ports).toMatchObject([
+      { host_ip: '127.0.0.1', published: '8080', target: 8000 },
+    ]);
+  });
+
+  it('starts the coordinator when both model services are healthy', async () => {
+    const { services } = await composed(CPU);
+    expect(services['speculative-coordinator']!.depends_on).toMatchObject({
+      'draft-service': { condition: 'service_healthy' },
+      'target-service': { condition: 'service_healthy' },
+    });
+  });
+
+  it('keeps the model services on a network without a way out', async () => {
+    const { services, networks } = await composed(CPU);
+    for (const name of ['draft-service', 'target-service']) {
+      expect(Object.keys(services[name]!.networks)).toEqual(['trio']);
+    }
+    expect(networks.trio!.internal).toBe(true);
+  });
+
+  it.for(TRIO)('gives %s no rights that it does not need', async (name) => {
+    for (const files of [CPU, GPU]) {
+      const { services } = await composed(files);
+      expect(services[name]).toMatchObject({
+        read_only: true,
+        tmpfs: ['/tmp'],
+        cap_drop: ['ALL'],
+        security_opt: ['no-new-privileges:true'],
+        init: true,
+        restart: 'unless-stopped',
+      });
+    }
+  });
+
+  it.for(TRIO.slice(0, 2))('gives %s an explicit number of threads', async (name) => {
+    const { services } = await composed(CPU);
+    expect(Number(services[name]!.environment.NUM_THREADS)).toBeGreaterThanOrEqual(1);
+  });
+
+  it('brings Prometheus and Grafana, to this machine alone, when they are asked for', async () => {
+    const { services } = await composed(CPU, {}, 'monitoring');
+    for (const name of ['prometheus', 'grafana']) {
+      expect(services[name]!.image).toMatch(/:v?\d+\.\d+\.\d+$/);
+      expect(services[name]!.ports!.map((port) => port.host_ip)).toEqual(['127.0.0.1']);
+    }
+  });
+});
+
+describe.skipIf(inject('mode') !== 'containers')('docker-compose.gpu.yml', () => {
+  const devicesOf = (service: Service) => service.deploy!.resources.reservations.devices;
+
+  it('reserves one GPU for the draft and two others for the target', async () => {
+    const { services } = await composed(GPU);
+    const draft = devicesOf(services['draft-service']!);
+    const target = ['target-service', 'target-service-2'].flatMap((name) => devicesOf(services[name]!));
+    for (const device of [...draft, ...target]) {
+      expect(device).toMatchObject({ driver: 'nvidia', capabilities: ['gpu'] });
+      expect(device.device_ids).toHaveLength(1);
+    }
+    expect(draft).toHaveLength(1);
+    expect(target).toHaveLength(2);
+    expect(new Set([...draft, ...target].flatMap((device) => device.device_ids)).size).toBe(3);
+  });
+
+  it('lets the operator choose devices, provider and models', async () => {
+    const { services } = await composed(GPU, {
+      DRAFT_GPU: '3',
+      TARGET_GPU: '4',
+      TARGET_GPU_2: '5',
+      EXECUTION_PROVIDER: 'webgpu',
+      TARGET_MODEL_SIZE: '7b',
+      TARGET_MODEL_DIR: '/models/mine',
+      MODELS_PATH: '/srv/models',
+    });
+    expect(devicesOf(services['draft-service']!)[0]!.device_ids).toEqual(['3']);
+    expect(devicesOf(services['target-service']!)[0]!.device_ids).toEqual(['4']);
+    expect(devicesOf(services['target-service-2']!)[0]!.device_ids).toEqual(['5']);
+    for (const name of ['target-service', 'target-service-2', 'speculative-coordinator']) {
+      expect(services[name]!.environment).toMatchObject({ MODEL_SIZE: '7b', MODEL_DIR: '/models/mine' });
+    }
+    expect(services['target-service']!.environment.EXECUTION_PROVIDER).toBe('webgpu');
+  });
+
+  it('uses the GPU images, CUDA by default, on the large models', async () => {
+    const { services } = await composed(GPU);
+    for (const name of ['draft-service', 'target-service', 'target-service-2']) {
+      expect(services[name]!.build!.target).toBe('gpu');
+      expect(services[name]!.image).toMatch(/-cuda13$/);
+      expect(services[name]!.environment.EXECUTION_PROVIDER).toBe('cuda');
+    }
+    expect(services['draft-service']!.environment.MODEL_SIZE).toBe('7b');
+    expect(services['target-service']!.environment).toMatchObject({ MODEL_SIZE: '70b', MODEL_DIR: '/models/70b' });
+  });
+
+  it('mounts the models read-only into all that read them', async () => {
+    const { services } = await composed(GPU, { MODELS_PATH: '/srv/models' });
+    for (const name of [...TRIO, 'target-service-2']) {
+      expect(services[name]!.volumes).toMatchObject([{ source: '/srv/models', target: '/models', read_only: true }]);
+    }
+  });
+
+  it('tells the coordinator of both replicas, and waits for both', async () => {
+    const coordinator = (await composed(GPU)).services['speculative-coordinator']!;
+    expect(coordinator.environment.TARGET_ENDPOINT).toBe('http://target-service:8000,http://target-service-2:8000');
+    expect(coordinator.depends_on).toMatchObject({ 'target-service-2': { condition: 'service_healthy' } });
+  });
+
+  it('gives the second replica the same settings as the first', async () => {
+    const { services } = await composed(GPU);
+    const { deploy: _1, ...first } = services['target-service']!;
+    const { deploy: _2, ...second } = services['target-service-2']!;
+    expect(second).toEqual(first);
+  });
+});
