@@ -54,7 +54,8 @@ export const generateRequestSchema = z
   })
   .refine((r) => (r.prompt === undefined) !== (r.messages === undefined), {
     error: 'give exactly one of "prompt" and "messages"',
-  });
+  })
+  .meta({ oneOf: [{ required: ['prompt'] }, { required: ['messages'] }] });
 export type GenerateRequest = z.output<typeof generateRequestSchema>;
 
 /** accepted: drafted and kept; recovered: after a refusal; bonus: after a full round; target: no draft was involved. */

@@ -23,7 +23,8 @@ const json = (schema: z.ZodType, description: string) => ({
 export function documented({ summary, description, tag, reply, events, error, isOpen }: Documentation) {
   const refusal = error ?? errorBodySchema;
   const success = json(reply, 'The answer.');
-  const stream = { 'text/event-stream': { schema: z.string().meta({ description: events }) } };
+  const event = z.object({ data: z.string(), event: z.string().optional() }).meta({ description: events });
+  const stream = { 'text/event-stream': { schema: event } };
   return {
     summary,
     ...(description !== undefined && { description }),
