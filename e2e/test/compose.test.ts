@@ -1,7 +1,7 @@
 /** What the compose files say, as Docker Compose reads them. Nothing is started. */
 import { describe, expect, inject, it } from 'vitest';
 import { parse } from 'yaml';
-import { command } from '../support/command.ts';
+import { command, root } from '../support/command.ts';
 
 interface Service {
   readonly image: string;
@@ -167,4 +167,22 @@ describe.skipIf(inject('mode') !== 'containers')('docker-compose.gpu.yml', () =>
     const { deploy: _2, ...second } = services['target-service-2']!;
     expect(second).toEqual(first);
   });
+});
+
+describe('pinned versions', () => {
+  const read = (file: string) => readFile(join(root, file), 'utf8');
+
+  it('the CUDA provider of the GPU images is of the version of onnxruntime-node', async () => {
+    const { catalog } = parse(await read('pnpm-workspace.yaml')) as { catalog: Record<string, string> };
+    const requirements = await read('scripts/docker/cuda-requirements.txt');
+    expect(requirements).toMatch(new RegExp(`^onnxruntime-gpu==${catalog['onnxruntime-node']} --hash`, 'm'));
+  });
+
+  it.for(['draft', 'target', 'coordinator'])(
+    'the base of Dockerfile.%s is the Node that the project is tested on',
+    async (name) => {
+      const major = (await read('.node-version')).split('.')[0];
+      expect(await read(`Dockerfile.${name}`)).toContain(`ARG NODE_IMAGE=node:${major}-bookworm-slim`);
+    },
+  );
 });

@@ -1,7 +1,7 @@
 /** The images by themselves: what is in them, what they may do, and what they say when they cannot start. */
 import { GenericContainer, Wait } from 'testcontainers';
 import { describe, expect, inject, it } from 'vitest';
-import { docker, tryCommand } from '../support/command.ts';
+import { command, docker, tryCommand } from '../support/command.ts';
 import { IMAGE_TAG } from '../support/global-setup.ts';
 
 const image = (name: string) => `forerunner/${name}:${IMAGE_TAG}`;
@@ -109,5 +109,36 @@ describe.skipIf(inject('mode') !== 'containers')('the images', () => {
     } finally {
       await container.stop();
     }
+  });
+});
+
+// Some 2 GB of wheels: not in every run. E2E_GPU_IMAGE=1 asks for it.
+describe.skipIf(inject('mode') !== 'containers' || !process.env.E2E_GPU_IMAGE)('the GPU image', () => {
+  const gpuImage = `forerunner/target-service:${IMAGE_TAG}-cuda13`;
+
+  it('lacks nothing but the driver: every library loads up to libcuda.so.1', { timeout: 900_000 }, async () => {
+    await command('docker', ['build', '-q', '--target', 'gpu', '-f', 'Dockerfile.target', '-t', gpuImage, '.'], {
+      timeoutMs: 900_000,
+    });
+    const all = 'for f in /opt/onnxruntime/*.so /opt/cuda/*.so*; do ldd "$f"; done | grep "not found" | sort -u';
+    const missing = await docker('run', '--rm', gpuImage, 'sh', '-c', all);
+    expect(missing.trim()).toBe('libcuda.so.1 => not found');
+    const libraries = await docker('run', '--rm', gpuImage, 'ls', '/opt/cuda');
+    for (const name of ['cublas', 'cublasLt', 'cudnn', 'cufft', 'curand', 'cudart', 'nvrtc']) {
+      expect(libraries).toMatch(new RegExp(`^lib${name}\\.so\\.\\d+$`, 'm'));
+    }
+  });
+
+  it('says in one line that the driver is missing, and exits', async () => {
+    const { exitCode, stderr } = await tryCommand('docker', ['run', '--rm', gpuImage]);
+    expect(exitCode).toBe(1);
+    expect(stderr.trim().split('\n')).toHaveLength(1);
+    expect(stderr).toContain('libcuda.so.1');
+  });
+
+  it('asks the NVIDIA runtime for CUDA and Vulkan', async () => {
+    const env = await docker('image', 'inspect', '--format', '{{json .Config.Env}}', gpuImage);
+    expect(env).toContain('NVIDIA_DRIVER_CAPABILITIES=compute,utility,graphics');
+    expect(await docker('run', '--rm', gpuImage, 'sh', '-c', 'ldconfig -p')).toContain('libvulkan.so.1');
   });
 });
