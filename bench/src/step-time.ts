@@ -5,6 +5,7 @@
  * copies caches shows in the columns to the right.
  *
  *   node bench/src/step-time.ts [--model smollm2-135m-instruct-int8] [--threads 1] [--rounds 20]
+ *     [--capacities 128,1024,4096]
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -15,7 +16,6 @@ import { openRunner } from '@forerunner/engine';
 import { quantile } from './stats.ts';
 
 const ROWS = [1, 2, 5, 9];
-const CAPACITIES = [128, 1024, 4096];
 const PAST = 64;
 
 /** Of one pass, in milliseconds. On a busy host the CPU time is the steadier of the two. */
@@ -35,10 +35,12 @@ const { values } = parseArgs({
     model: { type: 'string', default: 'smollm2-135m-instruct-int8' },
     threads: { type: 'string', default: '1' },
     rounds: { type: 'string', default: '20' },
+    capacities: { type: 'string', default: '128,1024,4096' },
   },
 });
 const modelDir = fileURLToPath(new URL(`../../models/${values.model}`, import.meta.url));
 const numThreads = Number(values.threads);
+const capacities = values.capacities.split(',').map(Number);
 
 async function openStepper(runtime: 'native' | 'node'): Promise<Stepper> {
   const runner = await openRunner({
@@ -51,7 +53,7 @@ async function openStepper(runtime: 'native' | 'node'): Promise<Stepper> {
     runtime,
   });
   const caches = new Map<number, ReturnType<typeof runner.createCache>>();
-  for (const capacity of CAPACITIES) {
+  for (const capacity of capacities) {
     const cache = runner.createCache(capacity);
     const prefix = { cache, numPastTokens: 0, tokenIds: new Int32Array(PAST).fill(7), numLogitRows: 0 };
     (await runner.forward([prefix])).release();
@@ -101,7 +103,7 @@ if (!python) console.log('no Python with onnxruntime and numpy here: io_binding 
 const steppers = [await openStepper('native'), await openStepper('node'), ...(python ? [python] : [])];
 const samples = new Map<string, Cost[]>();
 for (let round = 0; round < Number(values.rounds) + 2; round++) {
-  for (const capacity of CAPACITIES) {
+  for (const capacity of capacities) {
     for (const rows of ROWS) {
       for (const stepper of steppers) {
         const cost = await stepper.step(capacity, rows);
@@ -122,7 +124,7 @@ for (const kind of ['wall', 'cpu'] as const) {
         runtime: name,
         rows,
         ...Object.fromEntries(
-          CAPACITIES.map((capacity) => {
+          capacities.map((capacity) => {
             const costs = samples.get(`${name} ${rows} ${capacity}`)!.map((cost) => cost[kind]);
             return [`capacity ${capacity}`, [0.5, 0.25].map((q) => quantile(costs, q).toFixed(2)).join(' / ')];
           }),

@@ -31,6 +31,8 @@ import { type StepRows, StepTensors } from './step-tensors.ts';
 
 /** Runs in flight of one runner; more share the same threads and hold more of libuv's pool. */
 const NUM_LANES = 2;
+/** From here on the time to give memory back is lost in the pass. */
+const LARGE_PASS_ROWS = 64;
 /** A padded row costs about a fifth of what a pass costs that batching saves. */
 const MAX_WASTED_ROWS_PER_ITEM = 4;
 
@@ -190,7 +192,8 @@ class NativeRunner implements ModelRunner {
     const { binding, rows, order } = this.#arrange(plans, caches);
     const read = this.#steps.bind(binding, lane, rows, taken);
     try {
-      await binding.run(lane.runOptions);
+      const numRows = rows.length * plans[0]!.numRows;
+      await binding.run(numRows > LARGE_PASS_ROWS ? lane.largeRunOptions : lane.runOptions);
     } catch (cause) {
       if (signal?.aborted) throw new EngineError('aborted', 'the pass was aborted', {}, { cause });
       throw new EngineError('model_failed', `the pass failed: ${(cause as Error).message}`, {}, { cause });

@@ -36,7 +36,6 @@ export const ortFunctions = {
 
   CreateSessionOptions: status(10, 'outPointer'),
   DisableMemPattern: status(17, 'pointer'),
-  DisableCpuMemArena: status(19, 'pointer'),
   SetSessionGraphOptimizationLevel: status(23, 'pointer', 'int'),
   SetIntraOpNumThreads: status(24, 'pointer', 'int'),
   SetInterOpNumThreads: status(25, 'pointer', 'int'),
@@ -79,6 +78,7 @@ export const ortFunctions = {
   ReleaseValue: release(96),
 
   CreateRunOptions: status(39, 'outPointer'),
+  AddRunConfigEntry: status(165, 'pointer', 'text', 'text'),
   RunOptionsSetTerminate: status(46, 'pointer'),
   RunOptionsUnsetTerminate: status(47, 'pointer'),
   ReleaseRunOptions: release(97),

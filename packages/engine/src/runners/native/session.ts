@@ -142,9 +142,6 @@ async function withSessionOptions<T>(
     api.AddSessionConfigEntry(options, 'session.record_ep_graph_assignment_info', '1');
     // Plans memory once for every new set of input shapes and keeps the plan for ever; the mask grows with every token.
     api.DisableMemPattern(options);
-    // Keeps for ever what the largest prefill needed, and grows with every odd shape. Without it passes cost the same
-    // (2 to 128 rows of the 135M model: within 1 %).
-    api.DisableCpuMemArena(options);
     appendProvider(api, options, provider);
     return await use(options);
   } finally {
