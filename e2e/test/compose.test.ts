@@ -1,4 +1,6 @@
 /** What the compose files say, as Docker Compose reads them. Nothing is started. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect, inject, it } from 'vitest';
 import { parse } from 'yaml';
 import { command, root } from '../support/command.ts';
