@@ -38,7 +38,7 @@ export async function startModel<M extends Methods>(options: StartModelOptions):
     modelDir: options.modelDir,
     numThreads: config.NUM_THREADS,
     minRows: options.minRows,
-    maxBatchItems: config.BATCH_SIZE,
+    maxBatchItems: maxBatchItems(config),
     executionProvider: config.EXECUTION_PROVIDER,
     deviceId: config.DEVICE_ID,
     providerOptions: config.PROVIDER_OPTIONS,
@@ -66,6 +66,10 @@ export function kvBudgetBytes(config: ModelServiceConfig): number {
   return config.KV_CACHE_MB * 2 ** 20;
 }
 
+function maxBatchItems(config: ModelServiceConfig): number {
+  return config.BATCHED_PASSES ? config.BATCH_SIZE : 1;
+}
+
 /** GET /v1/model. Reads the model's small files once. */
 export function modelCard(
   service: ModelCard['service'],
@@ -88,7 +92,7 @@ export function modelCard(
     bos_token_id: facts.bosTokenId,
     eos_token_ids: [...facts.eosTokenIds],
     context_length: facts.contextLength,
-    max_batch_items: config.BATCH_SIZE,
+    max_batch_items: maxBatchItems(config),
     runtime,
     runtime_version: runtimeVersion,
     execution_provider: executionProvider,

@@ -1,5 +1,12 @@
 /** Settings that draft-service and target-service share; only some defaults differ. */
-import { choiceSetting, commonSettings, integerSetting, optionalSetting, stringSetting } from '@forerunner/service-kit';
+import {
+  choiceSetting,
+  commonSettings,
+  flagSetting,
+  integerSetting,
+  optionalSetting,
+  stringSetting,
+} from '@forerunner/service-kit';
 import { z } from 'zod';
 
 interface Defaults {
@@ -38,7 +45,12 @@ export function modelServiceSettings(defaults: Defaults) {
       min: 1,
       max: 1024,
       unit: 'sequences',
-      reason: 'Most sequences in one pass of the model.',
+      reason: 'Most sequences in one pass of the model, where BATCHED_PASSES allows several.',
+    }),
+    BATCHED_PASSES: flagSetting({
+      default: false,
+      reason:
+        'Put up to BATCH_SIZE waiting sequences in one pass, by a graph made for it: more throughput under load, but a single answer takes longer (docs/decisions/0013-batching-is-a-choice.md). false: sequences take turns.',
     }),
     KV_CACHE_MB: integerSetting({
       default: defaults.kvCacheMb,
