@@ -3,21 +3,24 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openTarget, score, scoring, type TestTarget } from './harness.ts';
 
 const VOCAB = 49_152;
-let target: TestTarget;
-beforeAll(async () => {
-  target = await openTarget({ MODEL_SIZE: '135m', PREFILL_CHUNK_TOKENS: '40' });
-});
-afterAll(() => target.close());
-
 const text = (length: number, offset = 0) =>
   Int32Array.from({ length }, (_, i) => 300 + (((i + offset) * 7919) % 20_000));
 const rows = { rows: 'logits', num_rows: 3 };
 
-it('says so in its card', () => {
-  expect(target.card).toMatchObject({ model_id: 'smollm2-135m-instruct-int8', numeric_regime: 'bit-exact' });
-});
+describe.each([
+  ['in turns', 'false'],
+  ['in batches', 'true'],
+])('%s: the same text gives the same bits', (_how, batched) => {
+  let target: TestTarget;
+  beforeAll(async () => {
+    target = await openTarget({ MODEL_SIZE: '135m', PREFILL_CHUNK_TOKENS: '40', BATCHED_PASSES: batched });
+  });
+  afterAll(() => target.close());
 
-describe('the same text gives the same bits', () => {
+  it('and the card says so', () => {
+    expect(target.card).toMatchObject({ model_id: 'smollm2-135m-instruct-int8', numeric_regime: 'bit-exact' });
+  });
+
   it('from a shared prefix, token by token, and after a rollback', async () => {
     const tokens = text(70);
     const own = await score(target.app, scoring('own', tokens, 0, { ...rows, cache_scope: 'own' }));
@@ -50,7 +53,7 @@ describe('the same text gives the same bits', () => {
     };
     const together = await Promise.all(texts.map((tokens, i) => ask(tokens, `together-${i}`)));
     const { passes } = await target.model.call('takeStats', null);
-    expect(passes.some((pass) => pass.numItems > 1)).toBe(target.card.runtime === 'native');
+    expect(passes.some((pass) => pass.numItems > 1)).toBe(batched === 'true' && target.card.runtime === 'native');
     for (const [i, tokens] of texts.entries()) {
       expect(together[i]!.logits).toEqual((await ask(tokens, `alone-${i}`)).logits);
     }
