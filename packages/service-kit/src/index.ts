@@ -2,6 +2,7 @@ export * from './app.ts';
 export * from './body-parsers.ts';
 export * from './catalogue.ts';
 export * from './config.ts';
+export * from './describe-settings.ts';
 export * from './http-errors.ts';
 export * from './http-metrics.ts';
 export * from './logger.ts';

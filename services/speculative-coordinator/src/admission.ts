@@ -31,12 +31,9 @@ export class Admission {
   async enter(signal: AbortSignal): Promise<() => void> {
     signal.throwIfAborted();
     if (this.#numRunning < this.#maxRunning) this.#numRunning++;
-    else if (this.#waiting.size < this.#maxWaiting) await this.#wait(signal);
     else {
-      throw new ServiceError(
-        'overloaded',
-        `${this.#numRunning} requests are running and ${this.#waiting.size} are waiting; try again later`,
-      );
+      this.requireRoom();
+      await this.#wait(signal);
     }
     let returned = false;
     return () => {
@@ -47,6 +44,15 @@ export class Admission {
         next.admit(); // the ticket passes on
       else this.#numRunning--;
     };
+  }
+
+  /** Refuses before anything was read or computed, so that a flood costs little. Errors: ServiceError overloaded. */
+  requireRoom(): void {
+    if (this.#numRunning < this.#maxRunning || this.#waiting.size < this.#maxWaiting) return;
+    throw new ServiceError(
+      'overloaded',
+      `${this.#numRunning} requests are running and ${this.#waiting.size} are waiting; try again later`,
+    );
   }
 
   #wait(signal: AbortSignal): Promise<void> {

@@ -104,6 +104,16 @@ export class Generator {
     }
   }
 
+  /** Errors: overloaded, counted as a refused request of the route. */
+  requireRoom(route: string): void {
+    try {
+      this.#deps.admission.requireRoom();
+    } catch (error) {
+      this.#deps.metrics.requests.inc({ route, outcome: 'refused' });
+      throw error;
+    }
+  }
+
   /** The target's card. Errors: target_unavailable. */
   requireTarget(): ModelCard {
     const { target, readiness } = this.#deps.monitor;
@@ -198,8 +208,7 @@ export class Generator {
       const message = `"draft_k": must be at most ${MAX_DRAFT_TOKENS} (MAX_DRAFT_TOKENS), got ${order.numSpeculativeTokens}`;
       throw new ServiceError('invalid_request', message);
     }
-    // One position is kept free: a pass of one row is padded to two.
-    const limit = card.context_length - 1;
+    const limit = card.context_length;
     const wanted = order.promptTokenIds.length + order.maxNewTokens;
     if (wanted > limit) {
       throw new ServiceError(

@@ -46,7 +46,8 @@ function registerDialect<Body extends CommonRequest>(
     events: `Chunks (${dialect.chunkObject}), then [DONE]; an event named error if the answer breaks off.`,
     error: openAiErrorSchema,
   });
-  app.post(dialect.path, { schema: { ...docs, body: dialect.schema } }, async (request, reply) => {
+  const onRequest = async () => generator.requireRoom(`/v1${dialect.path}`);
+  app.post(dialect.path, { schema: { ...docs, body: dialect.schema }, onRequest }, async (request, reply) => {
     const body = request.body as Body;
     const card = generator.requireTarget();
     checkModel(body.model, card.model_id);

@@ -31,7 +31,8 @@ const docs = documented({
 
 export function registerGenerateRoute(app: ServiceApp, options: GenerateRouteOptions): void {
   const { generator } = options;
-  app.post('/generate', { schema: { ...docs, body: generateRequestSchema } }, async (request, reply) => {
+  const onRequest = async () => generator.requireRoom('/generate');
+  app.post('/generate', { schema: { ...docs, body: generateRequestSchema }, onRequest }, async (request, reply) => {
     const body = request.body;
     const order = orderOf(body, generator, options.maxDraftTokens);
     const caller = options.callerOf(request as never, reply as never);
