@@ -37,9 +37,9 @@ for (const name of names) {
   const seconds = ((Date.now() - startMs) / 1000).toFixed(0);
   summary.push(`${name}: ${status === 0 ? 'ok' : `failed (${status})`}, ${seconds} s`);
   console.log(`── ${summary.at(-1)}`);
-  if (status !== 0) finish(status);
+  if (status !== 0) await finish(status);
 }
-finish(0);
+await finish(0);
 
 /** Installs in the background: packages first, then Docker, since both use apt. */
 function prepare() {
@@ -75,7 +75,9 @@ function execute([command, ...args], output) {
   });
 }
 
-function finish(status) {
+async function finish(status) {
+  // Only an engine that was started here is stopped.
+  if (process.env.CI) await execute(['bash', 'scripts/docker/stop.sh'], []);
   console.log(`\nnpm test:\n  ${summary.join('\n  ')}`);
   process.exit(status);
 }
