@@ -1,12 +1,9 @@
 /** The playground and the API reader in Debian's Chromium, on the trio with the tiny pair. */
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import axe from 'axe-core';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Browser, hasChromium, openBrowser } from './browser.ts';
 import { startTinyTrio, type TinyTrio } from './tiny-trio.ts';
-
-const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 if (!hasChromium)
   console.warn('SKIPPED: no /usr/bin/chromium (apt-get install chromium); the playground is not tested');
@@ -133,7 +130,7 @@ describe.skipIf(!hasChromium)('the playground', () => {
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
     for (const moment of ['before', 'after']) {
       if (moment === 'after') await run(page, { max_new_tokens: '40', draft_k: '4' });
-      await page.evaluate(AXE);
+      await page.evaluate(axe.source);
       const violations = await inPage(
         page,
         `axe.run(document, {

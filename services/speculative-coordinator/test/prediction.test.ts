@@ -1,0 +1,158 @@
+/** Guesses from a client's own prediction: where the answer follows it, where it leaves it, and the law of the answer. */
+import { TokenPrefix } from '@forerunner/protocol';
+import { IncrementalDecoder } from '@forerunner/tokenizer';
+import { Registry } from 'prom-client';
+import { describe, expect, it } from 'vitest';
+import { Admission } from '../src/admission.ts';
+import { Generation } from '../src/generation/generation.ts';
+import { createMetrics } from '../src/metrics.ts';
+import type { Absence, DraftSession, Proposal } from '../src/peers/drafting.ts';
+import { PredictionSession } from '../src/peers/prediction-session.ts';
+import { TargetReplicas } from '../src/peers/target-replicas.ts';
+import { TargetSequence } from '../src/peers/target-sequence.ts';
+import { ToyPeer, toyModel, VOCAB_SIZE } from './toy-peers.ts';
+import { sampling, toyText } from './toy-trio.ts';
+
+/** A draft that has nothing to say and notes that it was asked. */
+class SilentDraft implements DraftSession {
+  readonly hiddenStateWindow = 0;
+  numAsked = 0;
+  numSettled = 0;
+  prefill(): void {}
+  async propose(): Promise<Proposal | Absence> {
+    this.numAsked++;
+    return 'none';
+  }
+  settle(): void {
+    this.numSettled++;
+  }
+  observe(): void {}
+  async close(): Promise<void> {}
+}
+
+describe('a prediction', () => {
+  const PROMPT = [900, 901];
+  const predicted = Int32Array.of(1, 2, 3, 4, 5, 6, 7, 8, 9);
+
+  async function guessesAfter(answer: number[], k = 3) {
+    const draft = new SilentDraft();
+    const session = new PredictionSession(predicted, PROMPT.length, draft);
+    const committed = new TokenPrefix();
+    committed.append([...PROMPT, ...answer]);
+    const proposal = await session.propose({ committed, numSpeculativeTokens: k });
+    return { guesses: typeof proposal === 'string' ? proposal : [...proposal.draftTokenIds], draft };
+  }
+
+  it.each([
+    ['from its beginning', [], [1, 2, 3]],
+    ['from where the answer stands in it', [1, 2], [3, 4, 5]],
+    ['no further than its end', [1, 2, 3, 4, 5, 6, 7], [8, 9]],
+    ['again after a word was replaced, once three tokens agree', [1, 2, 70, 4, 5, 6], [7, 8, 9]],
+    ['again after words were put in', [1, 2, 70, 71, 72, 3, 4, 5], [6, 7, 8]],
+    ['again after words were left out', [1, 2, 5, 6, 7], [8, 9]],
+    ['from an earlier place, when the answer repeats itself', [4, 5, 6, 7, 8, 1, 2, 3], [4, 5, 6]],
+  ])('is proposed %s', async (_where, answer, expected) => {
+    const { guesses, draft } = await guessesAfter(answer);
+    expect(guesses).toEqual(expected);
+    expect(draft.numAsked).toBe(0);
+  });
+
+  it.each([
+    ['the answer has left it', [1, 2, 70]],
+    ['only two tokens agree again', [1, 2, 70, 4, 5]],
+    ['it is used up', [1, 2, 3, 4, 5, 6, 7, 8, 9]],
+  ])('gives way to the draft when %s', async (_when, answer) => {
+    const { guesses, draft } = await guessesAfter(answer);
+    expect(guesses).toBe('none');
+    expect(draft.numAsked).toBe(1);
+  });
+
+  it('does not settle accounts with a draft that was not asked', async () => {
+    const draft = new SilentDraft();
+    const session = new PredictionSession(predicted, PROMPT.length, draft);
+    const committed = new TokenPrefix();
+    committed.append(PROMPT);
+    await session.propose({ committed, numSpeculativeTokens: 3 });
+    session.settle(2);
+    expect(draft.numSettled).toBe(0);
+  });
+});
+
+describe('the joint law of answers with a prediction', () => {
+  const PROMPT = Int32Array.of(3, 5);
+  const NUM_ANSWERS = 12_000;
+  const p = toyModel(1, 3);
+
+  async function answer(seed: number, predicted: Int32Array): Promise<number[]> {
+    const target = new ToyPeer('target-service', p);
+    const context = { requestId: 'r', timeoutMs: 1000, signal: new AbortController().signal, cacheScope: '' };
+    const generation = new Generation(
+      {
+        promptTokenIds: PROMPT,
+        sampling: sampling({ output_start: PROMPT.length }),
+        seed,
+        maxNewTokens: 4,
+        stop: [],
+        eosTokenIds: [0],
+        numSpeculativeTokens: 3,
+        numTopLogprobs: null,
+      },
+      {
+        target: new TargetSequence(new TargetReplicas([target]), context),
+        draft: new PredictionSession(predicted, PROMPT.length, new SilentDraft()),
+        decoder: new IncrementalDecoder(toyText),
+        metrics,
+      },
+    );
+    for await (const _ of generation.steps());
+    return generation.output.tokenIds;
+  }
+  const metrics = createMetrics(new Registry(), {
+    admission: new Admission({ maxRunning: 1, maxWaiting: 0 }),
+    draft: { isAvailable: true, unavailableMs: 0 } as never,
+  });
+
+  /** χ² of the first three tokens against a model's exact law. */
+  function chiSquare(counts: ReadonlyMap<string, number>, salt: number): { statistic: number; limit: number } {
+    const model = toyModel(salt, 3);
+    let statistic = 0;
+    let bins = 0;
+    const rest = { observed: 0, expected: 0 };
+    const first = model(PROMPT);
+    for (let a = 0; a < VOCAB_SIZE; a++) {
+      const second = model(Int32Array.of(...PROMPT, a));
+      for (let b = 0; b < VOCAB_SIZE; b++) {
+        const third = model(Int32Array.of(...PROMPT, a, b));
+        for (let c = 0; c < VOCAB_SIZE; c++) {
+          const mean = NUM_ANSWERS * first[a]! * second[b]! * third[c]!;
+          const observed = counts.get(`${a},${b},${c}`) ?? 0;
+          if (mean < 5) {
+            rest.observed += observed;
+            rest.expected += mean;
+            continue;
+          }
+          statistic += (observed - mean) ** 2 / mean;
+          bins++;
+        }
+      }
+    }
+    statistic += (rest.observed - rest.expected) ** 2 / Math.max(rest.expected, 1e-9);
+    return { statistic, limit: bins + 10 * Math.sqrt(2 * bins) };
+  }
+
+  it("is the target's, whatever was predicted; and the test would tell another one", async () => {
+    // A likely first token, so that the prediction is in step often, then a mixture of likely and unlikely ones.
+    const law = p(PROMPT);
+    const likely = law.indexOf(Math.max(...law));
+    const predicted = Int32Array.of(likely, 7, 9, 2, likely, 4);
+    const counts = new Map<string, number>();
+    for (let seed = 1; seed <= NUM_ANSWERS; seed++) {
+      const key = (await answer(seed, predicted)).slice(0, 3).join(',');
+      counts.set(key, (counts.get(key) ?? 0) + 1);
+    }
+    const own = chiSquare(counts, 1);
+    expect(own.statistic).toBeLessThan(own.limit);
+    const other = chiSquare(counts, 2);
+    expect(other.statistic).toBeGreaterThan(other.limit);
+  });
+});
