@@ -1,8 +1,13 @@
 /** The playground and the API reader in Debian's Chromium, on the trio with the tiny pair. */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import axe from 'axe-core';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Browser, hasChromium, openBrowser } from './browser.ts';
+import { root } from './python.ts';
 import { startTinyTrio, type TinyTrio } from './tiny-trio.ts';
 
 if (!hasChromium)
@@ -171,5 +176,34 @@ describe.skipIf(!hasChromium)('the playground', () => {
   it('called nobody else and broke no rule of its policy in all of this', () => {
     // The one message that is meant to be there: the request that could not fit.
     expect(strays.filter((stray) => !/status of 400/.test(stray))).toEqual([]);
+  });
+});
+
+describe.skipIf(!hasChromium)('the playground of a server with keys', () => {
+  it('asks for the key, remembers it for the session, and answers', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'forerunner-keys-'));
+    const file = join(directory, 'keys.json');
+    const cli = join(root, 'services/speculative-coordinator/src/access/cli.ts');
+    const key = execFileSync(process.execPath, [cli, 'add', '--file', file, '--name', 'visitor'], { encoding: 'utf8' });
+    const trio = await startTinyTrio({ API_KEYS_FILE: file });
+    const browser = await openBrowser();
+    try {
+      const page = await browser.context.newPage();
+      await page.goto(trio.url);
+      await page.getByText('This server asks for an API key.').waitFor();
+      await page.click('#run');
+      await page.getByText('Give your key under “More settings”.').waitFor();
+      await page.fill('#key', key.split('\n')[0]!);
+      await page.locator('#key').blur();
+      await page.getByText(/^Target tiny-target/).waitFor();
+      await page.reload();
+      await page.fill('#max_new_tokens', '8');
+      await page.click('#run');
+      await page.getByText(/^Done: /).waitFor();
+    } finally {
+      await browser.close();
+      await trio.stop();
+      rmSync(directory, { recursive: true, force: true });
+    }
   });
 });

@@ -47,6 +47,7 @@ describe('API keys', () => {
     for (const key of [undefined, 'fr_wrong', keys.bob]) {
       const reply = await ask('/generate', key);
       expect(reply.status).toBe(401);
+      expect(reply.headers.get('www-authenticate')).toBe('Bearer');
       expect(((await reply.json()) as { error: object }).error).toMatchObject({ code: 'unauthorized' });
     }
     for (const path of ['/v1/model', '/v1/models']) expect((await fetch(trio.url + path)).status).toBe(401);

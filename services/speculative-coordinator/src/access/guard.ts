@@ -83,12 +83,13 @@ export class Guard {
     const url = request.routeOptions.url;
     if (isPublic(url, request.method)) return;
     if (url === '/metrics') {
-      if (metricsToken !== undefined && !isSame(bearerOf(request) ?? '', metricsToken)) throw unauthorized(request);
+      if (metricsToken !== undefined && !isSame(bearerOf(request) ?? '', metricsToken))
+        throw unauthorized(request, reply);
       return;
     }
     if (!keyRing) return;
     const entry = keyRing.find(bearerOf(request) ?? '');
-    if (!entry) throw unauthorized(request);
+    if (!entry) throw unauthorized(request, reply);
     this.#entries.set(request, entry);
     this.#takePlace(entry, reply);
   }
@@ -118,7 +119,8 @@ function bearerOf(request: FastifyRequest): string | null {
 
 const isSame = (a: string, b: string): boolean => timingSafeEqual(digestOf(a), digestOf(b));
 
-function unauthorized(request: FastifyRequest): ServiceError {
+function unauthorized(request: FastifyRequest, reply: FastifyReply): ServiceError {
+  reply.header('www-authenticate', 'Bearer');
   return new ServiceError(
     'unauthorized',
     request.headers.authorization === undefined
