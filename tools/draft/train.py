@@ -22,6 +22,7 @@ from features import CACHE_DIR, DATA_DIR, TeacherRows
 from loss import HeadLoss
 from synthesise import ASSISTANT
 
+BASES_PER_TOKEN = 0.5
 STEP_DECAY = 0.8  # weight of an unrolled step relative to the one before
 
 
@@ -36,13 +37,16 @@ class Batch:
 
 
 class Corpus:
-    """All rounds whose teacher rows are in the cache; new ones are found when an epoch begins."""
+    """All rounds whose teacher rows are in the cache; new ones are found when an epoch begins.
 
-    def __init__(self, seed: int, num_bases: int, num_steps: int, max_rounds: int) -> None:
+    A batch holds texts of one length, tokens_per_batch in all, and trains BASES_PER_TOKEN of its positions.
+    """
+
+    def __init__(self, seed: int, tokens_per_batch: int, num_steps: int, max_rounds: int) -> None:
         self.rng = np.random.default_rng(seed)
-        self.num_bases, self.num_steps, self.max_rounds = num_bases, num_steps, max_rounds
+        self.tokens_per_batch, self.num_steps, self.max_rounds = tokens_per_batch, num_steps, max_rounds
         self.rounds: dict[str, tuple] = {}
-        self.queue: list[tuple[str, int]] = []
+        self.queue: list[list[tuple[str, int]]] = []  # batches of (round, row)
         self.epochs_begun = 0
 
     def _begin_epoch(self) -> None:
@@ -52,29 +56,31 @@ class Corpus:
                 self.rounds[path.stem] = (kept["ids"], kept["roles"], TeacherRows.load(CACHE_DIR / path.stem))
         if not self.rounds:
             raise SystemExit("no training text: run synthesise.py, or features.py after a clone")
-        rows = [(name, row) for name, (ids, _, _) in self.rounds.items() for row in range(len(ids))]
-        self.queue = [rows[i] for i in self.rng.permutation(len(rows))]
+        for length in sorted({ids.shape[1] for ids, _, _ in self.rounds.values()}):
+            rows = [(name, row) for name, (ids, _, _) in self.rounds.items() if ids.shape[1] == length for row in range(len(ids))]
+            order = self.rng.permutation(len(rows))
+            size = max(1, self.tokens_per_batch // length)
+            self.queue += [[rows[i] for i in order[at : at + size]] for at in range(0, len(rows), size)]
+        self.queue = [self.queue[i] for i in self.rng.permutation(len(self.queue))]
         self.epochs_begun += 1
 
     @property
     def num_tokens(self) -> int:
         return sum(ids.size for ids, _, _ in self.rounds.values())
 
-    def next_batch(self, size: int) -> Batch:
-        """Texts are cut to the shortest of the batch (rounds may differ in length)."""
-        if len(self.queue) < size:
+    def next_batch(self) -> Batch:
+        if not self.queue:
             self._begin_epoch()
-        picked = [self.queue.pop() for _ in range(size)]
-        seq = min(self.rounds[name][0].shape[1] for name, _ in picked)
-        ids = np.stack([self.rounds[name][0][row, :seq] for name, row in picked]).astype(np.int64)
-        roles = np.stack([self.rounds[name][1][row, :seq] for name, row in picked])
+        picked = self.queue.pop()
+        ids = np.stack([self.rounds[name][0][row] for name, row in picked]).astype(np.int64)
+        roles = np.stack([self.rounds[name][1][row] for name, row in picked])
         teachers = [(self.rounds[name][2], row) for name, row in picked]
         bases, counts = zip(*(self._draw_bases(row) for row in roles))
         return Batch(
             torch.from_numpy(ids),
-            torch.from_numpy(np.stack([t.hidden_states[row, :seq] for t, row in teachers]).astype(np.float32)),
-            torch.from_numpy(np.stack([t.token_ids[row, :seq] for t, row in teachers]).astype(np.int64)),
-            torch.from_numpy(np.stack([t.log_probs[row, :seq] for t, row in teachers]).astype(np.float32)).exp(),
+            torch.from_numpy(np.stack([t.hidden_states[row] for t, row in teachers]).astype(np.float32)),
+            torch.from_numpy(np.stack([t.token_ids[row] for t, row in teachers]).astype(np.int64)),
+            torch.from_numpy(np.stack([t.log_probs[row] for t, row in teachers]).astype(np.float32)).exp(),
             torch.from_numpy(np.stack(bases)),
             torch.from_numpy(np.stack(counts)),
         )
@@ -85,10 +91,10 @@ class Corpus:
         usable = np.ones(len(roles) - self.num_steps - 1, bool)
         for step in range(self.num_steps):
             usable &= spoken[2 + step : 2 + step + len(usable)]
-        found = np.flatnonzero(usable)
-        drawn = self.rng.permutation(found)[: self.num_bases]
-        counts = np.arange(self.num_bases) < len(drawn)
-        return np.pad(drawn, (0, self.num_bases - len(drawn))), counts
+        num_bases = int(len(roles) * BASES_PER_TOKEN)
+        drawn = self.rng.permutation(np.flatnonzero(usable))[:num_bases]
+        counts = np.arange(num_bases) < len(drawn)
+        return np.pad(drawn, (0, num_bases - len(drawn))), counts
 
 
 def losses(draft: FeatureDraft, batch: Batch, inverse: torch.Tensor, num_steps: int, tv_weight: float, feature_weight: float):
@@ -130,8 +136,7 @@ def main() -> None:
     parser.add_argument("--until", required=True, help="HH:MM in UTC; the learning rate falls to zero by then")
     parser.add_argument("--max-tokens", type=float, default=float("inf"), help="ends earlier after so many trained bases")
     parser.add_argument("--learning-rate", type=float, default=5e-4)
-    parser.add_argument("--batch", type=int, default=8, help="texts a step")
-    parser.add_argument("--bases", type=int, default=160, help="trained positions per text and step")
+    parser.add_argument("--tokens-per-batch", type=int, default=2560)
     parser.add_argument("--steps", type=int, default=3, help="unrolled steps")
     parser.add_argument("--tv-weight", type=float, default=1.0)
     parser.add_argument("--feature-weight", type=float, default=0.1)
@@ -159,7 +164,7 @@ def main() -> None:
         optimiser.load_state_dict(state["optimiser"])
         started, step, trained = state["started"], state["step"], state["trained"]
         seed += step  # other batches than those already seen
-    corpus = Corpus(seed, args.bases, args.steps, args.max_rounds)
+    corpus = Corpus(seed, args.tokens_per_batch, args.steps, args.max_rounds)
     deadline = parse_deadline(args.until)
 
     def save() -> None:
@@ -177,7 +182,7 @@ def main() -> None:
             break
         for group in optimiser.param_groups:
             group["lr"] = args.learning_rate * min(1, (step + 1) / 50, (1 - progress) / 0.7)
-        batch = corpus.next_batch(args.batch)
+        batch = corpus.next_batch()
         loss, report = losses(draft, batch, inverse, args.steps, args.tv_weight, args.feature_weight)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(draft.parameters(), 1.0)
