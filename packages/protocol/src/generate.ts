@@ -55,7 +55,10 @@ export const generateRequestSchema = z
   .refine((r) => (r.prompt === undefined) !== (r.messages === undefined), {
     error: 'give exactly one of "prompt" and "messages"',
   })
-  .meta({ oneOf: [{ required: ['prompt'] }, { required: ['messages'] }] });
+  .meta({
+    oneOf: [{ required: ['prompt'] }, { required: ['messages'] }],
+    examples: [{ messages: [{ role: 'user', content: 'Explain why the sky is blue.' }], max_new_tokens: 50 }],
+  });
 export type GenerateRequest = z.output<typeof generateRequestSchema>;
 
 /** accepted: drafted and kept; recovered: after a refusal; bonus: after a full round; target: no draft was involved. */

@@ -24,7 +24,7 @@ import { registerGenerateRoute } from './routes/generate.ts';
 
 const modelDocs = documented({
   summary: 'Model cards of the pair',
-  tag: 'service',
+  tag: 'Service',
   reply: z.object({ target: modelCardSchema, draft: modelCardSchema.nullable() }),
 });
 

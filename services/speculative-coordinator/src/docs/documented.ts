@@ -5,7 +5,7 @@ import { z } from 'zod';
 interface Documentation {
   readonly summary: string;
   readonly description?: string;
-  readonly tag: 'generation' | 'openai' | 'service';
+  readonly tag: 'Generation' | 'OpenAI' | 'Service';
   readonly reply: z.ZodType;
   /** What an event of a streamed reply looks like; absent: there are no streams here. */
   readonly events?: string;

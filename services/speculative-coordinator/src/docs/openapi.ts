@@ -18,9 +18,9 @@ export async function installOpenApi(serviceApp: ServiceApp): Promise<void> {
       openapi: '3.1.0',
       info: { title: 'Forerunner', version: '0.1.0', description: DESCRIPTION, license: { name: 'Apache-2.0' } },
       tags: [
-        { name: 'generation', description: "The service's own route." },
-        { name: 'openai', description: 'The OpenAI-compatible routes.' },
-        { name: 'service', description: 'Health, metrics, model cards.' },
+        { name: 'Generation', description: "The service's own route." },
+        { name: 'OpenAI', description: 'The OpenAI-compatible routes.' },
+        { name: 'Service', description: 'Health, metrics, model cards.' },
       ],
       components: {
         securitySchemes: {
@@ -47,9 +47,19 @@ function toJsonSchemas(schema: RouteSchema): RouteSchema {
 
 function convert(value: unknown, io: 'input' | 'output'): unknown {
   if (value instanceof z.ZodType) {
-    const { $schema: _, ...jsonSchema } = z.toJSONSchema(value, { io, unrepresentable: 'any' });
+    const { $schema: _, ...jsonSchema } = z.toJSONSchema(value, {
+      io,
+      unrepresentable: 'any',
+      override: dropSafeLimits,
+    });
     return jsonSchema;
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
   return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, convert(inner, io)]));
+}
+
+/** zod's whole numbers are bounded by what a double can count; as documentation that is noise. */
+function dropSafeLimits({ jsonSchema }: { jsonSchema: { minimum?: number; maximum?: number } }): void {
+  if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;
+  if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
 }

@@ -11,7 +11,7 @@ export const operationalPaths = {
   '/healthz': {
     get: {
       summary: 'Is the process alive?',
-      tags: ['service'],
+      tags: ['Service'],
       security: [],
       responses: { 200: json(status, 'It is.'), '4XX': refused },
     },
@@ -19,7 +19,7 @@ export const operationalPaths = {
   '/readyz': {
     get: {
       summary: 'Can it answer?',
-      tags: ['service'],
+      tags: ['Service'],
       security: [],
       responses: {
         200: json(status, 'A target answers.'),
@@ -31,7 +31,7 @@ export const operationalPaths = {
   '/metrics': {
     get: {
       summary: 'Prometheus metrics',
-      tags: ['service'],
+      tags: ['Service'],
       responses: {
         200: { description: 'Text format.', content: { 'text/plain': { schema: { type: 'string' } } } },
         '4XX': refused,

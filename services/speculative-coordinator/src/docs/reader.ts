@@ -28,6 +28,7 @@ export async function installReader(serviceApp: ServiceApp): Promise<void> {
       nonce,
       withDefaultFonts: false,
       telemetry: false,
+      orderSchemaPropertiesBy: 'preserve',
       hideClientButton: true,
       showDeveloperTools: 'never',
       agent: { disabled: true },

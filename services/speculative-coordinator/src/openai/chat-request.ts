@@ -83,5 +83,14 @@ export const chatRequestSchema = z
   .refine((body) => body.prediction == null || body.forerunner?.speculative !== false, {
     error: 'has no use with "forerunner.speculative": false, which asks for the target alone',
     path: ['prediction'],
+  })
+  .meta({
+    examples: [
+      {
+        messages: [{ role: 'user', content: 'Explain why the sky is blue.' }],
+        max_completion_tokens: 60,
+        temperature: 0,
+      },
+    ],
   });
 export type ChatRequest = z.output<typeof chatRequestSchema>;

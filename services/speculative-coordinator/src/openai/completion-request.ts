@@ -30,7 +30,8 @@ export const completionRequestSchema = z
     echo: onlyDefault('echo', [false]),
     suffix: onlyDefault('suffix', ['']),
   })
-  .refine(...streamOptionsNeedStream);
+  .refine(...streamOptionsNeedStream)
+  .meta({ examples: [{ prompt: 'Once upon a time', max_tokens: 40, seed: 7 }] });
 export type CompletionRequest = z.output<typeof completionRequestSchema>;
 
 /** The prompts of a request, one after the other. */

@@ -41,7 +41,7 @@ function registerDialect<Body extends CommonRequest>(
 ): void {
   const docs = documented({
     summary: dialect.summary,
-    tag: 'openai',
+    tag: 'OpenAI',
     reply: dialect.replySchema,
     events: `Chunks (${dialect.chunkObject}), then [DONE]; an event named error if the answer breaks off.`,
     error: openAiErrorSchema,
@@ -63,7 +63,7 @@ function registerModels(app: ServiceApp, generator: Generator): void {
   const created = Math.floor(Date.now() / 1000);
   const describe = (card: ModelCard) => ({ id: card.model_id, object: 'model', created, owned_by: 'forerunner' });
   const docs = (summary: string, reply: z.ZodType) =>
-    documented({ summary, tag: 'openai', reply, error: openAiErrorSchema });
+    documented({ summary, tag: 'OpenAI', reply, error: openAiErrorSchema });
   app.get('/models', { schema: docs('The model that is served', modelListSchema) }, async () => ({
     object: 'list',
     data: [describe(generator.requireTarget())],

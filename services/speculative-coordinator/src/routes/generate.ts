@@ -23,7 +23,7 @@ export interface GenerateRouteOptions {
 
 const docs = documented({
   summary: 'Continue a prompt, or answer a chat',
-  tag: 'generation',
+  tag: 'Generation',
   reply: generateReplySchema,
   events:
     'One event per round with new text, a last one with the summary, then [DONE]; an event named error if it breaks.',
