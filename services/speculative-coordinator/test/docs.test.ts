@@ -49,6 +49,18 @@ describe('the OpenAPI document', () => {
     expect(undescribed).toEqual([]);
   });
 
+  it('has an example for every body, which works', async () => {
+    for (const path of ['/generate', '/v1/chat/completions', '/v1/completions']) {
+      const { example } = document.paths[path].post.requestBody.content['application/json'];
+      const reply = await fetch(trio.url + path, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(example),
+      });
+      expect(reply.status, path).toBe(200);
+    }
+  });
+
   it('names replies, streams and errors of every route of work', () => {
     for (const path of ['/generate', '/v1/chat/completions', '/v1/completions']) {
       const { responses } = document.paths[path].post;

@@ -50,7 +50,7 @@ function convert(value: unknown, io: 'input' | 'output'): unknown {
     const { $schema: _, ...jsonSchema } = z.toJSONSchema(value, {
       io,
       unrepresentable: 'any',
-      override: dropSafeLimits,
+      override: finish,
     });
     return jsonSchema;
   }
@@ -58,8 +58,16 @@ function convert(value: unknown, io: 'input' | 'output'): unknown {
   return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, convert(inner, io)]));
 }
 
-/** zod's whole numbers are bounded by what a double can count; as documentation that is noise. */
-function dropSafeLimits({ jsonSchema }: { jsonSchema: { minimum?: number; maximum?: number } }): void {
+interface Conversion {
+  readonly zodSchema: z.core.$ZodTypes;
+  readonly jsonSchema: z.core.JSONSchema.BaseSchema;
+}
+
+function finish({ zodSchema, jsonSchema }: Conversion): void {
+  // zod's whole numbers are bounded by what a double can count; as documentation that is noise.
   if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;
   if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
+  // zod takes examples for outputs and drops them from inputs that are transformed; ours are inputs.
+  const examples = z.globalRegistry.get(zodSchema)?.examples;
+  if (Array.isArray(examples)) jsonSchema.examples = examples;
 }
