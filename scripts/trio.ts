@@ -69,6 +69,7 @@ function start(service: Service): void {
     env: {
       ...env,
       ORT_DISABLE_TELEMETRY: '1',
+      UV_THREADPOOL_SIZE: env.UV_THREADPOOL_SIZE ?? '8', // each run of a model holds one of libuv's threads
       HOST,
       LOG_LEVEL: env.LOG_LEVEL ?? 'warn',
       ...service.env,

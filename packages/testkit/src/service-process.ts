@@ -39,7 +39,14 @@ export class ServiceProcess {
   async start(): Promise<void> {
     const child = spawn(process.execPath, [join(root, 'services', this.name, 'src', 'server.ts')], {
       cwd: root,
-      env: { ...process.env, ORT_DISABLE_TELEMETRY: '1', HOST: '127.0.0.1', ...this.#env, PORT: String(this.port) },
+      env: {
+        ...process.env,
+        ORT_DISABLE_TELEMETRY: '1',
+        UV_THREADPOOL_SIZE: '8',
+        HOST: '127.0.0.1',
+        ...this.#env,
+        PORT: String(this.port),
+      },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#child = child;
