@@ -23,7 +23,7 @@ export const generateRequestSchema = z
     draft_k: boundedInteger(0, MAX_SPECULATIVE_TOKENS, 'tokens drafted per round')
       .optional()
       .describe(
-        'Tokens drafted per round, at most MAX_DRAFT_TOKENS of the server; 5 (or that limit) when absent. 0 is the target alone.',
+        'Tokens drafted per round, at most MAX_DRAFT_TOKENS of the server; DEFAULT_DRAFT_TOKENS (5) when absent. 0 is the target alone.',
       ),
     ...samplingFields,
     seed: boundedInteger(0, Number.MAX_SAFE_INTEGER, 'seed')

@@ -87,9 +87,8 @@ export async function buildCoordinator(
     cacheScopeOf: (request) => guard.cacheScopeOf(request),
     onTokens: (request, numPrompt, numCompletion) => guard.countTokens(request, numPrompt, numCompletion),
   });
-  const maxDraftTokens = config.MAX_DRAFT_TOKENS;
-  registerGenerateRoute(app, { generator, maxDraftTokens, callerOf });
-  await registerOpenAiRoutes(app, { generator, maxDraftTokens, callerOf });
+  registerGenerateRoute(app, { generator, callerOf });
+  await registerOpenAiRoutes(app, { generator, callerOf });
   registerPlayground(app);
   await installReader(app);
   app.get('/v1/model', { schema: modelDocs }, async () => ({ target: generator.requireTarget(), draft: draft.card }));

@@ -38,6 +38,14 @@ export const coordinatorSettings = z.object({
     unit: 'tokens',
     reason: 'Largest draft_k that a request may ask for; a larger one is refused. 0 turns drafting off.',
   }),
+  DEFAULT_DRAFT_TOKENS: integerSetting({
+    default: 5,
+    min: 0,
+    max: MAX_SPECULATIVE_TOKENS,
+    unit: 'tokens',
+    reason:
+      'draft_k of requests that name none (at most MAX_DRAFT_TOKENS). The best value is a property of the pair and the hardware: docs/tune-k.md.',
+  }),
   MODELS_DIR: optionalSetting({ reason: 'Folder with catalogue.json; default: models/ beside the services.' }),
   MODEL_SIZE: stringSetting({ default: '135m', reason: 'Catalogue name of the target, whose tokenizer is used.' }),
   MODEL_DIR: optionalSetting({ reason: "The target's folder itself; overrides MODEL_SIZE." }),

@@ -78,6 +78,12 @@ export class Generator {
     this.#deps = deps;
   }
 
+  /** Tokens drafted per round: for a request that names no number, and at most. */
+  get draftTokens(): { readonly default: number; readonly max: number } {
+    const { DEFAULT_DRAFT_TOKENS, MAX_DRAFT_TOKENS } = this.#deps.config;
+    return { default: Math.min(DEFAULT_DRAFT_TOKENS, MAX_DRAFT_TOKENS), max: MAX_DRAFT_TOKENS };
+  }
+
   /** Ids of raw text. Errors: invalid_request for a text without tokens. */
   encodePrompt(text: string): Int32Array {
     return nonEmpty(this.#deps.tokenizer.encode(text));

@@ -29,7 +29,7 @@ export interface Dialect<Body extends CommonRequest> {
   readonly summary: string;
   readonly schema: z.ZodType<Body>;
   readonly replySchema: z.ZodType;
-  orders(body: Body, generator: Generator, maxDraftTokens: number): GenerationOrder[];
+  orders(body: Body, generator: Generator): GenerationOrder[];
   wantsLogprobs(body: Body): boolean;
   choice(part: ChoicePart, generator: Generator): object;
   /** What opens a choice of a stream; null when nothing does. */

@@ -9,15 +9,14 @@ import { type CommonRequest, MAX_CHOICES } from './fields.ts';
 /** OpenAI allows 0: the smallest set whose mass reaches it, which is the likeliest token alone. */
 const SMALLEST_TOP_P = 1e-9;
 const DEFAULT_COMPLETION_TOKENS = 16;
-const DEFAULT_DRAFT_K = 5;
 
-export function chatOrders(body: ChatRequest, generator: Generator, maxDraftTokens: number): GenerationOrder[] {
+export function chatOrders(body: ChatRequest, generator: Generator): GenerationOrder[] {
   const promptTokenIds = generator.encodeChat(body.messages);
   const limit = body.max_completion_tokens ?? body.max_tokens;
   const { prediction } = body;
   const order = {
     // A prediction is mostly right: it is worth the longest guesses.
-    ...commonOrder(body, promptTokenIds, prediction ? maxDraftTokens : Math.min(DEFAULT_DRAFT_K, maxDraftTokens)),
+    ...commonOrder(body, promptTokenIds, prediction ? generator.draftTokens.max : generator.draftTokens.default),
     maxNewTokens: limit ?? remainingTokens(promptTokenIds.length, generator),
     numTopLogprobs: body.logprobs ? (body.top_logprobs ?? 0) : null,
     predictionTokenIds: prediction ? generator.encodeFragment(prediction.content) : undefined,
@@ -25,11 +24,7 @@ export function chatOrders(body: ChatRequest, generator: Generator, maxDraftToke
   return withSeeds(Array(body.n ?? 1).fill(order), body.seed);
 }
 
-export function completionOrders(
-  body: CompletionRequest,
-  generator: Generator,
-  maxDraftTokens: number,
-): GenerationOrder[] {
+export function completionOrders(body: CompletionRequest, generator: Generator): GenerationOrder[] {
   const prompts = promptsOf(body.prompt);
   const n = body.n ?? 1;
   if (n * prompts.length > MAX_CHOICES) {
@@ -43,7 +38,7 @@ export function completionOrders(
     const promptTokenIds =
       typeof prompt === 'string' ? generator.encodePrompt(prompt) : checkedIds(prompt, generator.requireTarget());
     const order = {
-      ...commonOrder(body, promptTokenIds, Math.min(DEFAULT_DRAFT_K, maxDraftTokens)),
+      ...commonOrder(body, promptTokenIds, generator.draftTokens.default),
       maxNewTokens: body.max_tokens ?? DEFAULT_COMPLETION_TOKENS,
       numTopLogprobs: body.logprobs ?? null,
     };

@@ -16,7 +16,6 @@ import { modelListSchema, modelSchema } from './reply-schemas.ts';
 
 export interface OpenAiRouteOptions {
   readonly generator: Generator;
-  readonly maxDraftTokens: number;
   readonly callerOf: CallerOf;
 }
 
@@ -37,7 +36,7 @@ export async function registerOpenAiRoutes(app: ServiceApp, options: OpenAiRoute
 function registerDialect<Body extends CommonRequest>(
   app: ServiceApp,
   dialect: Dialect<Body>,
-  { generator, maxDraftTokens, callerOf }: OpenAiRouteOptions,
+  { generator, callerOf }: OpenAiRouteOptions,
 ): void {
   const docs = documented({
     summary: dialect.summary,
@@ -52,7 +51,7 @@ function registerDialect<Body extends CommonRequest>(
     const card = generator.requireTarget();
     checkModel(body.model, card.model_id);
     const caller = callerOf(request as never, reply as never);
-    const orders = dialect.orders(body, generator, maxDraftTokens);
+    const orders = dialect.orders(body, generator);
     const call = { dialect, body, orders, generator, caller, card };
     if (body.stream !== true) return answerWhole(call);
     return answerStream(call, reply as never);

@@ -16,8 +16,6 @@ import type { CallerOf } from './caller.ts';
 
 export interface GenerateRouteOptions {
   readonly generator: Generator;
-  /** Settings limit it; requests that say nothing of draft_k get at most this. */
-  readonly maxDraftTokens: number;
   readonly callerOf: CallerOf;
 }
 
@@ -34,7 +32,7 @@ export function registerGenerateRoute(app: ServiceApp, options: GenerateRouteOpt
   const onRequest = async () => generator.requireRoom('/generate');
   app.post('/generate', { schema: { ...docs, body: generateRequestSchema }, onRequest }, async (request, reply) => {
     const body = request.body;
-    const order = orderOf(body, generator, options.maxDraftTokens);
+    const order = orderOf(body, generator);
     const caller = options.callerOf(request as never, reply as never);
     if (body.stream) return stream(generator, order, caller, body, reply as never);
     return generator.run(order, caller, async (running) => {
@@ -44,13 +42,13 @@ export function registerGenerateRoute(app: ServiceApp, options: GenerateRouteOpt
   });
 }
 
-function orderOf(body: GenerateRequest, generator: Generator, maxDraftTokens: number): GenerationOrder {
+function orderOf(body: GenerateRequest, generator: Generator): GenerationOrder {
   const { temperature, top_k, top_p, min_p, presence_penalty, frequency_penalty, logit_bias } = body;
   return {
     promptTokenIds:
       body.messages === undefined ? generator.encodePrompt(body.prompt ?? '') : generator.encodeChat(body.messages),
     maxNewTokens: body.max_new_tokens,
-    numSpeculativeTokens: body.speculative ? (body.draft_k ?? Math.min(DEFAULT_DRAFT_K, maxDraftTokens)) : 0,
+    numSpeculativeTokens: body.speculative ? (body.draft_k ?? generator.draftTokens.default) : 0,
     sampling: { temperature, top_k, top_p, min_p, presence_penalty, frequency_penalty, logit_bias },
     seed: body.seed,
     stop: body.stop,
@@ -59,8 +57,6 @@ function orderOf(body: GenerateRequest, generator: Generator, maxDraftTokens: nu
     numTopLogprobs: null,
   };
 }
-
-const DEFAULT_DRAFT_K = 5;
 
 /** Everything but the text is the same for a plain reply and for the last event of a stream. */
 function summaryOf({ generation, seed, modelId, numPromptTokens }: RunningGeneration, id: string) {
