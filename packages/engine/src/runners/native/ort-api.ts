@@ -35,6 +35,7 @@ export const ortFunctions = {
   AllocatorFree: status(76, 'pointer', 'pointer'),
 
   CreateSessionOptions: status(10, 'outPointer'),
+  EnableProfiling: status(14, 'pointer', 'path'),
   DisableMemPattern: status(17, 'pointer'),
   SetSessionGraphOptimizationLevel: status(23, 'pointer', 'int'),
   SetIntraOpNumThreads: status(24, 'pointer', 'int'),
@@ -75,6 +76,8 @@ export const ortFunctions = {
   ReleaseAllocator: release(132),
   CreateTensorWithDataAsOrtValue: status(49, 'pointer', 'pointer', 'size', 'pointer', 'size', 'int', 'outPointer'),
   CreateTensorAsOrtValue: status(48, 'pointer', 'pointer', 'size', 'int', 'outPointer'),
+  GetTensorMemoryInfo: status(194, 'pointer', 'outPointer'),
+  GetTensorSizeInBytes: status(318, 'pointer', 'outSize'),
   ReleaseValue: release(96),
 
   CreateRunOptions: status(39, 'outPointer'),

@@ -1,5 +1,12 @@
-/** Run by webgpu.test.ts in a process of its own: generates on the CPU and on WebGPU and prints what differs. */
+/**
+ * Run by webgpu.test.ts in a process of its own: generates on the CPU and on WebGPU, and prints the tokens and what went
+ * between host and device.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { argmax, open, pass, someIds } from '../fixtures.ts';
+import { copiesInGraph, watchTransfers } from './transfers.ts';
 
 const [model = 'tiny-target'] = process.argv.slice(2);
 const logged: unknown[] = [];
@@ -32,5 +39,11 @@ async function generate(executionProvider: 'cpu' | 'webgpu') {
 }
 
 const cpu = await generate('cpu');
-const webgpu = await generate('webgpu');
-console.log(JSON.stringify({ cpu, webgpu, logged }));
+const folder = mkdtempSync(join(tmpdir(), 'forerunner-profile-'));
+try {
+  const passes = watchTransfers(join(folder, 'session'));
+  const webgpu = await generate('webgpu');
+  console.log(JSON.stringify({ cpu, webgpu, logged, passes, copies: copiesInGraph(join(folder, 'session')) }));
+} finally {
+  rmSync(folder, { recursive: true });
+}
