@@ -12,7 +12,7 @@ import { pythonWith } from './python.ts';
 import { startTinyTrio, type TinyTrio } from './tiny-trio.ts';
 
 const EXAMPLES = Number(process.env.FUZZ_EXAMPLES ?? 40);
-const TIMEOUT_MS = Math.max(120_000, EXAMPLES * 400);
+const TIMEOUT_MS = Math.max(120_000, EXAMPLES * 1000);
 const CHECKS = [
   'not_a_server_error',
   'status_code_conformance',
