@@ -15,18 +15,18 @@ import type {
 } from '../../runner.ts';
 import type { GraphSignature } from '../../signature.ts';
 import { bucketFor } from '../kv-buckets.ts';
-import { openModelFiles } from '../model-files.ts';
+import { type ModelFiles, openModelFiles } from '../model-files.ts';
 import { type PassPlan, padTogether, planPass } from '../pass-plan.ts';
 import { type GraphBinding, signatureFromGraph } from '../signature-from-graph.ts';
-import { CPU_PROVIDER, resolveProvider } from './execution-provider.ts';
+import { CPU_PROVIDER, type ExecutionProvider, resolveProvider } from './execution-provider.ts';
 import { graphFor } from './graph-source.ts';
 import { bytesPerPosition, DeviceKvMemory, HostKvMemory, type KvMemory } from './kv-memory.ts';
 import { KvSlab } from './kv-slab.ts';
 import { type Lane, Lanes } from './lanes.ts';
 import { type KvContext, NativeKvCache } from './native-kv-cache.ts';
-import { ortApi } from './ort-api.ts';
+import { type OrtApi, ortApi } from './ort-api.ts';
 import { loadOrtLibrary } from './ort-library.ts';
-import { OrtSession, ortEnv } from './session.ts';
+import { OrtSession, openEnv } from './session.ts';
 import { type StepRows, StepTensors } from './step-tensors.ts';
 
 /** Runs in flight of one runner; more share the same threads and hold more of libuv's pool. */
@@ -45,9 +45,26 @@ export async function openNativeRunner(options: NativeRunnerOptions): Promise<Mo
   const library = loadOrtLibrary(options.libraryPath);
   const api = ortApi();
   const files = openModelFiles(options.modelDir);
-  ortEnv(api); // providers log to it as soon as they are looked at
-  const { executionProvider, deviceId, providerOptions } = options;
-  const provider = resolveProvider(api, library.path, executionProvider, deviceId, providerOptions);
+  let env = openEnv(api); // providers log to it as soon as they are looked at
+  try {
+    const { executionProvider, deviceId, providerOptions } = options;
+    const provider = resolveProvider(api, library.path, executionProvider, deviceId, providerOptions);
+    if (provider.name === 'cpu') {
+      api.ReleaseEnv(env); // unloads a provider that was tried in vain
+      env = openEnv(api);
+    }
+    return await openWith(provider, api, files, options);
+  } finally {
+    api.ReleaseEnv(env);
+  }
+}
+
+async function openWith(
+  provider: ExecutionProvider,
+  api: OrtApi,
+  files: ModelFiles,
+  options: NativeRunnerOptions,
+): Promise<ModelRunner> {
   const note = (reason: string) => options.log?.('this model is not batched', { reason });
   const source = provider.name === 'cpu' ? await graphFor(files, options.maxBatchItems, note) : { files };
   const sessionOptions = { numThreads: options.numThreads, provider };

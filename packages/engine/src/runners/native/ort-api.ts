@@ -31,6 +31,7 @@ export const ortFunctions = {
   ReleaseStatus: release(93),
 
   CreateEnv: status(3, 'int', 'text', 'outPointer'),
+  ReleaseEnv: release(92),
   GetAllocatorWithDefaultOptions: status(78, 'outPointer'),
   AllocatorFree: status(76, 'pointer', 'pointer'),
 

@@ -19,22 +19,24 @@ const ENABLE_ALL = 99;
 /** Errors come back as statuses; ONNX Runtime would write them to stderr as well. */
 const LOG_FATAL_ONLY = 4;
 
-/** One a thread, reference counted inside the library, never released: other sessions of the process share it. */
-let env: Pointer | undefined;
-
-export function ortEnv(api: OrtApi): Pointer {
-  env ??= api.CreateEnv(LOG_FATAL_ONLY, 'forerunner');
-  return env;
+/**
+ * A reference to the process's environment, for ReleaseEnv. The last release unloads the providers; the CUDA provider
+ * crashes the process at its exit when it is still loaded then (seen where it had found no device).
+ */
+export function openEnv(api: OrtApi): Pointer {
+  return api.CreateEnv(LOG_FATAL_ONLY, 'forerunner');
 }
 
 export class OrtSession {
   readonly api: OrtApi;
   readonly pointer: Pointer;
   readonly provider: ExecutionProvider;
+  readonly #env: Pointer;
   #closed = false;
 
-  private constructor(api: OrtApi, pointer: Pointer, provider: ExecutionProvider) {
+  private constructor(api: OrtApi, env: Pointer, pointer: Pointer, provider: ExecutionProvider) {
     this.api = api;
+    this.#env = env;
     this.pointer = pointer;
     this.provider = provider;
   }
@@ -43,8 +45,8 @@ export class OrtSession {
   static async open(api: OrtApi, source: GraphSource, options: SessionOptions): Promise<OrtSession> {
     const { files, rewritten } = source;
     if (rewritten) return OrtSession.openBytes(api, rewritten.bytes, options, rewritten.weightsDir, files.graphPath);
-    return OrtSession.#create(api, options, files.graphPath, (sessionOptions) =>
-      api.async.CreateSession(ortEnv(api), files.graphPath, sessionOptions),
+    return OrtSession.#create(api, options, files.graphPath, (env, sessionOptions) =>
+      api.async.CreateSession(env, files.graphPath, sessionOptions),
     );
   }
 
@@ -56,11 +58,11 @@ export class OrtSession {
     weightsDir?: string,
     graphPath = 'a graph in memory',
   ): Promise<OrtSession> {
-    return OrtSession.#create(api, options, graphPath, (sessionOptions) => {
+    return OrtSession.#create(api, options, graphPath, (env, sessionOptions) => {
       if (weightsDir) {
         api.AddSessionConfigEntry(sessionOptions, 'session.model_external_initializers_file_folder_path', weightsDir);
       }
-      return api.async.CreateSessionFromArray(ortEnv(api), addressOf(bytes), bytes.length, sessionOptions);
+      return api.async.CreateSessionFromArray(env, addressOf(bytes), bytes.length, sessionOptions);
     });
   }
 
@@ -68,17 +70,21 @@ export class OrtSession {
     api: OrtApi,
     options: SessionOptions,
     graphPath: string,
-    create: (sessionOptions: Pointer) => Promise<Pointer>,
+    create: (env: Pointer, sessionOptions: Pointer) => Promise<Pointer>,
   ): Promise<OrtSession> {
+    const env = openEnv(api);
     return withSessionOptions(api, options, async (sessionOptions) => {
       try {
-        return new OrtSession(api, await create(sessionOptions), options.provider);
+        return new OrtSession(api, env, await create(env, sessionOptions), options.provider);
       } catch (cause) {
         const reason = (cause as Error).message;
         if (options.provider.name !== 'cpu' && isDeviceFailure(reason))
           throw unavailable(options.provider.name, reason, cause);
         throw loadError(graphPath, cause as Error);
       }
+    }).catch((error: unknown) => {
+      api.ReleaseEnv(env);
+      throw error;
     });
   }
 
@@ -119,6 +125,7 @@ export class OrtSession {
     if (this.#closed) return;
     this.#closed = true;
     this.api.ReleaseSession(this.pointer);
+    this.api.ReleaseEnv(this.#env);
   }
 }
 

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { EngineError } from '../../../src/index.ts';
 import { OrtError, ortApi, ortFunctions } from '../../../src/runners/native/ort-api.ts';
 import { loadOrtLibrary } from '../../../src/runners/native/ort-library.ts';
-import { ortEnv } from '../../../src/runners/native/session.ts';
+import { openEnv } from '../../../src/runners/native/session.ts';
 
 const members = readFileSync(new URL('./ort-api-members.txt', import.meta.url), 'utf8')
   .trim()
@@ -33,10 +33,12 @@ describe('the API table', () => {
   test('tells a missing file from a broken one, and frees a failed load', async () => {
     const api = ortApi();
     const options = api.CreateSessionOptions();
-    await expect(api.async.CreateSession(ortEnv(api), '/nowhere/model.onnx', options)).rejects.toMatchObject({
+    const env = openEnv(api);
+    await expect(api.async.CreateSession(env, '/nowhere/model.onnx', options)).rejects.toMatchObject({
       ortCode: 3,
     });
     api.ReleaseSessionOptions(options);
+    api.ReleaseEnv(env);
   });
 });
 
