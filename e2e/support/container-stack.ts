@@ -10,7 +10,11 @@ const FILES: Record<StackKind, string[]> = {
   default: ['docker-compose.yml', 'e2e/compose/published.yml'],
   faults: ['docker-compose.yml', 'e2e/compose/published.yml', 'e2e/compose/faults.yml'],
 };
-const PROXIES = { 'draft-service': 'draft-proxy', 'target-service': 'target-proxy' } as const;
+const PROXIES: Record<Proxied, string> = {
+  'draft-service': 'draft-proxy',
+  'target-service': 'target-proxy',
+  'target-service-2': 'target-proxy-2',
+};
 
 export async function startContainers(kind: StackKind): Promise<Stack> {
   const members: Member[] = ['draft-service', 'target-service', 'speculative-coordinator'];

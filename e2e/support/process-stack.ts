@@ -18,11 +18,12 @@ export async function startProcesses(kind: StackKind): Promise<Stack> {
   const target2 = await service('target-service', { MODEL_SIZE: 'tiny' });
   const draftProxy = isTiny ? await startProxy(draft.port) : null;
   const targetProxy = isTiny ? await startProxy(target.port) : null;
+  const target2Proxy = isTiny ? await startProxy(target2.port) : null;
   const coordinator = await service('speculative-coordinator', {
     MODEL_SIZE: isTiny ? 'tiny' : '135m',
     MAX_DRAFT_TOKENS: '6',
     DRAFT_ENDPOINT: draftProxy?.url ?? draft.url,
-    TARGET_ENDPOINT: targetProxy ? `${targetProxy.url},${target2.url}` : target.url,
+    TARGET_ENDPOINT: targetProxy && target2Proxy ? `${targetProxy.url},${target2Proxy.url}` : target.url,
     ...(isTiny && { DRAFT_TIMEOUT_MS: '500', TARGET_TIMEOUT_MS: '2000' }),
   });
   const members: Record<Member, ServiceProcess> = {
@@ -31,11 +32,11 @@ export async function startProcesses(kind: StackKind): Promise<Stack> {
     'target-service-2': target2,
     'speculative-coordinator': coordinator,
   };
-  const proxyOf = { 'draft-service': draftProxy, 'target-service': targetProxy };
+  const proxyOf = { 'draft-service': draftProxy, 'target-service': targetProxy, 'target-service-2': target2Proxy };
   const close = async () => {
     await coordinator.end();
     await Promise.all([draft.end(), target.end(), target2.end()]);
-    for (const proxy of [draftProxy, targetProxy]) proxy?.child.kill();
+    for (const proxy of Object.values(proxyOf)) proxy?.child.kill();
   };
   try {
     await Promise.all([draft.start(), target.start(), isTiny && target2.start()]);

@@ -8,9 +8,14 @@ import { root } from './command.ts';
 import { until } from './until.ts';
 
 export interface Prometheus {
-  /** Value of an expression that has one sample; undefined when it has none. */
+  /** Value of an expression's first sample; undefined when it has none. Errors: when the expression is refused. */
   query(expression: string): Promise<number | undefined>;
   stop(): Promise<void>;
+}
+
+interface QueryReply {
+  readonly data?: { readonly result: readonly { readonly value: readonly [number, string] }[] };
+  readonly error?: string;
 }
 
 /** `targets`: job -> URL. Scrapes every second. */
@@ -46,8 +51,10 @@ export async function startPrometheus(targets: Record<string, string>): Promise<
   };
   const query = async (expression: string) => {
     const reply = await fetch(`${url}/api/v1/query?query=${encodeURIComponent(expression)}`);
-    const { data } = (await reply.json()) as { data: { result: { value: [number, string] }[] } };
-    return data.result[0] && Number(data.result[0].value[1]);
+    const { data, error } = (await reply.json()) as QueryReply;
+    if (!data) throw new Error(`Prometheus refuses ${expression}: ${error}`);
+    const [first] = data.result;
+    return first && Number(first.value[1]);
   };
   try {
     const expected = Object.keys(targets).length;

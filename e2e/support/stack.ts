@@ -5,10 +5,10 @@
 import type { FaultState } from './fault-proxy.ts';
 
 export type Member = 'draft-service' | 'target-service' | 'target-service-2' | 'speculative-coordinator';
-/** Members that a fault proxy stands before, in the stack of kind `faults`. */
-export type Proxied = 'draft-service' | 'target-service';
+/** Members before which a fault proxy stands in the stack of kind `faults`. */
+export type Proxied = Exclude<Member, 'speculative-coordinator'>;
 
-/** default: the embedded pair, as `docker compose up` gives it. faults: the tiny pair, two targets, fault proxies. */
+/** default: the embedded pair, as `docker compose up` gives it. faults: the tiny pair, two targets, a fault proxy before each. */
 export type StackKind = 'default' | 'faults';
 
 export interface Stack {

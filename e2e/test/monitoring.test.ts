@@ -6,10 +6,13 @@ import { join } from 'node:path';
 import { generate } from '@forerunner/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { command, isInstalled, root } from '../support/command.ts';
+import { startPrometheus } from '../support/prometheus.ts';
 import type { Stack } from '../support/stack.ts';
 import { startStack } from '../support/start-stack.ts';
+import { until } from '../support/until.ts';
 
 const hasPromtool = await isInstalled('promtool');
+const hasPrometheus = await isInstalled('prometheus');
 const OURS = /^(forerunner_|spec_decode_)/;
 
 describe.skipIf(!hasPromtool)('promtool', () => {
@@ -64,5 +67,23 @@ describe('metrics', () => {
     const wanted = new Set(`${dashboard}${alerts}`.match(/\bforerunner:[a-z_0-9:]+/g));
     expect([...wanted].filter((name) => !recorded.has(name))).toEqual([]);
     expect(wanted.size).toBeGreaterThan(5);
+  });
+
+  it.skipIf(!hasPrometheus)('fill every panel of the dashboard', async () => {
+    const members = ['draft-service', 'target-service', 'speculative-coordinator'] as const;
+    const prometheus = await startPrometheus(Object.fromEntries(members.map((name) => [name, stack.urlOf(name)])));
+    try {
+      // Rates need traffic between two scrapes.
+      await generate(stack.url, { prompt: 'abc', max_new_tokens: 16 });
+      const dashboard = JSON.parse(await readFile(join(root, 'monitoring/grafana/dashboards/forerunner.json'), 'utf8'));
+      const panels = (dashboard as { panels: { targets?: { expr: string }[] }[] }).panels;
+      const expressions = panels.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr));
+      expect(expressions.length).toBeGreaterThan(20);
+      for (const expression of expressions) {
+        await until(expression, async () => (await prometheus.query(expression)) !== undefined, 15_000);
+      }
+    } finally {
+      await prometheus.stop();
+    }
   });
 });
