@@ -1,16 +1,24 @@
 /** What every runner promises, on every kind of graph that is embedded. */
+import { rmSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ModelRunner } from '../../src/index.ts';
 import { codeOf, hasModel, open, pass, row, runtimes, sameBits, someIds } from './fixtures.ts';
+import { plainModelDir } from './plain-graph.ts';
 
 const models = ['tiny-target', 'tiny-target-fp16', 'smollm2-135m-instruct-int8'].filter(hasModel);
-const cases = runtimes.flatMap((runtime) => models.map((model) => ({ runtime, model })));
+/** A copy of tiny-target whose past and present are joined by Concat. */
+const plain = { model: 'tiny-target, plain attention', dir: plainModelDir('tiny-target') };
+afterAll(() => rmSync(plain.dir, { recursive: true }));
+const cases = [
+  ...runtimes.flatMap((runtime) => models.map((model) => ({ runtime, model }))),
+  ...(['native', 'node'] as const).map((runtime) => ({ runtime, model: plain.model })),
+];
 
 describe.each(cases)('$runtime runner, $model', ({ runtime, model }) => {
   let runner: ModelRunner;
   let width: number;
   beforeAll(async () => {
-    runner = await open(runtime, model);
+    runner = await open(runtime, model, model === plain.model ? { modelDir: plain.dir } : {});
     width = runner.signature.headSize;
   });
   afterAll(() => runner.close());

@@ -1,103 +1,88 @@
 /**
  * Graphs without GroupQueryAttention, as Optimum writes them: past and present are joined by Concat, so they cannot share
- * memory. The native runtime leaves them to onnxruntime-node, and says so.
+ * memory. contract.test.ts has what they promise like all others.
  */
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { raggedAttention } from '@forerunner/model-tools';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Graph, rewriteModel } from '../../../model-tools/src/graph.ts';
-import { argmax, codeOf, largestDifference, modelDir, open, pass, row, sameBits, someIds } from './fixtures.ts';
-
-/** The tiny target in that shape: every cache is Concat(past, new rows), and the past's length gives the positions. */
-function plainGraph(): Uint8Array {
-  return rewriteModel(raggedAttention(readFileSync(join(modelDir('tiny-target'), 'model.onnx'))), (graph) => {
-    for (const node of [...graph.nodes]) {
-      if (node.opType === 'TensorScatter') {
-        const [past, rows] = node.input as [string, string];
-        graph.insertNode(
-          {
-            op: 'Concat',
-            name: `${node.name}/joined`,
-            inputs: [past, rows],
-            outputs: [...node.output],
-            attributes: { axis: 2 },
-          },
-          node,
-        );
-        graph.remove(node);
-      }
-    }
-    const lengthOf = lengthsIn(graph);
-    for (const node of graph.nodes) {
-      node.input = node.input.map((name) => (name === 'write_indices' ? lengthOf.past : name));
-    }
-    graph.proto.input = graph.proto.input.filter(({ name }) => name !== 'write_indices');
-  });
-}
-
-/** The mask's columns were counted on the cache as it came in; here the past lacks the new rows. */
-function lengthsIn(graph: Graph): { past: string } {
-  const [first] = graph.nodes;
-  const shape = graph.nodes.find((node) => node.name === '/ragged/shape_of_columns')!;
-  const axis = graph.nodes.find((node) => node.name === '/ragged/num_columns')!.input[1]!;
-  const past = shape.input[0]!;
-  const pastShape = graph.insert({ op: 'Shape', name: '/plain/past_shape', inputs: [past] }, first);
-  const length = graph.insert({ op: 'Gather', name: '/plain/past_length', inputs: [pastShape, axis] }, first);
-  const asList = graph.insert(
-    { op: 'Unsqueeze', name: '/plain/past_lengths', inputs: [length, zeroAxis(graph)] },
-    first,
-  );
-  const rowCount = graph.nodes.find((node) => node.name === '/ragged/num_rows')!.output[0]!;
-  const columns = graph.nodes.find((node) => node.name === '/ragged/columns')!;
-  const total = graph.insert({ op: 'Add', name: '/plain/total', inputs: [length, rowCount] }, columns);
-  columns.input[1] = total;
-  return { past: asList };
-}
-
-function zeroAxis(graph: Graph): string {
-  const axis = new Uint8Array(8);
-  return graph.addInitializer({ dims: [1], dataType: 7, name: '/plain/axis', rawData: axis } as never);
-}
+import { rmSync } from 'node:fs';
+import { afterAll, describe, expect, test } from 'vitest';
+import type { KvCache, ModelRunner } from '../../src/index.ts';
+import { argmax, codeOf, largestDifference, open, pass, row, sameBits, someIds } from './fixtures.ts';
+import { plainModelDir } from './plain-graph.ts';
 
 describe('a graph with plain attention', () => {
-  const dir = mkdtempSync(join(tmpdir(), 'forerunner-plain-'));
-  beforeAll(() => {
-    cpSync(modelDir('tiny-target'), dir, { recursive: true });
-    writeFileSync(join(dir, 'model.onnx'), plainGraph());
-  });
+  const dir = plainModelDir('tiny-target');
   afterAll(() => rmSync(dir, { recursive: true }));
 
-  test('is left to onnxruntime-node by auto, with a logged reason, and refused by native', async () => {
-    const logged: unknown[] = [];
-    const runner = await open('node', 'tiny-target', {
-      modelDir: dir,
-      runtime: 'auto',
-      log: (message, fields) => logged.push(message, fields),
-    });
-    expect(runner.description.runtime).toBe('node');
-    expect(JSON.stringify(logged)).toMatch(/native runtime is not available.*no GroupQueryAttention/);
-    expect(await codeOf(open('native', 'tiny-target', { modelDir: dir }))).toBe('runtime_unavailable');
+  /** Prompt, steps with growth, a rollback, a fork that both sides of write: the logits of every pass. */
+  async function logitsOf(runner: ModelRunner): Promise<Float32Array[]> {
+    const all: Float32Array[] = [];
+    const say = async (cache: KvCache, numPast: number, ids: Int32Array) =>
+      all.push((await pass(runner, cache, numPast, ids)).logits);
+    const cache = runner.createCache(8);
+    await say(cache, 0, someIds(20));
+    for (let i = 0; i < 60; i++) await say(cache, 20 + i, someIds(1, i));
+    await say(cache, 13, someIds(9, 300));
+    const fork = cache.fork(13);
+    await say(fork, 13, someIds(4, 77));
+    await say(cache, 22, someIds(5, 400));
+    await say(fork, 13, someIds(4, 77));
+    cache.release();
+    fork.release();
+    return all;
+  }
+
+  test('says what the grouped one says, to the same bit on both runtimes', async () => {
+    const runners = [
+      await open('native', 'tiny-target', { modelDir: dir, runtime: 'auto' }),
+      await open('node', 'tiny-target', { modelDir: dir }),
+      await open('native', 'tiny-target'),
+    ] as const;
+    expect(runners.map(({ description }) => description.runtime)).toEqual(['native', 'node', 'native']);
+    const [native, node, grouped] = [
+      await logitsOf(runners[0]),
+      await logitsOf(runners[1]),
+      await logitsOf(runners[2]),
+    ];
+    for (const [i, logits] of native.entries()) {
+      expect(sameBits(logits, node[i]!), `pass ${i}`).toBe(true);
+      expect(largestDifference(logits, grouped[i]!)).toBeLessThan(1e-4);
+      const numRows = logits.length / 1024;
+      for (let r = 0; r < numRows; r++) {
+        expect(argmax(row(logits, 1024, r))).toBe(argmax(row(grouped[i]!, 1024, r)));
+      }
+    }
+    expect(sameBits(native.at(-1)!, native.at(-3)!)).toBe(true);
+    for (const runner of runners) await runner.close();
+  });
+
+  test('a pass that is cancelled leaves what it built on, also for a fork', async () => {
+    const runner = await open('native', 'tiny-target', { modelDir: dir });
+    const cache = runner.createCache(500);
+    await pass(runner, cache, 0, someIds(8));
+    const fork = cache.fork(6);
+    const abort = new AbortController();
+    const item = { cache, numPastTokens: 5, tokenIds: someIds(480, 9), numLogitRows: 1 };
+    const cancelled = codeOf(runner.forward([item], abort.signal));
+    setImmediate(() => abort.abort());
+    expect(await cancelled).toBe('aborted');
+    expect(await codeOf(pass(runner, cache, 6, someIds(1)))).toMatch(/holds 5 tokens/);
+    const fresh = runner.createCache(20);
+    await pass(runner, fresh, 0, someIds(8));
+    const [expected, ofCache] = [await pass(runner, fresh, 5, someIds(3)), await pass(runner, cache, 5, someIds(3))];
+    expect(sameBits(ofCache.logits, expected.logits)).toBe(true);
+    expect(sameBits((await pass(runner, fork, 5, someIds(3))).logits, expected.logits)).toBe(true);
+    for (const each of [cache, fork, fresh]) each.release();
     await runner.close();
   });
 
-  test('says what the grouped one says, step by step, after rollbacks and in forks', async () => {
-    const [plain, grouped] = [await open('node', 'tiny-target', { modelDir: dir }), await open('node', 'tiny-target')];
-    const [a, b] = [plain.createCache(8), grouped.createCache(8)];
-    const compare = async (numPast: number, ids: Int32Array) => {
-      const [one, other] = [await pass(plain, a, numPast, ids), await pass(grouped, b, numPast, ids)];
-      expect(largestDifference(one.logits, other.logits)).toBeLessThan(1e-4);
-      expect(argmax(row(one.logits, 1024, ids.length - 1))).toBe(argmax(row(other.logits, 1024, ids.length - 1)));
-    };
-    await compare(0, someIds(20));
-    for (let i = 0; i < 60; i++) await compare(20 + i, someIds(1, i));
-    await compare(13, someIds(9, 300));
-    const fork = a.fork(13);
-    const before = await pass(plain, fork, 13, someIds(4, 77));
-    await compare(22, someIds(5, 400));
-    expect(sameBits((await pass(plain, fork, 13, someIds(4, 77))).logits, before.logits)).toBe(true);
-    await plain.close();
-    await grouped.close();
+  test('is not batched', async () => {
+    const runner = await open('native with batches', 'tiny-target', { modelDir: dir });
+    const caches = [runner.createCache(8), runner.createCache(8)];
+    expect(runner.canBatch([1, 1])).toBe(false);
+    const items = caches.map((cache) => ({ cache, numPastTokens: 0, tokenIds: someIds(3), numLogitRows: 1 }));
+    const { outputs, release } = await runner.forward(items);
+    expect(sameBits(outputs[0]!.logits, outputs[1]!.logits)).toBe(true);
+    release();
+    for (const cache of caches) cache.release();
+    await runner.close();
   });
 });

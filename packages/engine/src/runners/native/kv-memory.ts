@@ -38,7 +38,7 @@ export function bytesPerPosition({ numLayers, numKvHeads, headDim, kvType }: Gra
   return 2 * numLayers * numKvHeads * headDim * elementBytes[kvType];
 }
 
-interface HostBlock extends KvBlock {
+export interface HostBlock extends KvBlock {
   readonly memory: Uint8Array<ArrayBuffer>;
 }
 
@@ -88,6 +88,36 @@ export class HostKvMemory implements KvMemory {
       binding.bindInput(name, value, block);
       binding.bindOutput(presentOutputs[i]!, value, block);
       this.#api.ReleaseValue(value);
+    }
+  }
+
+  /** Binds one sequence of exactly numPast positions as past, and one of numTotal in other memory as present. */
+  bindExactly(binding: IoBinding, past: HostBlock, numPast: number, present: HostBlock, numTotal: number): void {
+    const { signature, pastInputs, presentOutputs } = this.#graph;
+    const { numKvHeads, headDim, kvType } = signature;
+    const tensorOf = ({ memory, numPositions }: HostBlock, index: number, numUsed: number) => {
+      const offset = index * numKvHeads * numPositions * headDim * elementBytes[kvType];
+      return hostTensor(this.#api, this.#hostInfo, memory, kvType, [1, numKvHeads, numUsed, headDim], offset);
+    };
+    for (const [i, name] of pastInputs.entries()) {
+      const [input, output] = [tensorOf(past, i, numPast), tensorOf(present, i, numTotal)];
+      binding.bindInput(name, input, past);
+      binding.bindOutput(presentOutputs[i]!, output, present);
+      this.#api.ReleaseValue(input);
+      this.#api.ReleaseValue(output);
+    }
+  }
+
+  /** Copies what bindExactly wrote for `numUsed` positions to where it reads `numKept` of them; also within a block. */
+  layOut(from: HostBlock, numUsed: number, to: HostBlock, numKept: number): void {
+    const { numLayers, numKvHeads, headDim, kvType } = this.#graph.signature;
+    const rowBytes = headDim * elementBytes[kvType];
+    for (let tensor = 0; tensor < 2 * numLayers; tensor++) {
+      for (let head = 0; head < numKvHeads; head++) {
+        const source = numKvHeads * tensor * from.numPositions + head * numUsed;
+        const target = numKvHeads * tensor * to.numPositions + head * numKept;
+        to.memory.set(from.memory.subarray(source * rowBytes, (source + numKept) * rowBytes), target * rowBytes);
+      }
     }
   }
 

@@ -21,13 +21,23 @@ export interface KvContext {
   readonly numPadTokens: number;
 }
 
+/** A cache as the runner sees it: reserved, bound, and given back with what it holds then. */
+export interface PassCache extends KvCache {
+  readonly context: KvContext;
+  beginPass(numPastTokens: number): void;
+  /** The binding for a pass alone: numRows positions after the first numPastTokens. Within a lane only. */
+  bindAlone(numPastTokens: number, numRows: number): IoBinding;
+  /** `numHeld` is what the pass began with if it failed. */
+  endPass(numHeld: number): void;
+}
+
 /** Either a block of its own, or a seat among others that go through the graph together. */
 interface Seat {
   readonly slab: KvSlab;
   readonly index: number;
 }
 
-export class NativeKvCache implements KvCache {
+export class NativeKvCache implements PassCache {
   readonly context: KvContext;
   #block: KvBlock | undefined;
   #seat: Seat | undefined;

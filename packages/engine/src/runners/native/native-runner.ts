@@ -18,12 +18,13 @@ import { bucketFor } from '../kv-buckets.ts';
 import { type ModelFiles, openModelFiles } from '../model-files.ts';
 import { type PassPlan, padTogether, planPass } from '../pass-plan.ts';
 import { type GraphBinding, signatureFromGraph } from '../signature-from-graph.ts';
+import { ConcatKvCache } from './concat-kv-cache.ts';
 import { CPU_PROVIDER, type ExecutionProvider, resolveProvider } from './execution-provider.ts';
 import { graphFor } from './graph-source.ts';
 import { bytesPerPosition, DeviceKvMemory, HostKvMemory, type KvMemory } from './kv-memory.ts';
 import { KvSlab } from './kv-slab.ts';
 import { type Lane, Lanes } from './lanes.ts';
-import { type KvContext, NativeKvCache } from './native-kv-cache.ts';
+import { type KvContext, NativeKvCache, type PassCache } from './native-kv-cache.ts';
 import { type OrtApi, ortApi } from './ort-api.ts';
 import { loadOrtLibrary } from './ort-library.ts';
 import { OrtSession, openEnv } from './session.ts';
@@ -71,12 +72,12 @@ async function openWith(
   const session = await OrtSession.open(api, source, sessionOptions);
   try {
     const graph = signatureFromGraph(session.graphInfo(), source.files);
-    if (graph.attention === 'plain') {
-      const message = 'past and present cannot share memory in this graph: it has no GroupQueryAttention';
+    const { info, name } = session.memoryOfInput(graph.pastInputs[0]!);
+    if (graph.attention === 'plain' && name !== 'Cpu') {
+      const message = `past and present cannot share memory of ${name} in this graph: it has no GroupQueryAttention`;
       throw new EngineError('runtime_unavailable', message, { attention: graph.attention });
     }
     const steps = new StepTensors(api, graph);
-    const { info, name } = session.memoryOfInput(graph.pastInputs[0]!);
     const memory =
       name === 'Cpu'
         ? new HostKvMemory(api, steps.hostInfo, graph)
@@ -137,14 +138,17 @@ class NativeRunner implements ModelRunner {
 
   createCache(initialCapacity: number): KvCache {
     if (this.#closing) throw new EngineError('closed', 'the runner is closed');
-    const cache = new NativeKvCache(this.#kv);
+    const { graph, memory } = this.#kv;
+    const isPlain = graph.attention === 'plain' && memory instanceof HostKvMemory;
+    const cache = isPlain ? new ConcatKvCache(this.#kv, memory) : new NativeKvCache(this.#kv);
     cache.ensureCapacity(initialCapacity, 0);
     return cache;
   }
 
   cacheBytes(numTokens: number): number {
     const numPositions = bucketFor(numTokens + this.#kv.numPadTokens, this.signature.contextLength);
-    return numPositions * bytesPerPosition(this.signature);
+    const numBlocks = this.#kv.graph.attention === 'plain' ? 2 : 1;
+    return numBlocks * numPositions * bytesPerPosition(this.signature);
   }
 
   canBatch(numTokensPerItem: readonly number[]): boolean {
@@ -178,11 +182,12 @@ class NativeRunner implements ModelRunner {
   }
 
   async #pass(plans: readonly PassPlan[], taken: Float32Array[], signal?: AbortSignal): Promise<ForwardOutput[]> {
-    const begun: [NativeKvCache, numHeld: number][] = [];
+    const begun: [PassCache, numHeld: number][] = [];
     try {
       const caches = plans.map(({ item }) => {
-        const { cache, numPastTokens } = item;
-        if (!(cache instanceof NativeKvCache && cache.context === this.#kv)) {
+        const { numPastTokens } = item;
+        const cache = item.cache as PassCache;
+        if (cache.context !== this.#kv) {
           throw new TypeError('the cache belongs to another runner');
         }
         cache.beginPass(numPastTokens);
@@ -201,7 +206,7 @@ class NativeRunner implements ModelRunner {
 
   async #run(
     plans: readonly PassPlan[],
-    caches: readonly NativeKvCache[],
+    caches: readonly PassCache[],
     lane: Lane,
     taken: Float32Array[],
     signal: AbortSignal | undefined,
@@ -222,12 +227,13 @@ class NativeRunner implements ModelRunner {
   }
 
   /** Puts the sequences where the graph can reach them; `order` says in which row of the tensor each plan went. */
-  #arrange(plans: readonly PassPlan[], caches: readonly NativeKvCache[]) {
+  #arrange(plans: readonly PassPlan[], all: readonly PassCache[]) {
     const [plan] = plans as [PassPlan];
     if (plans.length === 1) {
-      const binding = caches[0]!.bindAlone(plan.item.numPastTokens, plan.numRows);
+      const binding = all[0]!.bindAlone(plan.item.numPastTokens, plan.numRows);
       return { binding, rows: [{ plan, numHeld: plan.item.numPastTokens }], order: [0] };
     }
+    const caches = all as readonly NativeKvCache[]; // graphs with other caches are not batched
     const numRows = Math.max(...plans.map((each) => each.numRows)) + 1;
     const needed = plans.map(({ item }) => item.numPastTokens + numRows);
     const { binding, seated } = this.#slab.bindSeats(caches, needed, numRows);
