@@ -69,12 +69,16 @@ function hasDependencies() {
 
 function installDependencies() {
   console.log('Installing dependencies from the lockfile ...');
-  execFileSync('pnpm', ['install', '--frozen-lockfile', '--reporter=append-only', '--loglevel=warn'], {
-    cwd: root,
-    env: toolEnvironment(),
-    stdio: ['ignore', 'inherit', 'inherit'],
-    shell: isWindows,
-  });
+  execFileSync(
+    'pnpm',
+    ['install', '--frozen-lockfile', '--trust-lockfile', '--reporter=append-only', '--loglevel=warn'],
+    {
+      cwd: root,
+      env: toolEnvironment(),
+      stdio: ['ignore', 'inherit', 'inherit'],
+      shell: isWindows,
+    },
+  );
   // pnpm leaves its stamp alone when there was nothing to do.
   const stamp = join(root, 'node_modules', '.modules.yaml');
   writeFileSync(stamp, readFileSync(stamp));

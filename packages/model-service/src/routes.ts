@@ -36,10 +36,10 @@ export function createModelApp<M extends Methods>(
   app.register(async (scope) => {
     const v1 = scope as unknown as ServiceApp;
     if (config.SERVICE_TOKEN !== undefined) v1.addHook('onRequest', bearerGuard(config.SERVICE_TOKEN));
-    v1.get('/v1/model', async () => card);
+    v1.get('/v1/model', { config: { isRoutine: true } }, async () => card);
     v1.delete(
       '/v1/sequences/:sequence_id',
-      { schema: { params: z.strictObject({ sequence_id: sequenceIdSchema }) } },
+      { schema: { params: z.strictObject({ sequence_id: sequenceIdSchema }) }, config: { isRoutine: true } },
       async (request, reply) => {
         try {
           await (model as Model<Methods>).call('free', request.params.sequence_id);

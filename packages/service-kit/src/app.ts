@@ -14,6 +14,13 @@ import { installMetrics, onEnd } from './http-metrics.ts';
 import type { Logger } from './logger.ts';
 import { type ZodTypeProvider, zodValidatorCompiler } from './zod-provider.ts';
 
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** The trio calls it by itself, over and over: logged at debug, others at info. */
+    isRoutine?: boolean;
+  }
+}
+
 export type ServiceApp = FastifyInstance<Server, IncomingMessage, ServerResponse, Logger, ZodTypeProvider>;
 
 /** Ready, or one sentence that says what is missing. */
@@ -60,7 +67,8 @@ export function createApp(options: AppOptions): ServiceApp {
     reply.header(REQUEST_ID_HEADER, request.id);
   });
   onEnd(app as never, (request, reply, status) => {
-    request.log.info(
+    const level = request.routeOptions.config.isRoutine ? 'debug' : 'info';
+    request.log[level](
       {
         req_id: request.id,
         method: request.method,

@@ -11,19 +11,23 @@ export function buildDraftApp(
 ): ServiceApp {
   const { model } = deps;
   return createModelApp(config, deps, (v1) => {
-    v1.post('/v1/propose', { schema: { body: proposeRequestSchema } }, async (request, reply) => {
-      check(request.body, model.info.featureWidth);
-      const tokenIds = detachable(request.body.token_ids);
-      const features = request.body.features && detachable(request.body.features);
-      const transfer = [tokenIds, ...(features ? [features] : [])].map((section) => section.buffer as ArrayBuffer);
-      return replyFromWorker(request, reply, (wish, signal) =>
-        model.call(
-          'propose',
-          { request: { ...request.body, token_ids: tokenIds, features }, wish },
-          { signal, transfer },
-        ),
-      );
-    });
+    v1.post(
+      '/v1/propose',
+      { schema: { body: proposeRequestSchema }, config: { isRoutine: true } },
+      async (request, reply) => {
+        check(request.body, model.info.featureWidth);
+        const tokenIds = detachable(request.body.token_ids);
+        const features = request.body.features && detachable(request.body.features);
+        const transfer = [tokenIds, ...(features ? [features] : [])].map((section) => section.buffer as ArrayBuffer);
+        return replyFromWorker(request, reply, (wish, signal) =>
+          model.call(
+            'propose',
+            { request: { ...request.body, token_ids: tokenIds, features }, wish },
+            { signal, transfer },
+          ),
+        );
+      },
+    );
   });
 }
 

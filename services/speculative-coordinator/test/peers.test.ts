@@ -71,6 +71,13 @@ describe('the breaker', () => {
     expect(pauses).toEqual([100, 200, 400, 800, 1000, 1000]);
   });
 
+  it('ends its pause at news of the draft', () => {
+    const { breaker } = breakerAt();
+    breaker.fail();
+    breaker.endPause();
+    expect([breaker.tryEnter(), breaker.tryEnter()]).toEqual([true, false]);
+  });
+
   it('lets the next one try when a trial tells nothing', () => {
     const { clock, breaker } = breakerAt();
     breaker.fail();

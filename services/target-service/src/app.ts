@@ -14,17 +14,21 @@ export function buildTargetApp(
 ): ServiceApp {
   const { model } = deps;
   return createModelApp(config, deps, (v1) => {
-    v1.post('/v1/score', { schema: { body: scoreRequestSchema } }, async (request, reply) => {
-      const scoreRequest = checked(request.body, model.info);
-      const tokenIds = detachable(scoreRequest.token_ids);
-      return replyFromWorker(request, reply, (wish, signal) =>
-        model.call(
-          'score',
-          { request: { ...scoreRequest, token_ids: tokenIds }, wish },
-          { signal, transfer: [tokenIds.buffer as ArrayBuffer] },
-        ),
-      );
-    });
+    v1.post(
+      '/v1/score',
+      { schema: { body: scoreRequestSchema }, config: { isRoutine: true } },
+      async (request, reply) => {
+        const scoreRequest = checked(request.body, model.info);
+        const tokenIds = detachable(scoreRequest.token_ids);
+        return replyFromWorker(request, reply, (wish, signal) =>
+          model.call(
+            'score',
+            { request: { ...scoreRequest, token_ids: tokenIds }, wish },
+            { signal, transfer: [tokenIds.buffer as ArrayBuffer] },
+          ),
+        );
+      },
+    );
   });
 }
 

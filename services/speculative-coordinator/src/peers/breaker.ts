@@ -31,6 +31,11 @@ export class Breaker {
     return true;
   }
 
+  /** There is news of the draft: the next caller may try at once. */
+  endPause(): void {
+    this.#closedUntilMs = 0;
+  }
+
   succeed(): void {
     this.#trialUnderWay = false;
     this.#numFailures = 0;

@@ -50,6 +50,11 @@ export class DraftPeer {
     return this.#unavailableMs + (since === null ? 0 : performance.now() - since);
   }
 
+  /** It answers again after it did not: no need to wait out the pause. */
+  noteReturn(): void {
+    this.#breaker.endPause();
+  }
+
   /** Deadline of a call that caches so many new tokens, milliseconds. */
   timeoutFor(numNewTokens: number): number {
     return Math.ceil(this.timeoutMs * (1 + numNewTokens / TOKENS_PER_TIMEOUT));

@@ -22,6 +22,7 @@ export class PeerMonitor {
   #target: ModelCard | null = null;
   #targetProblem = 'the target-service has not answered yet';
   #mismatch: string | null = null;
+  #isDraftAway = false;
   #doubt: string | null = null;
   #timer: NodeJS.Timeout | null = null;
   #closed = false;
@@ -92,7 +93,10 @@ export class PeerMonitor {
   #noteDraft(card: ModelCard | Error): void {
     const { draft, logger } = this.#options;
     // A draft that is briefly away keeps its card: the breaker deals with that.
+    const wasAway = this.#isDraftAway;
+    this.#isDraftAway = card instanceof Error;
     if (card instanceof Error || !this.#target) return;
+    if (wasAway) draft.noteReturn();
     const mismatch = findMismatch(card, this.#target);
     if (mismatch && mismatch !== this.#mismatch) logger.error({ reason: mismatch }, 'drafting is off');
     this.#mismatch = mismatch;
