@@ -12,6 +12,7 @@ export class IoBinding {
   /** What the bound addresses belong to, by name. */
   readonly #inputs = new Map<string, unknown>();
   readonly #outputs = new Map<string, unknown>();
+  readonly #hostTensors = new Map<string, { readonly memory: ArrayBufferView; readonly shape: readonly number[] }>();
   #running = false;
   #released = false;
 
@@ -38,6 +39,19 @@ export class IoBinding {
     return this.#outputs.has(name);
   }
 
+  /**
+   * Whether the next run takes `memory` in this shape for `name` as it is. Never on a device: there binding copies.
+   */
+  isHostBound(name: string, memory: ArrayBufferView, shape: readonly number[]): boolean {
+    const bound = this.#hostTensors.get(name);
+    return bound?.memory === memory && bound.shape.every((size, axis) => size === shape[axis]);
+  }
+
+  /** Remembers what bindInput or bindOutput just bound, for isHostBound. */
+  rememberHostBound(name: string, memory: ArrayBufferView, shape: readonly number[]): void {
+    if (this.#session.provider.name === 'cpu') this.#hostTensors.set(name, { memory, shape });
+  }
+
   /** Runs on libuv's pool. Everything bound belongs to ONNX Runtime until the promise settles. */
   async run(runOptions: Pointer): Promise<void> {
     this.#requireIdle();
@@ -62,6 +76,7 @@ export class IoBinding {
     this.#api.ReleaseIoBinding(this.#pointer);
     this.#inputs.clear();
     this.#outputs.clear();
+    this.#hostTensors.clear();
   }
 
   #requireIdle(): void {

@@ -27,6 +27,7 @@ import { type Lane, Lanes } from './lanes.ts';
 import { type KvContext, NativeKvCache, type PassCache } from './native-kv-cache.ts';
 import { type OrtApi, ortApi } from './ort-api.ts';
 import { loadOrtLibrary } from './ort-library.ts';
+import { QuickRuns } from './quick-runs.ts';
 import { OrtSession, openEnv } from './session.ts';
 import { type StepRows, StepTensors } from './step-tensors.ts';
 
@@ -99,6 +100,8 @@ class NativeRunner implements ModelRunner {
   readonly #kv: KvContext;
   readonly #slab: KvSlab;
   readonly #lanes: Lanes;
+  /** A device's time is not this thread's. */
+  readonly #quickRuns: QuickRuns | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(
@@ -124,6 +127,7 @@ class NativeRunner implements ModelRunner {
     // Devices run one pass at a time, and the slab's seats must not move during a pass.
     const numLanes = options.kvMemory !== 'Cpu' || this.#maxBatchItems > 1 ? 1 : NUM_LANES;
     this.#lanes = new Lanes(api, numLanes, this.#maxBatchItems);
+    this.#quickRuns = session.provider.name === 'cpu' ? new QuickRuns() : undefined;
     const fallback = session.provider.name === 'cpu' ? [] : (session.operatorsByProvider().get(CPU_PROVIDER) ?? []);
     if (fallback.length > 0) options.log?.('some operators run on the CPU', { operators: [...new Set(fallback)] });
     this.description = {
@@ -215,7 +219,8 @@ class NativeRunner implements ModelRunner {
     const read = this.#steps.bind(binding, lane, rows, taken);
     try {
       const numRows = rows.length * plans[0]!.numRows;
-      await binding.run(numRows > LARGE_PASS_ROWS ? lane.largeRunOptions : lane.runOptions);
+      const runOptions = numRows > LARGE_PASS_ROWS ? lane.largeRunOptions : lane.runOptions;
+      await (this.#quickRuns ? this.#quickRuns.run(binding, runOptions, numRows) : binding.run(runOptions));
     } catch (cause) {
       if (signal?.aborted) throw new EngineError('aborted', 'the pass was aborted', {}, { cause });
       throw new EngineError('model_failed', `the pass failed: ${(cause as Error).message}`, {}, { cause });

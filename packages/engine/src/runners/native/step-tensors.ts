@@ -114,8 +114,10 @@ export class StepTensors {
   }
 
   #bindInput(binding: IoBinding, name: string, memory: ArrayBufferView, type: ElementType, shape: number[]): void {
+    if (binding.isHostBound(name, memory, shape)) return;
     const value = hostTensor(this.#api, this.hostInfo, memory, type, shape);
     binding.bindInput(name, value, memory);
+    binding.rememberHostBound(name, memory, shape);
     this.#api.ReleaseValue(value);
   }
 
@@ -132,9 +134,12 @@ export class StepTensors {
     const buffer = this.#outputs.take(type === 'float16' ? Math.ceil(1.5 * size) : size);
     taken.push(buffer);
     const raw = type === 'float16' ? new Uint16Array(buffer.buffer, 4 * size, size) : buffer;
-    const value = hostTensor(this.#api, this.hostInfo, raw, type, shape);
-    binding.bindOutput(name, value, raw);
-    this.#api.ReleaseValue(value);
+    if (!binding.isHostBound(name, raw, shape)) {
+      const value = hostTensor(this.#api, this.hostInfo, raw, type, shape);
+      binding.bindOutput(name, value, raw);
+      binding.rememberHostBound(name, raw, shape);
+      this.#api.ReleaseValue(value);
+    }
     return (sequence, firstRow, numWanted) => {
       const from = (sequence * numRows + firstRow) * width;
       const rows = buffer.subarray(from, from + numWanted * width);

@@ -5,7 +5,8 @@ import { promisify } from 'node:util';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { Worker } from 'node:worker_threads';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
+import { ortApi } from '../../../src/runners/native/ort-api.ts';
 import { codeOf, modelDir, open, pass, sameBits, someIds } from '../fixtures.ts';
 
 setFlagsFromString('--expose-gc');
@@ -85,6 +86,25 @@ describe('a long pass', () => {
     await runner.close();
     expect(await Promise.all(results)).toEqual(['no error', 'no error', 'closed']);
     for (const cache of caches) cache.release();
+  });
+});
+
+describe('steps of less than a millisecond', () => {
+  test('mostly stay on their thread, and yet its timers run', async () => {
+    const runner = await open('native', 'tiny-target');
+    const cache = runner.createCache(500);
+    const trips = vi.spyOn(ortApi().async, 'RunWithBinding');
+    let ticks = 0;
+    const ticking = setInterval(() => ticks++, 1);
+    const numSteps = 400;
+    for (let i = 0; i < numSteps; i++) await pass(runner, cache, i, someIds(1, i));
+    clearInterval(ticking);
+    expect(trips.mock.calls.length).toBeLessThan(0.5 * numSteps);
+    expect(trips.mock.calls.length).toBeGreaterThan(2);
+    expect(ticks).toBeGreaterThan(2);
+    trips.mockRestore();
+    cache.release();
+    await runner.close();
   });
 });
 
