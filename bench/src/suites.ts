@@ -26,6 +26,21 @@ export const suites: Record<string, () => Scenario[]> = {
       maxNewTokens: 48,
     }),
 
+  /** What the native runtime is worth: the same pair on onnxruntime-node. */
+  runtimes: () =>
+    speculationScenarios({
+      label: '135m',
+      servers: {
+        native: feature,
+        node: { ...feature, targetEnv: { RUNTIME: 'node' }, draftEnv: { RUNTIME: 'node' } },
+      },
+      baselines: ['native', 'node'],
+      ks: { native: [1], node: [1] },
+      temperatures: [0, 0.8],
+      numPrompts: 8,
+      maxNewTokens: 128,
+    }),
+
   tiny: () =>
     speculationScenarios({
       label: 'tiny',
