@@ -28,9 +28,11 @@ def wait_while_paused() -> float:
 
 
 def parse_deadline(text: str | None) -> float:
-    """'HH:MM' (UTC, the next such time) as seconds since the epoch; None never comes."""
+    """'HH:MM' (UTC, the next such time) or an ISO time (which may be past) as seconds since the epoch; None never comes."""
     if text is None:
         return float("inf")
+    if "T" in text:
+        return datetime.fromisoformat(text).timestamp()
     hour, minute = (int(part) for part in text.split(":"))
     now = datetime.now(timezone.utc)
     deadline = now.replace(hour=hour, minute=minute, second=0, microsecond=0)

@@ -6,7 +6,6 @@ the command can be stopped at any time and given again.
 
 import argparse
 import json
-import math
 import subprocess
 import sys
 import time
@@ -32,8 +31,7 @@ def wait_for(*processes: subprocess.Popen) -> None:
 
 
 def clock(seconds: float) -> str:
-    """HH:MM in UTC, rounded up: a time that is still to come must not turn into tomorrow's."""
-    return datetime.fromtimestamp(math.ceil(seconds / 60) * 60, timezone.utc).strftime("%H:%M")
+    return datetime.fromtimestamp(seconds, timezone.utc).isoformat()
 
 
 def main() -> None:
