@@ -21,7 +21,7 @@ export interface ModelServiceDefinition<M extends Methods> {
   /** The worker's main module. */
   readonly worker: URL;
   /** See RunnerOptions. */
-  readonly minRows: number;
+  readonly minRows: (config: ModelServiceConfig) => number;
   readonly buildApp: (config: ModelServiceConfig, deps: ModelAppDeps<M>) => ServiceApp;
 }
 
@@ -51,7 +51,7 @@ export async function openModelService<M extends Methods>(
   const logger = createLogger(name, config.LOG_LEVEL);
   const modelDir = resolveModelDir(config);
   const onDeath = (reason: Error) => events.onDeath(reason, logger);
-  const model = await startModel<M>({ script, config, modelDir, minRows, logger, onDeath });
+  const model = await startModel<M>({ script, config, modelDir, minRows: minRows(config), logger, onDeath });
   const card = modelCard(name, modelDir, config, model.info);
   const { readiness } = events;
   const app = buildApp(config, { model, card, logger, registry: createRegistry(name), readiness });

@@ -7,7 +7,7 @@ await runModelService<MortalMethods>({
   name: 'target-service',
   settings: z.object(modelServiceSettings({ port: 0, modelSize: 'tiny', batchSize: 1, kvCacheMb: 16, numThreads: 1 })),
   worker: new URL('./mortal-worker.ts', import.meta.url),
-  minRows: 2,
+  minRows: () => 2,
   buildApp: (config, deps) =>
     createModelApp(config, deps, (v1) => {
       for (const method of ['wait', 'crash'] as const) {

@@ -80,6 +80,9 @@ export class PeerClient implements Peer {
       pipelining: 1,
       keepAliveTimeout: 60_000,
       connectTimeout: 2_000,
+      // Every call has a deadline of its own.
+      headersTimeout: 0,
+      bodyTimeout: 0,
     });
   }
 
@@ -110,24 +113,25 @@ export class PeerClient implements Peer {
 
   async #call(request: Dispatcher.RequestOptions, options: CallOptions): Promise<{ body: Uint8Array }> {
     options.signal?.throwIfAborted();
-    const deadline = AbortSignal.timeout(options.timeoutMs);
-    const signal = options.signal ? AbortSignal.any([options.signal, deadline]) : deadline;
+    const deadline = new Deadline(options.timeoutMs, options.signal);
     let status: number;
     let body: Uint8Array;
     try {
       const reply = await this.#pool.request({
         ...request,
         headers: { ...this.#headers, ...(request.headers as Record<string, string>) },
-        signal,
+        signal: deadline.signal,
       });
       status = reply.statusCode;
       body = await reply.body.bytes();
     } catch (cause) {
       options.signal?.throwIfAborted();
-      const [kind, why] = deadline.aborted
+      const [kind, why] = deadline.isOver
         ? (['timeout', `no answer within ${options.timeoutMs} ms`] as const)
         : (['unreachable', describe(cause)] as const);
       throw new PeerError(kind, `${this.name} at ${this.url}: ${why}`, undefined, {}, { cause });
+    } finally {
+      deadline.stop();
     }
     if (status < 300) return { body };
     throw this.#errorOf(status, body);
@@ -145,6 +149,34 @@ export class PeerClient implements Peer {
       return new PeerError(fallback, `${this.name} at ${this.url} answered ${status}`);
     }
   }
+}
+
+/** The caller's signal and a time limit in one. AbortSignal.any and .timeout do the same for ten times the work. */
+class Deadline {
+  readonly #controller = new AbortController();
+  readonly #timer: NodeJS.Timeout;
+  readonly #outer: AbortSignal | undefined;
+  isOver = false;
+
+  constructor(timeoutMs: number, outer: AbortSignal | undefined) {
+    this.#outer = outer;
+    outer?.addEventListener('abort', this.#abort, { once: true });
+    this.#timer = setTimeout(() => {
+      this.isOver = true;
+      this.#controller.abort();
+    }, timeoutMs);
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+    this.#outer?.removeEventListener('abort', this.#abort);
+  }
+
+  readonly #abort = (): void => this.#controller.abort(this.#outer?.reason);
 }
 
 function describe(cause: unknown): string {

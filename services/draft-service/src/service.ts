@@ -8,6 +8,6 @@ export const draftService: ModelServiceDefinition<DraftMethods> = {
   name: 'draft-service',
   settings: draftSettings,
   worker: new URL('./worker.ts', import.meta.url),
-  minRows: 1, // guesses need not be bit-equal, only fast
+  minRows: () => 1, // guesses need not be bit-equal, only fast
   buildApp: buildDraftApp,
 };

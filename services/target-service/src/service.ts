@@ -1,13 +1,13 @@
 /** What makes this model service the target-service. */
 import type { ModelServiceDefinition } from '@forerunner/model-service';
 import { buildTargetApp } from './app.ts';
-import { targetSettings } from './config.ts';
+import { type TargetConfig, targetSettings } from './config.ts';
 import type { TargetMethods } from './worker.ts';
 
 export const targetService: ModelServiceDefinition<TargetMethods> = {
   name: 'target-service',
   settings: targetSettings,
   worker: new URL('./worker.ts', import.meta.url),
-  minRows: 2, // a target must be one function: see docs/decisions/0003-never-one-row.md
+  minRows: (config) => ((config as TargetConfig).CANONICAL_SHAPES ? 2 : 1),
   buildApp: buildTargetApp,
 };

@@ -59,3 +59,12 @@ describe.each([
     }
   });
 });
+
+it('runs single rows only when canonical shapes are turned off, and then no longer claims bit-exactness', async () => {
+  const target = await openTarget({ MODEL_SIZE: '135m', CANONICAL_SHAPES: 'false' });
+  try {
+    expect(target.card.numeric_regime).toBe('tolerance');
+  } finally {
+    await target.close();
+  }
+});
