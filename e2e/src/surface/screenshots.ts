@@ -8,9 +8,9 @@ import { openBrowser } from './browser.ts';
 const [url = 'http://127.0.0.1:8080', folder = 'docs/images'] = process.argv.slice(2);
 
 const shots = [
-  { name: 'playground-light', width: 1280, height: 900, colorScheme: 'light', draftK: '2' },
-  { name: 'playground-dark', width: 1280, height: 900, colorScheme: 'dark', draftK: '2' },
-  { name: 'playground-phone', width: 390, height: 844, colorScheme: 'light', draftK: '2' },
+  { name: 'playground-light', width: 1280, height: 900, colorScheme: 'light', draftK: '1' },
+  { name: 'playground-dark', width: 1280, height: 900, colorScheme: 'dark', draftK: '1' },
+  { name: 'playground-phone', width: 390, height: 844, colorScheme: 'light', draftK: '1' },
 ] as const;
 
 for (const { name, width, height, colorScheme, draftK } of shots) {
