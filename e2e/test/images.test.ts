@@ -113,6 +113,8 @@ describe.skipIf(inject('mode') !== 'containers')('the images', () => {
 });
 
 // Some 2 GB of wheels: not in every run. E2E_GPU_IMAGE=1 asks for it.
+if (!process.env.E2E_GPU_IMAGE)
+  console.log('the GPU image is skipped: it takes gigabytes of wheels; E2E_GPU_IMAGE=1 builds and checks it');
 describe.skipIf(inject('mode') !== 'containers' || !process.env.E2E_GPU_IMAGE)('the GPU image', () => {
   const gpuImage = `forerunner/target-service:${IMAGE_TAG}-cuda13`;
 
