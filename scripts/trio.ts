@@ -66,7 +66,9 @@ async function main(): Promise<void> {
 }
 
 function start(service: Service): void {
-  const child = spawn(process.execPath, [join(root, 'services', service.name, 'src', 'server.ts')], {
+  // Rows pass through the coordinator as garbage: see docs/decisions/0007-room-for-rows.md.
+  const flags = service.name === 'speculative-coordinator' ? ['--initial-old-space-size=256'] : [];
+  const child = spawn(process.execPath, [...flags, join(root, 'services', service.name, 'src', 'server.ts')], {
     cwd: root,
     env: {
       ...env,

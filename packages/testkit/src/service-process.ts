@@ -37,7 +37,8 @@ export class ServiceProcess {
 
   /** Starts and waits until it is ready. Errors: with the log when it ends instead or takes too long. */
   async start(): Promise<void> {
-    const child = spawn(process.execPath, [join(root, 'services', this.name, 'src', 'server.ts')], {
+    const script = join(root, 'services', this.name, 'src', 'server.ts');
+    const child = spawn(process.execPath, [...nodeFlags(this.name), script], {
       cwd: root,
       env: {
         ...process.env,
@@ -82,6 +83,10 @@ export class ServiceProcess {
     return ended;
   }
 }
+
+/** As in Dockerfile.coordinator and `npm start`; docs/decisions/0007-room-for-rows.md says why. */
+const nodeFlags = (name: ServiceName): string[] =>
+  name === 'speculative-coordinator' ? ['--initial-old-space-size=256'] : [];
 
 /** A port that is free now. */
 export function freePort(): Promise<number> {
