@@ -15,6 +15,7 @@ import { probOf } from '@forerunner/sampling';
 import { PeerError } from '@forerunner/service-kit';
 import type { DraftPeer } from './draft-peer.ts';
 import type { Absence, Proposal } from './drafting.ts';
+import { callHealing } from './healing.ts';
 import type { SequenceContext } from './target-sequence.ts';
 
 export interface DraftContext extends SequenceContext {
@@ -92,42 +93,33 @@ export class DraftSequence {
   async #call(call: DraftCall): Promise<ProposeReply> {
     const { text, featuresFrom } = call;
     this.#used = true;
-    for (let attempt = 0; ; attempt++) {
-      const position = Math.min(this.#numCachedTokens, text.length - 1);
+    const bytes = await callHealing(this.#numCachedTokens, text.length, (position) => {
       const features = featuresFrom?.(position);
-      if (features === null) throw new PeerError('refused', 'the features from there on are lost', 'sequence_mismatch');
-      try {
-        const bytes = await this.#peer.client.postFrame(
-          '/v1/propose',
-          proposeRequestFrame({
-            sequence_id: this.#id,
-            position,
-            prefix_digest: text.digestAt(position),
-            token_ids: text.ids(position).slice(),
-            features,
-            cache_scope: this.#context.cacheScope,
-            num_speculative_tokens: call.numSpeculativeTokens,
-            sampling: call.sampling,
-            seed: call.seed,
-            min_confidence: this.#context.minConfidence,
-          }),
-          {
-            requestId: this.#context.requestId,
-            timeoutMs: this.#peer.timeoutFor(text.length - position),
-            signal: this.#context.signal,
-          },
-        );
-        const reply = readProposal(bytes);
-        this.#numCachedTokens = reply.cached_length;
-        return reply;
-      } catch (error) {
-        const mismatch = error instanceof PeerError && error.code === 'sequence_mismatch';
-        if (!mismatch || attempt >= 2) throw error;
-        // First trust the length that it names; if that is no help either, send everything.
-        const cachedLength = Number(error.details.cached_length);
-        this.#numCachedTokens = attempt === 0 && cachedLength < text.length ? cachedLength : 0;
-      }
-    }
+      if (features === null) throw new PeerError('refused', 'the features from there on are lost');
+      return this.#peer.client.postFrame(
+        '/v1/propose',
+        proposeRequestFrame({
+          sequence_id: this.#id,
+          position,
+          prefix_digest: text.digestAt(position),
+          token_ids: text.ids(position).slice(),
+          features,
+          cache_scope: this.#context.cacheScope,
+          num_speculative_tokens: call.numSpeculativeTokens,
+          sampling: call.sampling,
+          seed: call.seed,
+          min_confidence: this.#context.minConfidence,
+        }),
+        {
+          requestId: this.#context.requestId,
+          timeoutMs: this.#peer.timeoutFor(text.length - position),
+          signal: this.#context.signal,
+        },
+      );
+    });
+    const reply = readProposal(bytes);
+    this.#numCachedTokens = reply.cached_length;
+    return reply;
   }
 }
 

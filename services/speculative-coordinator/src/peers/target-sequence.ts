@@ -14,6 +14,7 @@ import {
   type TokenPrefix,
 } from '@forerunner/protocol';
 import { PeerError } from '@forerunner/service-kit';
+import { callHealing } from './healing.ts';
 import type { TargetReplicas } from './target-replicas.ts';
 
 /** Rounds over all replicas, with pauses of 50, 100, 200 and 400 ms between them. */
@@ -106,41 +107,29 @@ export class TargetSequence {
       this.#replica = replica;
       this.#numCachedTokens = 0;
     }
-    // The first answer may correct what this side believes about the cache; a second correction would be a defect.
-    for (let attempt = 0; ; attempt++) {
-      const end = call.numCommittedTokens ?? call.committed.length;
-      const position = Math.min(this.#numCachedTokens, end - 1);
-      const tokenIds = concat(call.committed.ids(position, end), call.draftTokenIds);
-      try {
-        const reply = parseScoreReply(
-          await client.postFrame(
-            '/v1/score',
-            scoreRequestFrame({
-              sequence_id: this.#id,
-              position,
-              prefix_digest: call.committed.digestAt(position),
-              token_ids: tokenIds,
-              cache_scope: this.#context.cacheScope,
-              rows: call.rows,
-              num_rows: call.numRows,
-              sampling: call.sampling,
-              include_logits: call.includeLogits ?? false,
-              include_hidden_states: call.includeHiddenStates ?? false,
-            }),
-            this.#context,
-          ),
-        );
-        this.#numCachedTokens = reply.cached_length;
-        this.#replicas.reportSuccess(replica);
-        return reply;
-      } catch (error) {
-        const mismatch = error instanceof PeerError && error.code === 'sequence_mismatch';
-        if (!mismatch || attempt >= 2) throw error;
-        // First trust the length that it names; if that is no help either, send everything.
-        const cachedLength = Number(error.details.cached_length);
-        this.#numCachedTokens = attempt === 0 && cachedLength < end ? cachedLength : 0;
-      }
-    }
+    const end = call.numCommittedTokens ?? call.committed.length;
+    const bytes = await callHealing(this.#numCachedTokens, end, (position) =>
+      client.postFrame(
+        '/v1/score',
+        scoreRequestFrame({
+          sequence_id: this.#id,
+          position,
+          prefix_digest: call.committed.digestAt(position),
+          token_ids: concat(call.committed.ids(position, end), call.draftTokenIds),
+          cache_scope: this.#context.cacheScope,
+          rows: call.rows,
+          num_rows: call.numRows,
+          sampling: call.sampling,
+          include_logits: call.includeLogits ?? false,
+          include_hidden_states: call.includeHiddenStates ?? false,
+        }),
+        this.#context,
+      ),
+    );
+    const reply = parseScoreReply(bytes);
+    this.#numCachedTokens = reply.cached_length;
+    this.#replicas.reportSuccess(replica);
+    return reply;
   }
 }
 

@@ -1,0 +1,28 @@
+/** How a call about a sequence heals: restarts, evictions and other replicas are all one case. */
+import { PeerError } from '@forerunner/service-kit';
+
+/** The first answer may correct what this side believes, the second sends everything; one more would be a defect. */
+const MAX_CORRECTIONS = 2;
+
+/**
+ * Calls from the position that the service is believed to hold; on a sequence_mismatch again from the length that it
+ * names, then from the beginning. `end` is where the text ends: at least its last token is always sent.
+ * Errors: what `call` throws otherwise, and the mismatch that no correction cured.
+ */
+export async function callHealing<T>(
+  numBelieved: number,
+  end: number,
+  call: (position: number) => Promise<T>,
+): Promise<T> {
+  let numCached = numBelieved;
+  for (let corrections = 0; ; corrections++) {
+    try {
+      return await call(Math.min(numCached, end - 1));
+    } catch (error) {
+      const mismatch = error instanceof PeerError && error.code === 'sequence_mismatch';
+      if (!mismatch || corrections >= MAX_CORRECTIONS) throw error;
+      const named = Number(error.details.cached_length);
+      numCached = corrections === 0 && named < end ? named : 0;
+    }
+  }
+}
