@@ -5,6 +5,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { LAUNCH, type ServiceName } from '../packages/service-kit/src/launch.ts';
 
 const root = join(import.meta.dirname, '..');
 const env = process.env;
@@ -12,7 +13,7 @@ const HOST = env.HOST ?? '127.0.0.1';
 const READY_TIMEOUT_MS = 90_000;
 
 interface Service {
-  readonly name: string;
+  readonly name: ServiceName;
   readonly port: number;
   readonly env: Record<string, string>;
 }
@@ -66,14 +67,12 @@ async function main(): Promise<void> {
 }
 
 function start(service: Service): void {
-  // Rows pass through the coordinator as garbage: see docs/decisions/0007-room-for-rows.md.
-  const flags = service.name === 'speculative-coordinator' ? ['--initial-old-space-size=256'] : [];
+  const { flags, env: defaults } = LAUNCH[service.name];
   const child = spawn(process.execPath, [...flags, join(root, 'services', service.name, 'src', 'server.ts')], {
     cwd: root,
     env: {
+      ...defaults,
       ...env,
-      ORT_DISABLE_TELEMETRY: '1',
-      UV_THREADPOOL_SIZE: env.UV_THREADPOOL_SIZE ?? '8', // each run of a model holds one of libuv's threads
       HOST,
       LOG_LEVEL: env.LOG_LEVEL ?? 'warn',
       ...service.env,

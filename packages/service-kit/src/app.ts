@@ -10,7 +10,7 @@ import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, 
 import type { Registry } from 'prom-client';
 import { installBodyParsers } from './body-parsers.ts';
 import { installErrorHandlers, toServiceError } from './http-errors.ts';
-import { installMetrics, onEnd } from './http-metrics.ts';
+import { installMetrics, watchEnd } from './http-metrics.ts';
 import type { Logger } from './logger.ts';
 import { type ZodTypeProvider, zodValidatorCompiler } from './zod-provider.ts';
 
@@ -61,23 +61,26 @@ export function createApp(options: AppOptions): ServiceApp {
   app.setSerializerCompiler(() => (data) => JSON.stringify(data));
   installBodyParsers(app as never);
   installErrorHandlers(app as never);
-  installMetrics(app as never, registry);
+  const count = installMetrics(app as never, registry);
 
-  app.addHook('onRequest', async (request, reply) => {
+  // One hook, and not an async one: every call between the services passes here.
+  app.addHook('onRequest', (request, reply, done) => {
     reply.header(REQUEST_ID_HEADER, request.id);
-  });
-  onEnd(app as never, (request, reply, status) => {
-    const level = request.routeOptions.config.isRoutine ? 'debug' : 'info';
-    request.log[level](
-      {
-        req_id: request.id,
-        method: request.method,
-        route: request.routeOptions.url,
-        status,
-        ms: Math.round(reply.elapsedTime * 10) / 10,
-      },
-      'request',
-    );
+    watchEnd(request as never, reply as never, (_request, _reply, status) => {
+      count(request as never, reply as never, status);
+      const level = request.routeOptions.config.isRoutine ? 'debug' : 'info';
+      request.log[level](
+        {
+          req_id: request.id,
+          method: request.method,
+          route: request.routeOptions.url,
+          status,
+          ms: Math.round(reply.elapsedTime * 10) / 10,
+        },
+        'request',
+      );
+    });
+    done();
   });
 
   // Closing waits for every connection. One whose answer ends only now would idle until its keep-alive time is over.

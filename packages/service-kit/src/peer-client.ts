@@ -11,6 +11,7 @@ import {
   REQUEST_ID_HEADER,
 } from '@forerunner/protocol';
 import { type Dispatcher, Pool } from 'undici';
+import { Exchange, type WholeReply } from './exchange.ts';
 
 /**
  * refused: the peer's own 4xx word; busy: it works, but has no room now; timeout: no answer within the deadline;
@@ -111,30 +112,35 @@ export class PeerClient implements Peer {
     await this.#pool.destroy();
   }
 
-  async #call(request: Dispatcher.RequestOptions, options: CallOptions): Promise<{ body: Uint8Array }> {
-    options.signal?.throwIfAborted();
-    const deadline = new Deadline(options.timeoutMs, options.signal);
-    let status: number;
-    let body: Uint8Array;
+  async #call(request: Dispatcher.DispatchOptions, options: CallOptions): Promise<{ body: Uint8Array }> {
+    const { signal, timeoutMs } = options;
+    signal?.throwIfAborted();
+    const exchange = new Exchange(this.#pool, {
+      ...request,
+      headers: { ...this.#headers, ...(request.headers as Record<string, string>) },
+    });
+    const abort = () => exchange.abort(signal?.reason as Error);
+    signal?.addEventListener('abort', abort, { once: true });
+    let isLate = false;
+    const timer = setTimeout(() => {
+      isLate = true;
+      exchange.abort(new Error('late'));
+    }, timeoutMs);
+    let reply: WholeReply;
     try {
-      const reply = await this.#pool.request({
-        ...request,
-        headers: { ...this.#headers, ...(request.headers as Record<string, string>) },
-        signal: deadline.signal,
-      });
-      status = reply.statusCode;
-      body = await reply.body.bytes();
+      reply = await exchange.reply;
     } catch (cause) {
-      options.signal?.throwIfAborted();
-      const [kind, why] = deadline.isOver
-        ? (['timeout', `no answer within ${options.timeoutMs} ms`] as const)
+      signal?.throwIfAborted();
+      const [kind, why] = isLate
+        ? (['timeout', `no answer within ${timeoutMs} ms`] as const)
         : (['unreachable', describe(cause)] as const);
       throw new PeerError(kind, `${this.name} at ${this.url}: ${why}`, undefined, {}, { cause });
     } finally {
-      deadline.stop();
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', abort);
     }
-    if (status < 300) return { body };
-    throw this.#errorOf(status, body);
+    if (reply.status < 300) return reply;
+    throw this.#errorOf(reply.status, reply.body);
   }
 
   #errorOf(status: number, body: Uint8Array): PeerError {
@@ -149,34 +155,6 @@ export class PeerClient implements Peer {
       return new PeerError(fallback, `${this.name} at ${this.url} answered ${status}`);
     }
   }
-}
-
-/** The caller's signal and a time limit in one. AbortSignal.any and .timeout do the same for ten times the work. */
-class Deadline {
-  readonly #controller = new AbortController();
-  readonly #timer: NodeJS.Timeout;
-  readonly #outer: AbortSignal | undefined;
-  isOver = false;
-
-  constructor(timeoutMs: number, outer: AbortSignal | undefined) {
-    this.#outer = outer;
-    outer?.addEventListener('abort', this.#abort, { once: true });
-    this.#timer = setTimeout(() => {
-      this.isOver = true;
-      this.#controller.abort();
-    }, timeoutMs);
-  }
-
-  get signal(): AbortSignal {
-    return this.#controller.signal;
-  }
-
-  stop(): void {
-    clearTimeout(this.#timer);
-    this.#outer?.removeEventListener('abort', this.#abort);
-  }
-
-  readonly #abort = (): void => this.#controller.abort(this.#outer?.reason);
 }
 
 function describe(cause: unknown): string {

@@ -3,11 +3,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { LAUNCH, type ServiceName } from '@forerunner/service-kit/launch';
 
 const root = join(import.meta.dirname, '..', '..', '..');
 const READY_TIMEOUT_MS = 90_000;
-
-export type ServiceName = 'draft-service' | 'target-service' | 'speculative-coordinator';
 
 export class ServiceProcess {
   readonly name: ServiceName;
@@ -38,12 +37,12 @@ export class ServiceProcess {
   /** Starts and waits until it is ready. Errors: with the log when it ends instead or takes too long. */
   async start(): Promise<void> {
     const script = join(root, 'services', this.name, 'src', 'server.ts');
-    const child = spawn(process.execPath, [...nodeFlags(this.name), script], {
+    const { flags, env } = LAUNCH[this.name];
+    const child = spawn(process.execPath, [...flags, script], {
       cwd: root,
       env: {
+        ...env,
         ...process.env,
-        ORT_DISABLE_TELEMETRY: '1',
-        UV_THREADPOOL_SIZE: '8',
         HOST: '127.0.0.1',
         ...this.#env,
         PORT: String(this.port),
@@ -83,10 +82,6 @@ export class ServiceProcess {
     return ended;
   }
 }
-
-/** As in Dockerfile.coordinator and `npm start`; docs/decisions/0007-room-for-rows.md says why. */
-const nodeFlags = (name: ServiceName): string[] =>
-  name === 'speculative-coordinator' ? ['--initial-old-space-size=256'] : [];
 
 /** A port that is free now. */
 export function freePort(): Promise<number> {
