@@ -12,7 +12,8 @@ import onnxruntime as ort
 model_path, num_threads = sys.argv[1], int(sys.argv[2])
 options = ort.SessionOptions()
 options.intra_op_num_threads, options.inter_op_num_threads, options.log_severity_level = num_threads, 1, 4
-options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+for name, value in json.loads(sys.argv[3]).items():
+    options.add_session_config_entry(name, value)
 session = ort.InferenceSession(model_path, options, providers=["CPUExecutionProvider"])
 past_inputs = [value for value in session.get_inputs() if value.name.startswith("past_key_values.")]
 head_size = session.get_outputs()[0].shape[2]

@@ -12,7 +12,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { openRunner } from '@forerunner/engine';
+import { openRunner, THREADING_OPTIONS } from '@forerunner/engine';
 import { quantile } from './stats.ts';
 
 const ROWS = [1, 2, 5, 9];
@@ -76,7 +76,8 @@ async function openStepper(runtime: 'native' | 'node'): Promise<Stepper> {
 
 async function openPython(): Promise<Stepper | undefined> {
   const script = fileURLToPath(new URL('./step-time.py', import.meta.url));
-  const child = spawn('python3', [script, `${modelDir}/model.onnx`, String(numThreads)], {
+  const options = JSON.stringify(THREADING_OPTIONS);
+  const child = spawn('python3', [script, `${modelDir}/model.onnx`, String(numThreads), options], {
     stdio: ['pipe', 'pipe', 'ignore'],
   });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();

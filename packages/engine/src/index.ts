@@ -4,6 +4,7 @@ export type { NumericRegime } from './regime-probe.ts';
 export { answerCalls, type Methods, Transfer, type WorkerLog, type WorkerService } from './rpc/worker-calls.ts';
 export type * from './runner.ts';
 export { type OpenRunnerOptions, openRunner } from './runners/open-runner.ts';
+export { THREADING_OPTIONS } from './runners/threading.ts';
 export type { PassObservation } from './scheduler.ts';
 export type { AppendOptions, SequenceLease } from './sequence-lease.ts';
 export type { AcquireRequest } from './sequences.ts';

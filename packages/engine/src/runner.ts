@@ -10,7 +10,7 @@ import type { GraphSignature } from './signature.ts';
 export interface RunnerOptions {
   /** Folder with model.onnx (and its external data), config.json. */
   readonly modelDir: string;
-  /** Intra-op threads. Never spins: on a shared host two spinning sessions halve each other's speed. */
+  /** Intra-op threads; THREADING_OPTIONS says how they wait for each other. */
   readonly numThreads: number;
   /**
    * Smallest number of rows of a pass; a shorter one is padded on the right by repeating its last token. 2 for targets:

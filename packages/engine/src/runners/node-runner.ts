@@ -24,6 +24,7 @@ import { loadError, type ModelFiles, openModelFiles } from './model-files.ts';
 import { bytesPerPosition, floatTensor, NodeKvCache, type NodeKvContext } from './node-kv-cache.ts';
 import { type PassPlan, planPass, writeFeatures, writeTokenIds } from './pass-plan.ts';
 import { type GraphInfo, signatureFromGraph } from './signature-from-graph.ts';
+import { THREADING_OPTIONS } from './threading.ts';
 
 /** Errors: EngineError model_not_found | model_unsupported | execution_provider_unavailable. */
 export async function openNodeRunner(options: RunnerOptions): Promise<ModelRunner> {
@@ -57,12 +58,7 @@ async function createSession(
     interOpNumThreads: 1,
     graphOptimizationLevel: 'all',
     logSeverityLevel: 4,
-    extra: {
-      session: {
-        intra_op: { allow_spinning: '0' },
-        model_external_initializers_file_folder_path: dirname(graphPath),
-      },
-    },
+    extra: { ...THREADING_OPTIONS, 'session.model_external_initializers_file_folder_path': dirname(graphPath) },
   };
   try {
     if (!newRows) return await InferenceSession.create(graphPath, options);

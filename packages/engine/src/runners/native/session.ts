@@ -5,6 +5,7 @@
 import koffi from 'koffi';
 import { loadError } from '../model-files.ts';
 import type { GraphInfo, TensorInfo } from '../signature-from-graph.ts';
+import { THREADING_OPTIONS } from '../threading.ts';
 import { appendProvider, type ExecutionProvider, isDeviceFailure, unavailable } from './execution-provider.ts';
 import type { GraphSource } from './graph-source.ts';
 import type { OrtApi, Pointer } from './ort-api.ts';
@@ -144,8 +145,7 @@ async function withSessionOptions<T>(
     api.SetSessionGraphOptimizationLevel(options, ENABLE_ALL);
     api.SetIntraOpNumThreads(options, numThreads);
     api.SetInterOpNumThreads(options, 1);
-    api.AddSessionConfigEntry(options, 'session.intra_op.allow_spinning', '0');
-    api.AddSessionConfigEntry(options, 'session.inter_op.allow_spinning', '0');
+    for (const [name, value] of Object.entries(THREADING_OPTIONS)) api.AddSessionConfigEntry(options, name, value);
     api.AddSessionConfigEntry(options, 'session.record_ep_graph_assignment_info', '1');
     // Plans memory once for every new set of input shapes and keeps the plan for ever; the mask grows with every token.
     api.DisableMemPattern(options);
