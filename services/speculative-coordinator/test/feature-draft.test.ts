@@ -37,6 +37,18 @@ describe('a feature draft', () => {
     expect(Math.max(...trio.draft.newTokensPerCall.slice(1))).toBeLessThanOrEqual(2);
   });
 
+  it('gets the true features of accepted guesses, too: what it estimated for them is not kept', async () => {
+    const trio = featureTrio();
+    const { statistics } = await trio.generate({ ...greedy, numSpeculativeTokens: 3 });
+    const { num_accepted_tokens, num_drafts } = statistics.speculative_decoding;
+    expect(num_accepted_tokens).toBeGreaterThan(num_drafts); // else hardly any were cached
+    const [prompt, ...later] = trio.draft.newTokensPerCall;
+    // Each later call brings the follow token of the round before and every guess that it kept, the last round's aside.
+    const numSent = later.reduce((sum, count) => sum + count, 0);
+    expect(numSent).toBeGreaterThanOrEqual(num_drafts - 1 + num_accepted_tokens - 3);
+    expect(prompt! + numSent).toBeLessThanOrEqual(greedy.maxNewTokens + prompt!);
+  });
+
   it('says the same whatever the features hold', async () => {
     const trio = featureTrio();
     trio.target.distortHiddenStates = (row) => row.map((_, i) => (i * 7 + row[2]! * 3) % 15);

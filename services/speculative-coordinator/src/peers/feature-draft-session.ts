@@ -64,8 +64,9 @@ export class FeatureDraftSession implements DraftSession {
     return this.#ask(numSpeculativeTokens);
   }
 
-  settle(numAcceptedTokens: number): void {
-    this.#sequence.settle(numAcceptedTokens);
+  /** The draft cached accepted guesses with its own estimates: they are sent again, now that their features are known. */
+  settle(): void {
+    this.#sequence.settle(0);
   }
 
   close(): Promise<void> {
