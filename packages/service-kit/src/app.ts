@@ -66,19 +66,12 @@ export function createApp(options: AppOptions): ServiceApp {
   // One hook, and not an async one: every call between the services passes here.
   app.addHook('onRequest', (request, reply, done) => {
     reply.header(REQUEST_ID_HEADER, request.id);
-    watchEnd(request as never, reply as never, (_request, _reply, status) => {
-      count(request as never, reply as never, status);
-      const level = request.routeOptions.config.isRoutine ? 'debug' : 'info';
-      request.log[level](
-        {
-          req_id: request.id,
-          method: request.method,
-          route: request.routeOptions.url,
-          status,
-          ms: Math.round(reply.elapsedTime * 10) / 10,
-        },
-        'request',
-      );
+    watchEnd(reply.raw, (status) => {
+      const { id, method, routeOptions } = request;
+      count(method, routeOptions.url, status);
+      const ms = Math.round(reply.elapsedTime * 10) / 10;
+      const level = routeOptions.config.isRoutine ? 'debug' : 'info';
+      request.log[level]({ req_id: id, method, route: routeOptions.url, status, ms }, 'request');
     });
     done();
   });

@@ -14,10 +14,10 @@ export interface WholeReply {
 export class Exchange implements Dispatcher.DispatchHandler {
   readonly reply: Promise<WholeReply>;
   readonly #settle = Promise.withResolvers<WholeReply>();
-  readonly #chunks: Buffer[] = [];
+  #chunks: Buffer[] = [];
   #controller: Dispatcher.DispatchController | undefined;
   #status = 0;
-  #abortReason: Error | undefined;
+  #aborted: { readonly reason: Error } | undefined;
 
   constructor(dispatcher: Dispatcher, request: Dispatcher.DispatchOptions) {
     this.reply = this.#settle.promise;
@@ -26,14 +26,17 @@ export class Exchange implements Dispatcher.DispatchHandler {
 
   /** Rejects now, also while it waits for a connection; one that is in use is given up with it. */
   abort(reason: Error): void {
-    this.#abortReason = reason;
+    this.#aborted = { reason };
     this.#controller?.abort(reason);
     this.#settle.reject(reason);
   }
 
+  /** Again when undici repeats a request whose connection closed before it was read. */
   onRequestStart(controller: Dispatcher.DispatchController): void {
+    // Thrown here it ends this request alone; the controller's abort would take the connection with it.
+    if (this.#aborted) throw this.#aborted.reason;
     this.#controller = controller;
-    if (this.#abortReason) controller.abort(this.#abortReason);
+    this.#chunks = [];
   }
 
   onResponseStart(_controller: Dispatcher.DispatchController, status: number): void {
@@ -48,7 +51,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.#settle.resolve({ status: this.#status, body: joined(this.#chunks) });
   }
 
-  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+  onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {
     this.#settle.reject(error);
   }
 }

@@ -1,6 +1,7 @@
 /** /metrics, and the request counter that every service has. Names of what a service counts are its own business. */
+import type { ServerResponse } from 'node:http';
 import { ERROR_STATUS } from '@forerunner/protocol';
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyInstance } from 'fastify';
 import { Counter, collectDefaultMetrics, Registry } from 'prom-client';
 
 export function createRegistry(service: string): Registry {
@@ -11,7 +12,10 @@ export function createRegistry(service: string): Registry {
 }
 
 /** Serves /metrics; returns what counts a request that ended. */
-export function installMetrics(app: FastifyInstance, registry: Registry): OnEnd {
+export function installMetrics(
+  app: FastifyInstance,
+  registry: Registry,
+): (method: string, route: string | undefined, status: number) => void {
   const requests = new Counter({
     name: 'forerunner_http_requests_total',
     help: 'HTTP requests ended, by method, route pattern and status; 499 when the client left before its answer was complete. Denominator of error rates.',
@@ -22,21 +26,17 @@ export function installMetrics(app: FastifyInstance, registry: Registry): OnEnd 
     reply.type(registry.contentType);
     return registry.metrics();
   });
-  return (request, _reply, status) => {
-    requests.inc({ method: request.method, route: request.routeOptions.url ?? 'unknown', status });
-  };
+  return (method, route = 'unknown', status) => requests.inc({ method, route, status });
 }
 
-/** Called once for every request, answered or abandoned by its client (Fastify's onResponse skips those). */
-export type OnEnd = (request: FastifyRequest, reply: FastifyReply, status: number) => void;
-
-export function watchEnd(request: FastifyRequest, reply: FastifyReply, onEnd: OnEnd): void {
+/** Calls back once, when the answer is complete or its client gone (Fastify's onResponse skips those). */
+export function watchEnd(response: ServerResponse, onEnd: (status: number) => void): void {
   let isAnswered = false;
-  reply.raw.once('finish', () => {
+  response.once('finish', () => {
     isAnswered = true;
-    onEnd(request, reply, reply.raw.statusCode);
+    onEnd(response.statusCode);
   });
-  reply.raw.once('close', () => {
-    if (!isAnswered) onEnd(request, reply, ERROR_STATUS.client_closed_request);
+  response.once('close', () => {
+    if (!isAnswered) onEnd(ERROR_STATUS.client_closed_request);
   });
 }

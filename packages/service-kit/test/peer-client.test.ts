@@ -75,14 +75,24 @@ describe('a call to a peer', () => {
     expect(await client.getJson('/', call)).toEqual({});
   });
 
-  it('is late also while it waits for a connection', async () => {
-    await peer(() => {}, 1);
-    const first = client.getJson('/', { ...call, timeoutMs: 400 }).catch((cause) => cause);
-    const startMs = performance.now();
-    const second = await client.getJson('/', { ...call, timeoutMs: 50 }).catch((cause) => cause);
-    expect(second).toMatchObject({ kind: 'timeout' });
-    expect(performance.now() - startMs).toBeLessThan(390);
-    expect(await first).toMatchObject({ kind: 'timeout' });
+  it('is late also while it waits for a connection, and then neither is sent nor costs that connection', async () => {
+    const waiting: ServerResponse[] = [];
+    const seen: unknown[] = [];
+    await peer((request, response) => {
+      seen.push(request.headers['x-request-id']);
+      if (seen.length === 1) waiting.push(response);
+      else response.end('{}');
+    }, 1);
+    let numConnections = 0;
+    server.on('connection', () => numConnections++);
+    const first = client.getJson('/', call);
+    const late = await client.getJson('/', { ...call, requestId: 'late', timeoutMs: 50 }).catch((cause) => cause);
+    expect(late).toMatchObject({ kind: 'timeout' });
+    waiting[0]!.end('{}');
+    expect(await first).toEqual({});
+    expect(await client.getJson('/', { ...call, requestId: 'next' })).toEqual({});
+    expect(seen).toEqual(['r-1', 'next']);
+    expect(numConnections).toBe(1);
   });
 
   it("throws the signal's own reason, before the call and in the middle of it", async () => {
