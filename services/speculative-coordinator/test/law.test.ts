@@ -1,6 +1,7 @@
 /** The law of sampled answers over the whole loop, messages included, against the target's exact law. */
+import { CounterRng, STREAM } from '@forerunner/sampling';
 import { describe, expect, it } from 'vitest';
-import { mixed, type ToyModel, ToyPeer, toyModel, VOCAB_SIZE } from './toy-peers.ts';
+import { FEATURE_WIDTH, mixed, type ToyModel, ToyPeer, toyModel, VOCAB_SIZE } from './toy-peers.ts';
 import { ToyTrio } from './toy-trio.ts';
 
 const PROMPT = [3, 5];
@@ -43,6 +44,46 @@ async function chiSquare(trio: ToyTrio, expected: ToyModel): Promise<{ statistic
 }
 
 const trioOf = () => new ToyTrio(new ToyPeer('target-service', p), new ToyPeer('draft-service', q));
+
+/** A draft that guesses from the feature, which is noise: no two answers, not even two calls, see the same. */
+function noisyFeatureTrio(): ToyTrio {
+  const trio = trioOf();
+  const noise = new CounterRng(7);
+  let numRows = 0;
+  trio.target.distortHiddenStates = (row) => row.map(() => Math.floor(16 * noise.uniform(STREAM.draftDraw, numRows++)));
+  trio.draft.featureModel = (text, feature) => q(Int32Array.of(feature[0]!, text.at(-1)!));
+  return trio;
+}
+
+describe('the joint law of sampled tokens with a feature draft', () => {
+  it("is the target's when the features are noise", async () => {
+    const { statistic, limit } = await chiSquare(noisyFeatureTrio(), p);
+    expect(statistic).toBeLessThan(limit);
+  });
+
+  it("is the target's when the draft's text and the features' beginning are lost again and again", async () => {
+    const trio = noisyFeatureTrio();
+    trio.maxWindowBytes = 3 * 2 * FEATURE_WIDTH; // three rows
+    trio.draft.faults = (call, peer) => {
+      if (call % 3 === 2) peer.loseSequences();
+      return null;
+    };
+    trio.target.faults = (call, peer) => {
+      if (call % 5 === 3) peer.loseSequences();
+      return null;
+    };
+    const { statistic, limit } = await chiSquare(trio, p);
+    expect(statistic).toBeLessThan(limit);
+    expect(trio.draft.numCalls).toBeGreaterThan(2 * NUM_ANSWERS); // it was asked, and asked again
+  });
+
+  it('would not be if the draft lied about its law (negative control)', async () => {
+    const trio = noisyFeatureTrio();
+    trio.draft.claimedModel = toyModel(9, 2, 0.001);
+    const { statistic, limit } = await chiSquare(trio, p);
+    expect(statistic).toBeGreaterThan(limit);
+  });
+});
 
 describe('the joint law of sampled tokens', () => {
   it("is the target's, though most drafts are refused", async () => {
