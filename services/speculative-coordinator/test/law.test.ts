@@ -74,7 +74,7 @@ describe('the joint law of sampled tokens with a feature draft', () => {
     };
     const { statistic, limit } = await chiSquare(trio, p);
     expect(statistic).toBeLessThan(limit);
-    expect(trio.draft.numCalls).toBeGreaterThan(2 * NUM_ANSWERS); // it was asked, and asked again
+    expect(trio.draft.numCalls).toBeGreaterThan(1.5 * NUM_ANSWERS); // it was asked, and asked again
   });
 
   it('would not be if the draft lied about its law (negative control)', async () => {
