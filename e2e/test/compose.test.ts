@@ -7,7 +7,7 @@ import { command, root } from '../support/command.ts';
 
 interface Service {
   readonly image: string;
-  readonly build?: { dockerfile: string; target?: string };
+  readonly build?: { dockerfile: string; target?: string; args?: Record<string, string> };
   readonly environment: Record<string, string>;
   readonly ports?: { host_ip: string; published: string; target: number }[];
   readonly volumes?: { source: string; target: string; read_only?: boolean }[];
@@ -95,6 +95,16 @@ describe.skipIf(inject('mode') !== 'containers')('docker-compose.yml', () => {
     expect(Number(services[name]!.environment.NUM_THREADS)).toBeGreaterThanOrEqual(1);
   });
 
+  it('builds the draft that it serves into the image', async () => {
+    for (const [wanted, size] of [
+      ['', '135m-feature-draft'],
+      ['135m-draft', '135m-draft'],
+    ] as const) {
+      const draft = (await composed(CPU, { DRAFT_MODEL_SIZE: wanted })).services['draft-service']!;
+      expect([draft.environment.MODEL_SIZE, draft.build!.args]).toEqual([size, { MODEL_SIZE: size }]);
+    }
+  });
+
   it('brings Prometheus and Grafana, to this machine alone, when they are asked for', async () => {
     const { services } = await composed(CPU, {}, 'monitoring');
     for (const name of ['prometheus', 'grafana']) {
@@ -148,6 +158,12 @@ describe.skipIf(inject('mode') !== 'containers')('docker-compose.gpu.yml', () =>
     }
     expect(services['draft-service']!.environment.MODEL_SIZE).toBe('7b');
     expect(services['target-service']!.environment).toMatchObject({ MODEL_SIZE: '70b', MODEL_DIR: '/models/70b' });
+  });
+
+  it('builds the images on embedded models, whatever is mounted', async () => {
+    const draft = (await composed(GPU, { DRAFT_MODEL_SIZE: 'mine' })).services['draft-service']!;
+    expect(draft.environment).toMatchObject({ MODEL_SIZE: 'mine', MODEL_DIR: '/models/mine' });
+    expect(draft.build).toMatchObject({ target: 'gpu', args: { MODEL_SIZE: '135m-feature-draft' } });
   });
 
   it('mounts the models read-only into all that read them', async () => {

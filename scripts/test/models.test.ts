@@ -1,7 +1,9 @@
+import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 const models = join(import.meta.dirname, '..', '..', 'models');
 const sums = readFileSync(join(models, 'SHA256SUMS'), 'utf8').trim().split('\n');
@@ -31,5 +33,30 @@ describe('the embedded models', () => {
     for (const [name, { dir }] of Object.entries(entries)) {
       if (!brought.includes(name)) expect(statSync(join(models, dir, 'config.json')).isFile()).toBe(true);
     }
+  });
+});
+
+describe('the models of an image', () => {
+  const script = join(models, '..', 'scripts', 'docker', 'model-files.mjs');
+  let to: string;
+  beforeEach(() => {
+    to = mkdtempSync(join(tmpdir(), 'forerunner-'));
+  });
+  afterEach(() => rmSync(to, { recursive: true }));
+
+  it.each([
+    ['135m-feature-draft', 'smollm2-135m-draft-feature-int8'],
+    ['135m-draft', 'smollm2-135m-draft-4l-int8'],
+  ])('are %s alone, with all its files, the catalogue and the licence', (size, folder) => {
+    execFileSync(process.execPath, [script, models, size, to]);
+    expect(readdirSync(to).toSorted()).toEqual(
+      ['LICENSE-Apache-2.0.txt', 'MODELS.md', 'catalogue.json', folder].toSorted(),
+    );
+    expect(readdirSync(join(to, folder))).toEqual(readdirSync(join(models, folder)));
+  });
+
+  it('are refused by name when the catalogue has none such', () => {
+    const { status, stderr } = spawnSync(process.execPath, [script, models, 'nope', to], { encoding: 'utf8' });
+    expect([status, stderr]).toEqual([1, expect.stringMatching(/^MODEL_SIZE=nope is not in .*135m-draft/)]);
   });
 });
