@@ -8,6 +8,8 @@ const DOCKERFILES = {
   'speculative-coordinator': 'Dockerfile.coordinator',
 } as const;
 
+const BEFORE_NODE_RUNS = /\b(ORT_DISABLE_TELEMETRY|UV_THREADPOOL_SIZE|GLIBC_TUNABLES|NODE_OPTIONS)=(\S*)/g;
+
 describe.each(Object.entries(DOCKERFILES))('an image of the %s', (service, file) => {
   const { flags, env } = LAUNCH[service as keyof typeof DOCKERFILES];
   const dockerfile = readFileSync(new URL(`../../../${file}`, import.meta.url), 'utf8');
@@ -15,6 +17,11 @@ describe.each(Object.entries(DOCKERFILES))('an image of the %s', (service, file)
   it('starts it as npm start does', () => {
     const argv = ['node', ...flags, `services/${service}/src/server.ts`];
     expect(dockerfile).toContain(`CMD [${argv.map((part) => `"${part}"`).join(', ')}]`);
-    for (const [name, value] of Object.entries(env)) expect(dockerfile).toContain(` ${name}=${value} `);
+  });
+
+  it('sets what must be set before Node runs as npm start does, and no more', () => {
+    const settings = [...dockerfile.matchAll(BEFORE_NODE_RUNS)].map(([, name, value]) => [name, value]);
+    expect(Object.fromEntries(settings)).toEqual(env);
+    expect(settings).toHaveLength(Object.keys(env).length); // each once, not to be overruled further down
   });
 });
