@@ -4,6 +4,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { modelDigest } from '../../packages/engine/src/model-digest.ts';
 
 const models = join(import.meta.dirname, '..', '..', 'models');
 const sums = readFileSync(join(models, 'SHA256SUMS'), 'utf8').trim().split('\n');
@@ -33,6 +34,12 @@ describe('the embedded models', () => {
     for (const [name, { dir }] of Object.entries(entries)) {
       if (!brought.includes(name)) expect(statSync(join(models, dir, 'config.json')).isFile()).toBe(true);
     }
+  });
+
+  it('have a feature draft that was trained on the very target that ships with it', () => {
+    const config = readFileSync(join(models, 'smollm2-135m-draft-feature-int8', 'config.json'), 'utf8');
+    const { draft_features } = JSON.parse(config) as { draft_features: { target_digest: string } };
+    expect(draft_features.target_digest).toBe(modelDigest(join(models, 'smollm2-135m-instruct-int8')));
   });
 });
 
