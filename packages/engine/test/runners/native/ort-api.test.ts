@@ -5,6 +5,7 @@ import { EngineError } from '../../../src/index.ts';
 import { OrtError, ortApi, ortFunctions } from '../../../src/runners/native/ort-api.ts';
 import { loadOrtLibrary } from '../../../src/runners/native/ort-library.ts';
 import { openEnv } from '../../../src/runners/native/session.ts';
+import { THREADING_OPTIONS } from '../../../src/runners/threading.ts';
 
 const members = readFileSync(new URL('./ort-api-members.txt', import.meta.url), 'utf8')
   .trim()
@@ -47,6 +48,13 @@ describe('the library', () => {
     ortApi();
     expect(() => loadOrtLibrary('/another/libonnxruntime.so.1')).toThrow(EngineError);
     expect(() => loadOrtLibrary('/another/libonnxruntime.so.1')).toThrow(/cannot be loaded beside it/);
+  });
+
+  test('knows the session options that are set: it ignores those that it does not know', () => {
+    const library = readFileSync(loadOrtLibrary().path);
+    const isKnown = (key: string) => library.includes(`\0${key}\0`);
+    expect(Object.keys(THREADING_OPTIONS).filter((key) => !isKnown(key))).toEqual([]);
+    expect(isKnown('session.intra_op.allow_spinnin')).toBe(false);
   });
 
   test('was told not to report home', () => {
