@@ -183,4 +183,45 @@ describe('a runner with batches', () => {
     }
     await runner.close();
   });
+
+  test.skipIf(!hasModel('smollm2-135m-draft-feature-int8'))(
+    'give feature drafts of different lengths, with new rows of their own, what they have alone',
+    async () => {
+      const runner = await open('native with batches', 'smollm2-135m-draft-feature-int8', { minRows: 1 });
+      const width = runner.signature.features!.width;
+      const rows = (numTokens: number, seed: number) => ({
+        tokenIds: someIds(numTokens, seed),
+        features: Float32Array.from({ length: numTokens * width }, (_, i) => Math.sin(i + seed)),
+        numLogitRows: numTokens,
+        wantHiddenStates: true,
+      });
+      const sequence = async (numTokens: number, seed: number) => {
+        const cache = runner.createCache(48);
+        await pass(runner, cache, 0, someIds(numTokens, seed), rows(numTokens, seed));
+        return cache;
+      };
+      const lengths = [3, 17, 40];
+      const caches = await Promise.all(lengths.map((length, i) => sequence(length, i)));
+      for (const numNew of [
+        [1, 2, 3],
+        [3, 1, 2],
+        [1, 1, 1],
+      ]) {
+        expect(runner.canBatch(numNew)).toBe(true);
+        const news = numNew.map((n, i) => rows(n, 700 + 10 * i));
+        const batch = await runner.forward(
+          caches.map((cache, i) => ({ cache, numPastTokens: lengths[i]!, ...news[i]! })),
+        );
+        for (const [i, output] of batch.outputs.entries()) {
+          const cache = await sequence(lengths[i]!, i);
+          const single = await pass(runner, cache, lengths[i]!, news[i]!.tokenIds, news[i]);
+          cache.release();
+          expect(largestDifference(output.logits, single.logits), `${numNew}: sequence ${i}`).toBeLessThan(1e-3);
+          expect(largestDifference(output.hiddenStates!, single.hiddenStates!)).toBeLessThan(1e-3);
+        }
+        batch.release();
+      }
+      await runner.close();
+    },
+  );
 });
