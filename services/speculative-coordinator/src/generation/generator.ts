@@ -10,11 +10,10 @@ import { ChatTemplateError, type Tokenizer } from '@forerunner/tokenizer';
 import type { Admission } from '../admission.ts';
 import type { CoordinatorConfig } from '../config.ts';
 import type { CoordinatorMetrics } from '../metrics.ts';
-import { ClassicDraftSession } from '../peers/classic-draft-session.ts';
+import { CardDraftSession } from '../peers/card-draft-session.ts';
 import type { DraftPeer } from '../peers/draft-peer.ts';
 import type { DraftContext } from '../peers/draft-sequence.ts';
 import type { DraftSession } from '../peers/drafting.ts';
-import { FeatureDraftSession } from '../peers/feature-draft-session.ts';
 import type { PeerMonitor } from '../peers/peer-monitor.ts';
 import { PredictionSession } from '../peers/prediction-session.ts';
 import type { TargetReplicas } from '../peers/target-replicas.ts';
@@ -199,13 +198,9 @@ export class Generator {
     return { target, draft: session, running };
   }
 
-  /** The session that the draft's kind asks for. */
   #openDraft(context: DraftContext): DraftSession {
     const { config, draft } = this.#deps;
-    const features = draft.card?.features_wanted;
-    if (!features) return new ClassicDraftSession(draft, context);
-    const maxWindowBytes = config.FEATURE_WINDOW_KIB * 1024;
-    return new FeatureDraftSession(draft, context, { width: features.width, maxWindowBytes });
+    return new CardDraftSession(draft, context, { maxWindowBytes: config.FEATURE_WINDOW_KIB * 1024 });
   }
 
   #checkOrder(order: GenerationOrder, card: ModelCard): void {

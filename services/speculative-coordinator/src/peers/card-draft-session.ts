@@ -1,0 +1,83 @@
+/**
+ * The session that the draft's card asks for, opened when that card is first known: a draft may join an answer that is
+ * under way, and one kind of draft may take the place of the other. Sessions change only where a proposal is wanted, so
+ * `settle` and `observe` reach the one that proposed.
+ *
+ * Until a card is known no hidden states are wanted: they would cost bytes in every reply where no draft ever comes. A
+ * feature draft that joins begins in the middle of the text, with the first features that it sees.
+ */
+import type { TokenPrefix } from '@forerunner/protocol';
+import { deriveSeed } from '@forerunner/sampling';
+import { ClassicDraftSession } from './classic-draft-session.ts';
+import type { DraftPeer } from './draft-peer.ts';
+import type { DraftContext } from './draft-sequence.ts';
+import type { Absence, DraftSession, HiddenStateRows, Proposal, ProposeCall } from './drafting.ts';
+import { FeatureDraftSession } from './feature-draft-session.ts';
+
+export interface CardDraftOptions {
+  /** Features that a session keeps for a draft that reads them, bytes. */
+  readonly maxWindowBytes: number;
+}
+
+export class CardDraftSession implements DraftSession {
+  readonly #peer: DraftPeer;
+  readonly #context: DraftContext;
+  readonly #options: CardDraftOptions;
+  #session: DraftSession | null = null;
+  /** Width of the features that `#session` reads; 0: a classic draft. */
+  #featureWidth = 0;
+  #numOpened = 0;
+  readonly #closings: Promise<void>[] = [];
+
+  constructor(peer: DraftPeer, context: DraftContext, options: CardDraftOptions) {
+    this.#peer = peer;
+    this.#context = context;
+    this.#options = options;
+  }
+
+  get hiddenStateWindow(): number {
+    return this.#session?.hiddenStateWindow ?? 0;
+  }
+
+  prefill(committed: TokenPrefix): void {
+    this.#current()?.prefill(committed);
+  }
+
+  async propose(call: ProposeCall): Promise<Proposal | Absence> {
+    return this.#current()?.propose(call) ?? 'unavailable';
+  }
+
+  settle(numAcceptedTokens: number): void {
+    this.#session?.settle(numAcceptedTokens);
+  }
+
+  observe(rows: HiddenStateRows): void {
+    this.#session?.observe(rows);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#closings, this.#session?.close()]);
+  }
+
+  /** null: no card yet. A draft whose card is withdrawn keeps its session: it may come back. */
+  #current(): DraftSession | null {
+    const { card } = this.#peer;
+    if (!card) return this.#session;
+    const featureWidth = card.features_wanted?.width ?? 0;
+    if (this.#session && featureWidth === this.#featureWidth) return this.#session;
+    if (this.#session) this.#closings.push(this.#session.close());
+    this.#featureWidth = featureWidth;
+    this.#session = this.#open(featureWidth);
+    return this.#session;
+  }
+
+  #open(featureWidth: number): DraftSession {
+    // The kinds count positions differently. Under one seed a new session could draw what the last one drew already.
+    const { seed } = this.#context;
+    const ordinal = this.#numOpened++;
+    const context = ordinal === 0 ? this.#context : { ...this.#context, seed: deriveSeed(seed, `session/${ordinal}`) };
+    if (featureWidth === 0) return new ClassicDraftSession(this.#peer, context);
+    const { maxWindowBytes } = this.#options;
+    return new FeatureDraftSession(this.#peer, context, { width: featureWidth, maxWindowBytes });
+  }
+}

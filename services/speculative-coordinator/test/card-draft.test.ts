@@ -1,0 +1,197 @@
+/** A draft that joins an answer under way, and one kind of draft in place of the other: acceptance changes, never the text. */
+import { encodeFrame, type Frame, flattenFrame } from '@forerunner/protocol';
+import { createLogger } from '@forerunner/service-kit';
+import { IncrementalDecoder } from '@forerunner/tokenizer';
+import { Registry } from 'prom-client';
+import { describe, expect, it } from 'vitest';
+import { Admission } from '../src/admission.ts';
+import { Generation, type GenerationStep } from '../src/generation/generation.ts';
+import { createMetrics } from '../src/metrics.ts';
+import { CardDraftSession } from '../src/peers/card-draft-session.ts';
+import { ClassicDraftSession } from '../src/peers/classic-draft-session.ts';
+import { DraftPeer } from '../src/peers/draft-peer.ts';
+import type { DraftContext } from '../src/peers/draft-sequence.ts';
+import type { DraftSession } from '../src/peers/drafting.ts';
+import { FeatureDraftSession } from '../src/peers/feature-draft-session.ts';
+import { TargetReplicas } from '../src/peers/target-replicas.ts';
+import { TargetSequence } from '../src/peers/target-sequence.ts';
+import { FEATURE_WIDTH, mixed, ToyPeer, toyCard, toyModel } from './toy-peers.ts';
+import { sampling, toyText } from './toy-trio.ts';
+
+const p = toyModel(1, 3);
+const q = mixed(p, toyModel(2, 3), 0.7);
+const MAX_WINDOW_BYTES = 1 << 20;
+
+const features = { name: 'last_hidden_state', width: FEATURE_WIDTH, dtype: 'float16', target_digest: null } as const;
+const cards = { classic: toyCard('draft-service'), feature: toyCard('draft-service', { features_wanted: features }) };
+type Kind = keyof typeof cards;
+
+/** Notes what it is asked, sequence ids aside. */
+class NotingPeer extends ToyPeer {
+  readonly messages: Record<string, unknown>[] = [];
+  readonly sequenceIds = new Set<unknown>();
+
+  override async postFrame(path: string, frame: Frame): Promise<Uint8Array> {
+    const { sequence_id, ...message } = flattenFrame(encodeFrame(frame));
+    this.messages.push(message);
+    this.sequenceIds.add(sequence_id);
+    return super.postFrame(path, frame);
+  }
+}
+
+type OpenSession = (peer: DraftPeer, context: DraftContext) => DraftSession;
+const byCard: OpenSession = (peer, context) =>
+  new CardDraftSession(peer, context, { maxWindowBytes: MAX_WINDOW_BYTES });
+const ofKind: Record<Kind, OpenSession> = {
+  classic: (peer, context) => new ClassicDraftSession(peer, context),
+  feature: (peer, context) =>
+    new FeatureDraftSession(peer, context, { width: FEATURE_WIDTH, maxWindowBytes: MAX_WINDOW_BYTES }),
+};
+
+interface Plan {
+  /** The draft at the start; absent: none. */
+  readonly first?: Kind;
+  /** Call of the target during which a draft of this kind comes, in place of the one before. */
+  readonly arrivals?: ReadonlyMap<number, Kind | null>;
+  readonly open?: OpenSession;
+  readonly temperature?: number;
+  readonly numPromptTokens?: number;
+  readonly numSpeculativeTokens?: number;
+}
+
+async function answer(plan: Plan) {
+  const target = new NotingPeer('target-service', p);
+  const draft = new NotingPeer('draft-service', q);
+  const draftPeer = new DraftPeer({ client: draft, timeoutMs: 1000, logger: createLogger('test', 'silent') });
+  const install = (kind: Kind | null) => {
+    draft.loseSequences();
+    // A draft that reads features fails loudly when it gets none.
+    draft.featureModel = kind === 'feature' ? (text, feature) => q(Int32Array.of(feature[0]!, text.at(-1)!)) : null;
+    draftPeer.setCard(kind && cards[kind]);
+  };
+  install(plan.first ?? null);
+  target.faults = (call) => {
+    const kind = plan.arrivals?.get(call);
+    if (kind !== undefined) install(kind);
+    return null;
+  };
+
+  const promptTokenIds = Int32Array.from({ length: plan.numPromptTokens ?? 2 }, (_, i) => 1 + ((2 + 2 * i) % 15));
+  const params = {
+    promptTokenIds,
+    sampling: sampling({ temperature: plan.temperature ?? 0, output_start: promptTokenIds.length }),
+    seed: 1,
+    maxNewTokens: 40,
+    stop: [],
+    eosTokenIds: [0],
+    numSpeculativeTokens: plan.numSpeculativeTokens ?? 3,
+    numTopLogprobs: null,
+  };
+  const context = { requestId: 'r', timeoutMs: 1000, signal: new AbortController().signal, cacheScope: '' };
+  const session = (plan.open ?? byCard)(draftPeer, { ...context, ...params, minConfidence: 0 });
+  const targetSequence = new TargetSequence(new TargetReplicas([target]), context);
+  const generation = new Generation(params, {
+    target: targetSequence,
+    draft: session,
+    decoder: new IncrementalDecoder(toyText),
+    metrics: createMetrics(new Registry(), {
+      admission: new Admission({ maxRunning: 1, maxWaiting: 0 }),
+      draft: draftPeer,
+    }),
+  });
+  const steps: GenerationStep[] = [];
+  try {
+    for await (const step of generation.steps()) steps.push(step);
+  } finally {
+    await Promise.all([targetSequence.close(), session.close()]);
+  }
+  const { speculative_decoding: speculation } = generation.statistics.metrics();
+  return { tokenIds: generation.output.tokenIds, steps, speculation, draft, target };
+}
+
+const targetAlone = async (plan: Plan = {}) => (await answer({ ...plan, numSpeculativeTokens: 0 })).tokenIds;
+const numAccepted = (steps: GenerationStep[]) => steps.reduce((sum, step) => sum + step.numAcceptedTokens, 0);
+
+describe('a draft that joins late', () => {
+  it.each(['classic', 'feature'] as const)('helps from then on, as a %s draft, and changes no token', async (kind) => {
+    for (const call of [0, 1, 2, 7]) {
+      const { tokenIds, steps, speculation } = await answer({ arrivals: new Map([[call, kind]]) });
+      expect(tokenIds).toEqual(await targetAlone());
+      // Round by round: one call of the target each.
+      expect(numAccepted(steps.slice(0, call + 1))).toBe(0);
+      expect(numAccepted(steps.slice(call + 1))).toBeGreaterThan(5);
+      // The target's next pass brings the first feature: one round more without a guess.
+      expect(speculation.num_degraded_rounds).toBe(kind === 'classic' ? call : call + 1);
+    }
+  });
+
+  it('costs no hidden states before', async () => {
+    const { target } = await answer({ arrivals: new Map([[7, 'feature']]) });
+    const wanted = target.messages.map((message) => message.include_hidden_states);
+    expect(wanted.slice(0, 8)).toEqual(Array(8).fill(false));
+    expect(new Set(wanted.slice(8))).toEqual(new Set([true]));
+  });
+
+  it('is given a text that begins where its features begin', async () => {
+    const { draft } = await answer({ arrivals: new Map([[7, 'feature']]), numPromptTokens: 30 });
+    expect(draft.newTokensPerCall[0]).toBe(1);
+    expect(draft.messages[0]!.position).toBe(0);
+  });
+});
+
+describe('a draft of the other kind', () => {
+  const swaps: [Kind, Kind][] = [
+    ['classic', 'feature'],
+    ['feature', 'classic'],
+  ];
+
+  it.each(swaps)('takes over in the middle, %s before %s, and changes no token', async (first, second) => {
+    const { tokenIds, steps } = await answer({ first, arrivals: new Map([[5, second]]) });
+    expect(tokenIds).toEqual(await targetAlone());
+    expect(numAccepted(steps.slice(0, 6))).toBeGreaterThan(0);
+    expect(numAccepted(steps.slice(6))).toBeGreaterThan(0);
+  });
+
+  it.each(swaps)(
+    'gets a sequence and noise of its own, %s before %s; the old sequence is freed',
+    async (first, second) => {
+      const { draft } = await answer({ first, arrivals: new Map([[5, second]]), temperature: 1 });
+      expect(draft.sequenceIds.size).toBe(2);
+      expect([draft.numFreed, draft.numSequences]).toEqual([2, 0]);
+      const isFeature = (message: Record<string, unknown>) => message.features !== undefined;
+      const seeds = (kind: Kind) =>
+        new Set(
+          draft.messages.filter((message) => isFeature(message) === (kind === 'feature')).map(({ seed }) => seed),
+        );
+      expect(seeds(first)).toEqual(new Set([1]));
+      expect(seeds(second).size).toBe(1);
+      expect(seeds(second)).not.toContain(1);
+    },
+  );
+
+  it('does not come with a card that is only withdrawn for a while', async () => {
+    const { draft, tokenIds } = await answer({
+      first: 'feature',
+      arrivals: new Map([
+        [3, null],
+        [5, 'feature'],
+      ]),
+    });
+    expect(tokenIds).toEqual(await targetAlone());
+    expect(draft.sequenceIds.size).toBe(1);
+  });
+});
+
+describe('a draft that is known from the start', () => {
+  it.each(['classic', 'feature'] as const)('is asked what a %s session asks, byte for byte', async (first) => {
+    for (const plan of [{}, { temperature: 1 }, { numPromptTokens: 100 }]) {
+      const [ours, theirs] = await Promise.all([
+        answer({ ...plan, first }),
+        answer({ ...plan, first, open: ofKind[first] }),
+      ]);
+      expect(ours.draft.messages.length).toBeGreaterThan(5);
+      expect(ours.draft.messages).toEqual(theirs.draft.messages);
+      expect(ours.target.messages).toEqual(theirs.target.messages);
+    }
+  });
+});
