@@ -121,6 +121,41 @@ describe('rows', () => {
     expect(hiddenStates!.some((value) => value !== 0)).toBe(true);
   });
 
+  it('come with hidden states that depend on the text alone, not on how it was split', async () => {
+    const text = someIds(150); // more than a chunk
+    const { width } = target.model.info.hiddenStates!;
+    /** Row by row, of the text sent in pieces that end where `ends` says. */
+    const hiddenOf = async (tokenIds: Int32Array, ends: readonly number[]) => {
+      const [id, scope] = [freshId(), alone()];
+      const rows: Float32Array[] = [];
+      for (const [i, end] of ends.entries()) {
+        const more = { num_rows: 0, include_hidden_states: true, ...scope };
+        const request = scoring(id, tokenIds.slice(0, end), ends[i - 1] ?? 0, more);
+        const values = Float32Array.from((await score(target.app, request)).hiddenStates!);
+        for (let at = 0; at < values.length; at += width) rows.push(values.subarray(at, at + width));
+      }
+      return rows;
+    };
+    const difference = (a: Float32Array, b: Float32Array) =>
+      a.reduce((most, value, j) => Math.max(most, Math.abs(value - b[j]!)), 0);
+    const whole = await hiddenOf(text, [150]);
+    const largest = Math.max(...whole.flatMap((row) => [...row].map(Math.abs)));
+    const tolerance = largest * 2 ** -10; // one step of a float16
+    for (const ends of [
+      [1, 2, 3, 4, 5, 6, 7, 150],
+      [100, 150],
+    ]) {
+      const rows = await hiddenOf(text, ends);
+      expect(rows).toHaveLength(150);
+      for (const [i, row] of rows.entries()) {
+        expect(difference(row, whole[i]!), `row ${i}, split at ${ends}`).toBeLessThanOrEqual(tolerance);
+      }
+    }
+    const others = await hiddenOf(Int32Array.of(...text.slice(0, 140), ...someIds(10, 500)), [150]);
+    const differing = others.map((row, i) => difference(row, whole[i]!) > 10 * tolerance);
+    expect(differing).toEqual(whole.map((_, i) => i >= 140));
+  });
+
   it('say in JSON what they say in a frame', async () => {
     const request = scoring(freshId(), someIds(5), 0, {
       rows: 'probs',
