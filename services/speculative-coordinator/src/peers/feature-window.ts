@@ -1,63 +1,63 @@
-/** The target's hidden states of the latest committed tokens, as many as a byte budget allows. */
+/**
+ * The target's hidden states of the latest committed tokens, as many as a byte budget allows: a ring of rows in blocks
+ * that are made when first written, so that memory never exceeds the budget (or one row, if the budget is smaller).
+ */
+
+const BLOCK_ROWS = 256;
+
 export class FeatureWindow {
   readonly width: number;
   readonly maxRows: number;
-  #rows: Float16Array; // [capacity, width]; row 0 belongs to position #start
+  /** A position's slot is its remainder by maxRows; each block holds BLOCK_ROWS slots, the last one what is left. */
+  readonly #blocks: Float16Array[] = []; // each [BLOCK_ROWS, width]
   #start = 0;
-  #numRows = 0;
+  #end = 0;
 
   constructor(width: number, maxBytes: number) {
     this.width = width;
     this.maxRows = Math.max(1, Math.floor(maxBytes / (2 * width)));
-    this.#rows = new Float16Array(Math.min(2 * this.maxRows, 256) * width);
   }
 
   /** First position that is held. */
-  get start(): number {
+  get firstUsable(): number {
     return this.#start;
   }
 
   /** Position after the last one that is held. */
   get end(): number {
-    return this.#start + this.#numRows;
+    return this.#end;
+  }
+
+  /** Memory that the rows take. */
+  get numBytes(): number {
+    return this.#blocks.reduce((sum, block) => sum + block.byteLength, 0);
   }
 
   /** Adds the rows of positions `position` ... A gap makes the window begin anew; known positions are overwritten. */
   append(position: number, rows: Float16Array): void {
-    if (position > this.end || position < this.#start) {
-      this.#start = position;
-      this.#numRows = 0;
+    if (position > this.#end || position < this.#start) this.#start = position;
+    this.#end = position + rows.length / this.width;
+    this.#start = Math.max(this.#start, this.#end - this.maxRows);
+    for (let p = Math.max(position, this.#start); p < this.#end; p++) {
+      const at = (p - position) * this.width;
+      this.#row(p).set(rows.subarray(at, at + this.width));
     }
-    const at = position - this.#start;
-    const numRows = at + rows.length / this.width;
-    this.#reserve(numRows, at);
-    this.#rows.set(rows, at * this.width);
-    this.#numRows = numRows;
-    const surplus = numRows - 2 * this.maxRows;
-    if (surplus > 0) this.#dropFirst(numRows - this.maxRows);
   }
 
-  /** Rows of positions from `position` to `end`, a view until the next append; null when some are not held. */
+  /** A copy of the rows of positions from `position` to `end`; null when some are not held. */
   slice(position: number, end: number): Float16Array | null {
-    if (position < Math.max(this.#start, this.end - this.maxRows) || end > this.end) return null;
-    return this.#rows.subarray((position - this.#start) * this.width, (end - this.#start) * this.width);
+    if (position < this.#start || end > this.#end) return null;
+    const rows = new Float16Array((end - position) * this.width);
+    for (let p = position; p < end; p++) rows.set(this.#row(p), (p - position) * this.width);
+    return rows;
   }
 
-  /** First position that `slice` still gives. */
-  get firstUsable(): number {
-    return Math.max(this.#start, this.end - this.maxRows);
-  }
-
-  #reserve(numRows: number, numKept: number): void {
-    if (numRows * this.width <= this.#rows.length) return;
-    const grown = new Float16Array(Math.max(numRows, (2 * this.#rows.length) / this.width) * this.width);
-    grown.set(this.#rows.subarray(0, numKept * this.width));
-    this.#rows = grown;
-  }
-
-  #dropFirst(numRows: number): void {
-    this.#rows.copyWithin(0, numRows * this.width, this.#numRows * this.width);
-    this.#start += numRows;
-    this.#numRows -= numRows;
+  #row(position: number): Float16Array {
+    const slot = position % this.maxRows;
+    const index = Math.floor(slot / BLOCK_ROWS);
+    const numSlots = Math.min(BLOCK_ROWS, this.maxRows - index * BLOCK_ROWS);
+    this.#blocks[index] ??= new Float16Array(numSlots * this.width);
+    const at = (slot % BLOCK_ROWS) * this.width;
+    return this.#blocks[index].subarray(at, at + this.width);
   }
 }
