@@ -60,7 +60,7 @@ export interface PeerClientOptions {
   readonly connections: number;
   /** Bearer token to send. */
   readonly token?: string | undefined;
-  /** Told of the body bytes of every call that was answered. */
+  /** Told of the body bytes of every frame that was answered, be it with an error. Calls without a frame do not count. */
   readonly onTraffic?: (sentBytes: number, receivedBytes: number) => void;
 }
 
@@ -90,9 +90,7 @@ export class PeerClient implements Peer {
   /** POSTs a frame and returns the reply's bytes. Errors: PeerError; the signal's reason when aborted. */
   async postFrame(path: string, frame: Frame, options: CallOptions): Promise<Uint8Array> {
     const headers = { 'content-type': FRAME_CONTENT_TYPE, [REQUEST_ID_HEADER]: options.requestId };
-    const sent = encodeFrame(frame);
-    const { body } = await this.#call({ method: 'POST', path, headers, body: sent }, options);
-    this.#onTraffic(sent.byteLength, body.byteLength);
+    const { body } = await this.#call({ method: 'POST', path, headers, body: encodeFrame(frame) }, options);
     return body;
   }
 
@@ -139,6 +137,7 @@ export class PeerClient implements Peer {
       clearTimeout(timer);
       signal?.removeEventListener('abort', abort);
     }
+    if (request.body instanceof Uint8Array) this.#onTraffic(request.body.byteLength, reply.body.byteLength);
     if (reply.status < 300) return reply;
     throw this.#errorOf(reply.status, reply.body);
   }

@@ -1,8 +1,9 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { encodeFrame } from '@forerunner/protocol';
 import { afterEach, describe, expect, it } from 'vitest';
-import { PeerClient, PeerError } from '../src/index.ts';
+import { PeerClient, type PeerClientOptions, PeerError } from '../src/index.ts';
 
 const FRAME = { header: {}, sections: {} };
 const call = { requestId: 'r-1', timeoutMs: 5000 };
@@ -10,13 +11,18 @@ const call = { requestId: 'r-1', timeoutMs: 5000 };
 let server: Server;
 let client: PeerClient;
 
-async function peer(answer: (request: IncomingMessage, response: ServerResponse) => void, connections = 2) {
+async function peer(
+  answer: (request: IncomingMessage, response: ServerResponse) => void,
+  connections = 2,
+  options: Partial<PeerClientOptions> = {},
+) {
   server = createServer((request, response) => {
     request.resume().on('end', () => answer(request, response));
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  client = new PeerClient('toy', `http://127.0.0.1:${(server.address() as AddressInfo).port}`, { connections });
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  client = new PeerClient('toy', url, { connections, ...options });
 }
 
 afterEach(async () => {
@@ -49,6 +55,50 @@ describe('a call to a peer', () => {
     await client.getJson('/', { ...call, requestId: 'r-2' });
     expect(seen).toEqual(['r-1', 'r-2']);
     expect(numConnections).toBe(1);
+  });
+
+  it('bears its token, in every kind of call, and no credentials without one', async () => {
+    const seen: unknown[] = [];
+    const answer = (request: IncomingMessage, response: ServerResponse) => {
+      seen.push(request.headers.authorization);
+      response.end('{}');
+    };
+    await peer(answer, 1, { token: 'swordfish' });
+    await client.postFrame('/', FRAME, call);
+    await client.getJson('/', call);
+    await client.delete('/', call);
+    expect(seen).toEqual(Array(3).fill('Bearer swordfish'));
+    await client.close();
+    server.close();
+    await peer(answer);
+    await client.getJson('/', call);
+    expect(seen[3]).toBeUndefined();
+    expect(seen).toHaveLength(4);
+  });
+
+  it('tells of the bytes of every frame that was answered, with an error too, and of nothing else', async () => {
+    const traffic: [sentBytes: number, receivedBytes: number][] = [];
+    await peer(
+      (request, response) => {
+        if (request.url === '/lost') return response.destroy();
+        response.statusCode = request.url === '/refused' ? 409 : 200;
+        response.end(request.method === 'POST' ? 'x'.repeat(request.url === '/refused' ? 300 : 1000) : '{}');
+      },
+      1,
+      { onTraffic: (...bytes) => traffic.push(bytes) },
+    );
+    const frame = { header: { n: 1 }, sections: { ids: new Int32Array(250) } };
+    const sentBytes = encodeFrame(frame).byteLength;
+    expect(sentBytes).toBeGreaterThan(1000);
+    await client.postFrame('/', frame, call);
+    await client.postFrame('/refused', frame, call).catch(() => {});
+    await client.postFrame('/lost', frame, call).catch(() => {});
+    await client.getJson('/', call);
+    await client.delete('/', call);
+    expect(traffic).toEqual([
+      [sentBytes, 1000],
+      [sentBytes, 300],
+    ]);
   });
 
   it("keeps the code and details of a peer's refusal", async () => {
