@@ -98,7 +98,7 @@ export function createMetrics(registry: Registry, sources: { admission: Admissio
     ),
     draftRecoverySeconds: histogram(
       'forerunner_draft_recovery_seconds',
-      'From the first round of an answer that missed its draft to the next one that had it. Seconds.',
+      'From the first round of an answer that missed its draft to the next one that had it; the warming of the prompt is no miss. Seconds.',
     ),
     queueSeconds: histogram('forerunner_queue_seconds', 'Waiting for a ticket. Seconds.'),
   };

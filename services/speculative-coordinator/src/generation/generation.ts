@@ -72,7 +72,8 @@ export class Generation {
   readonly #deps: GenerationDeps;
   readonly #committed: TokenPrefix;
   readonly #rng: CounterRng;
-  /** Since when there has been no proposal although one was wanted. */
+  #hadDraft = false;
+  /** Since when the draft has had no proposal although one was wanted. */
   #lostSinceMs: number | null = null;
 
   constructor(params: GenerationParams, deps: GenerationDeps) {
@@ -125,17 +126,24 @@ export class Generation {
     const proposal = await draft.propose({ committed: this.#committed, numSpeculativeTokens: k });
     if (typeof proposal === 'object') {
       metrics.proposeSeconds.observe((performance.now() - startMs) / 1000);
-      if (this.#lostSinceMs !== null)
-        metrics.draftRecoverySeconds.observe((performance.now() - this.#lostSinceMs) / 1000);
-      this.#lostSinceMs = null;
+      if (proposal.origin !== 'prediction') this.#noteDraft(); // a prediction says nothing of the draft
       return proposal;
     }
     if (proposal !== 'none') {
       this.statistics.numDegradedRounds++;
       metrics.degradedRounds.inc();
-      this.#lostSinceMs ??= startMs;
+      // A draft that is still busy with its first text is not lost.
+      if (proposal === 'unavailable' || this.#hadDraft) this.#lostSinceMs ??= startMs;
     }
     return null;
+  }
+
+  /** The draft proposed: if it was lost, it is back. */
+  #noteDraft(): void {
+    this.#hadDraft = true;
+    if (this.#lostSinceMs === null) return;
+    this.#deps.metrics.draftRecoverySeconds.observe((performance.now() - this.#lostSinceMs) / 1000);
+    this.#lostSinceMs = null;
   }
 
   /** Scores, verifies and commits. The prompt's own pass is a round without a draft. */
