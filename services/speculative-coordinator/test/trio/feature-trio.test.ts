@@ -3,7 +3,16 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { trainTinyFeatureDraft } from '@forerunner/model-tools';
-import { type Answer, generate, scrape, startTrio, streamEvents, sumOf, type Trio } from '@forerunner/testkit';
+import {
+  type Answer,
+  freePort,
+  generate,
+  ServiceProcess,
+  scrape,
+  startTrio,
+  streamEvents,
+  type Trio,
+} from '@forerunner/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 const draftDir = mkdtempSync(join(tmpdir(), 'forerunner-feature-draft-'));
@@ -27,6 +36,8 @@ afterAll(async () => {
 });
 
 const greedy = { prompt: 'Once upon a time', temperature: 0, max_new_tokens: 60, ignore_eos: true };
+/** Features of 64 hidden units in float16. */
+const ROW_BYTES = 2 * 64;
 const alone = (body: object) => generate(url, { ...body, speculative: false });
 
 describe('a trio with a feature draft', () => {
@@ -73,15 +84,50 @@ describe('a trio with a feature draft', () => {
     expect(summary?.metrics.speculative_decoding.num_degraded_rounds).toBeGreaterThan(0);
   });
 
-  it('says in its metrics what the features cost', async () => {
-    const before = await scrape(url);
-    await generate(url, greedy);
-    const after = await scrape(url);
-    const grown = (name: string) => sumOf(after, name) - sumOf(before, name);
-    const rounds = grown('forerunner_round_seconds_count');
-    const bytesPerRound = grown('forerunner_peer_bytes_total') / rounds;
-    // Features of 64 hidden units take 128 bytes a token, ids 4; the rest is headers.
-    expect(bytesPerRound).toBeGreaterThan(1000);
-    expect(bytesPerRound).toBeLessThan(6000);
+  it('says in its metrics what the features cost, beside a draft of the same target that reads none', async () => {
+    const draft = new ServiceProcess('draft-service', await freePort(), { MODEL_SIZE: 'tiny-draft' });
+    const coordinator = new ServiceProcess('speculative-coordinator', await freePort(), {
+      MODEL_SIZE: 'tiny',
+      DRAFT_ENDPOINT: draft.url,
+      TARGET_ENDPOINT: trio.target.url,
+    });
+    try {
+      await draft.start();
+      await coordinator.start();
+      const [featured, classic] = [await trafficOf(url), await trafficOf(coordinator.url)];
+      /** Bytes beyond what as many rounds take that carry headers and ids alone. */
+      const extra = (key: 'fromTarget' | 'toDraft') =>
+        featured[key] - (classic[key] / classic.numRounds) * featured.numRounds;
+      const numScoredRows = featured.numPromptTokens + featured.numDraftTokens + featured.numRounds;
+      const numDraftRows = featured.numPromptTokens + greedy.max_new_tokens - 1; // nothing follows the last token
+      for (const share of [
+        extra('fromTarget') / (ROW_BYTES * numScoredRows),
+        extra('toDraft') / (ROW_BYTES * numDraftRows),
+      ]) {
+        expect(share).toBeGreaterThan(0.8);
+        expect(share).toBeLessThan(1.2);
+      }
+    } finally {
+      await Promise.all([draft.end('SIGKILL'), coordinator.end('SIGKILL')]);
+    }
   });
 });
+
+/** What one greedy answer moves between the coordinator and its peers. */
+async function trafficOf(coordinatorUrl: string) {
+  const before = await scrape(coordinatorUrl);
+  const { metrics, usage } = await generate(coordinatorUrl, { ...greedy, draft_k: 5 });
+  const after = await scrape(coordinatorUrl);
+  const bytes = (labels: string) => {
+    const [key] = [...after.keys()].filter((name) => name.startsWith(`forerunner_peer_bytes_total{${labels}`));
+    return after.get(key!)! - (before.get(key!) ?? 0);
+  };
+  const { num_rounds: numRounds, num_draft_tokens: numDraftTokens } = metrics.speculative_decoding;
+  return {
+    fromTarget: bytes('peer="target",direction="received"'),
+    toDraft: bytes('peer="draft",direction="sent"'),
+    numRounds,
+    numDraftTokens,
+    numPromptTokens: usage.prompt_tokens,
+  };
+}
