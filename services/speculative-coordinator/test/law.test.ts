@@ -98,6 +98,14 @@ describe('the joint law of sampled tokens', () => {
     expect(statistic).toBeGreaterThan(limit);
   });
 
+  it('never depends on laws that make no sense: such a draft is left out', async () => {
+    const trio = trioOf();
+    trio.draft.claimedModel = () => new Float32Array(VOCAB_SIZE).fill(Number.NaN);
+    const { output, statistics } = await trio.generate({ seed: 1 });
+    expect(output.tokenIds).toEqual((await trioOf().generate({ seed: 1, numSpeculativeTokens: 0 })).output.tokenIds);
+    expect(statistics.speculative_decoding.num_drafts).toBe(0);
+  });
+
   it('is reproduced token by token by its seed', async () => {
     for (const seed of [1, 2, 3]) {
       const [a, b] = await Promise.all([trioOf().generate({ seed }), trioOf().generate({ seed })]);

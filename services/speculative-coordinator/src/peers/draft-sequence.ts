@@ -129,7 +129,8 @@ function readProposal(bytes: Uint8Array): ProposeReply {
     const reply = parseProposeReply(bytes);
     const { laws } = reply;
     reply.draftTokenIds.forEach((id, i) => {
-      if (laws && probOf(lawAt(laws, i), id) <= 0) throw new Error(`token ${id} has no probability under its own law`);
+      if (laws && !(probOf(lawAt(laws, i), id) > 0))
+        throw new Error(`token ${id} has no probability under its own law`);
     });
     return reply;
   } catch (cause) {

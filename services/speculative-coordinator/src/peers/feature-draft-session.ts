@@ -97,7 +97,7 @@ export class FeatureDraftSession implements DraftSession {
       // The draft keys its noise by its own positions: with another base they are other tokens' positions.
       seed: base === 0 ? seed : deriveSeed(seed, `draft-base/${base}`),
       sampling: { ...sampling, output_start: Math.max(0, sampling.output_start - base - 1) },
-      featuresFrom: (position) => this.#window.slice(base + position, end)?.slice() ?? null,
+      featuresFrom: (position) => this.#window.slice(base + position, end),
     });
   }
 }

@@ -1,0 +1,78 @@
+/** The handshake as it goes on while the coordinator runs: drafts that are replaced, leave and come back. */
+import type { ModelCard } from '@forerunner/protocol';
+import type { Logger } from '@forerunner/service-kit';
+import { describe, expect, it, vi } from 'vitest';
+import { DraftPeer } from '../src/peers/draft-peer.ts';
+import { PeerMonitor } from '../src/peers/peer-monitor.ts';
+import { TargetReplicas } from '../src/peers/target-replicas.ts';
+import { ToyPeer, toyCard, toyModel } from './toy-peers.ts';
+
+const features = { name: 'hidden_states', width: 8, dtype: 'float16' as const };
+
+function watched() {
+  const peer = new ToyPeer('draft-service', toyModel(1, 1));
+  const state: { card: ModelCard | Error } = { card: toyCard('draft-service') };
+  peer.getJson = async () => {
+    if (state.card instanceof Error) throw state.card;
+    return state.card;
+  };
+  const target = new ToyPeer('target-service', toyModel(1, 1));
+  target.getJson = async () => toyCard('target-service', { features_offered: features });
+  const error = vi.fn();
+  const logger = { error, warn: vi.fn(), info: vi.fn() } as unknown as Logger;
+  const draft = new DraftPeer({ client: peer, timeoutMs: 100, logger });
+  const monitor = new PeerMonitor({
+    targets: new TargetReplicas([target]),
+    draft,
+    tokenizerFingerprint: toyCard('target-service').tokenizer_fingerprint,
+    intervalMs: 1000,
+    logger,
+  });
+  return { state, draft, monitor, error };
+}
+
+describe('the monitor of peers', () => {
+  it.each([
+    ['another tokenizer', { tokenizer_fingerprint: 'e'.repeat(64) }, /tokenizers differ/],
+    [
+      'features of another width',
+      { features_wanted: { ...features, width: 16, target_digest: null } },
+      /wants hidden_states of width 16, the target offers hidden_states of width 8/,
+    ],
+    [
+      'features of another name',
+      { features_wanted: { ...features, name: 'mid_states', target_digest: null } },
+      /wants mid_states .* offers hidden_states/,
+    ],
+  ])(
+    'turns drafting off when a draft with %s takes the place of one that fits, and on again',
+    async (_what, change, reason) => {
+      const { state, draft, monitor, error } = watched();
+      await monitor.check();
+      expect(draft.card).not.toBeNull();
+
+      state.card = toyCard('draft-service', change);
+      await monitor.check();
+      await monitor.check();
+      expect(draft.card).toBeNull();
+      expect(draft.tryEnter()).toBe(false);
+      expect(monitor.mismatch).toMatch(reason);
+      expect(monitor.readiness).toEqual({ ready: true }); // the target alone answers
+      expect(error).toHaveBeenCalledTimes(1);
+
+      state.card = toyCard('draft-service', { features_wanted: { ...features, target_digest: null } });
+      await monitor.check();
+      expect(monitor.mismatch).toBeNull();
+      expect(draft.card?.features_wanted?.width).toBe(8);
+    },
+  );
+
+  it('leaves a draft that is away to the breaker', async () => {
+    const { state, draft, monitor } = watched();
+    await monitor.check();
+    state.card = new Error('ECONNREFUSED');
+    await monitor.check();
+    expect(draft.card).not.toBeNull();
+    expect(monitor.mismatch).toBeNull();
+  });
+});
