@@ -36,7 +36,7 @@ NORMS = {
 }
 
 
-DEEP_SHARE = 0.5  # of the bases are unrolled past the first step
+DEEP_SHARE = 0.2  # of the bases are unrolled past the first step
 
 
 class FeatureDraft(nn.Module):
@@ -61,9 +61,9 @@ class FeatureDraft(nn.Module):
     def unroll(self, token_ids: torch.Tensor, features: torch.Tensor, bases: torch.Tensor, num_steps: int) -> list[torch.Tensor]:
         """Outputs of num_steps steps; step s at base t is about token t + 2 + s.
 
-        The first is [batch, bases, hidden], the others [batch, bases * DEEP_SHARE, hidden]: the first of the
-        bases only, since a deeper step teaches less and costs the same. token_ids int64 [batch, seq], features float32 [batch, seq, hidden], bases int64 [batch, bases]
-        with bases + num_steps < seq. Keys and values are made for every position, the rest of the layer
+        The first is [batch, bases, hidden]; the others are about the first bases * DEEP_SHARE of them (at least
+        one), since a deeper step teaches less and costs the same. token_ids int64 [batch, seq], features
+        float32 [batch, seq, hidden], bases int64 [batch, bases] with bases + num_steps < seq. Keys and values are made for every position, the rest of the layer
         only at the bases: with one layer nothing else is ever read.
         """
         w = {name: getattr(self, name).to(BF16) for name in MATRICES if name != "head"}
@@ -88,7 +88,7 @@ class FeatureDraft(nn.Module):
         own_v: list[torch.Tensor] = []
         for step in range(num_steps):
             if step == 1:
-                bases = bases[:, : int(bases.shape[1] * DEEP_SHARE)]
+                bases = bases[:, : max(1, int(bases.shape[1] * DEEP_SHARE))]
                 future = future[:, :, : bases.shape[1]]
             if step > 0:
                 last = outputs[-1][:, : bases.shape[1]].to(BF16)

@@ -1,4 +1,6 @@
-"""Lets the target answer templated prompts, and keeps what it wrote: the training text.
+"""Lets the target answer prompts, and keeps what it wrote: the training text.
+
+A prompt is an instance of a template, or a few words that the target itself has completed.
 
 One round is one batch of chats, written to data/ as token ids and roles. The hidden states and the
 likeliest next tokens fall out of the same passes, so they go to the cache folder beside (features.py
@@ -15,6 +17,7 @@ from tokenizers import Tokenizer
 
 from background import become_idle, parse_deadline, wait_while_paused
 from features import CACHE_DIR, DATA_DIR, NUM_TEACHER_TOKENS, TARGET_DIR, TeacherRows
+from openings import random_opening
 from prompts import random_prompt
 from target import Target
 
@@ -27,27 +30,45 @@ OTHER_SYSTEMS = [
     None,
 ]
 TEMPERATURES = [0, 0, 0, 0.7, 1.0]  # one is drawn for every answer
+OPENED_SHARE = 0.75  # of the prompts are completed by the target, the others are templates
+PROMPT_TEMPERATURE = 1.0
+MAX_PROMPT_TOKENS = 40  # that the target adds; a prompt is cut off there
 END_OF_TURN = 2
-FORCED, ASSISTANT = 0, 2  # roles of tokens; 1 is the user in older data
+END_OF_PROMPT = "<|im_end|>\n<|im_start|>assistant\n"
+FORCED, ASSISTANT = 0, 2  # roles of tokens (FORCED: whatever the draft need not guess); 1 is the user in older data
 
 
 class Chat:
-    """One row of the batch: what it must say next, and how its answers are sampled."""
+    """One row of the batch: what it must say next, and how its text is sampled."""
 
     def __init__(self, encode, rng: random.Random) -> None:
         self.encode, self.rng, self.forced = encode, rng, []
         self.next_turn("")
 
-    def next_turn(self, opening: str) -> None:
-        text = f"{opening}{random_prompt(self.rng)}<|im_end|>\n<|im_start|>assistant\n"
-        self.forced += self.encode(text)
-        self.temperature = self.rng.choice(TEMPERATURES)
+    def next_turn(self, before: str) -> None:
+        self.num_prompt_tokens = 0  # that the target wrote
+        self.writes_prompt = self.rng.random() < OPENED_SHARE
+        if self.writes_prompt:
+            self.forced += self.encode(before + random_opening(self.rng))
+            self.temperature = PROMPT_TEMPERATURE
+        else:
+            self.forced += self.encode(f"{before}{random_prompt(self.rng)}{END_OF_PROMPT}")
+            self.temperature = self.rng.choice(TEMPERATURES)
 
     def take(self, sampled_token: int) -> tuple[int, int]:
         """The token that follows and its role."""
         if self.forced:
             return self.forced.pop(0), FORCED
-        if sampled_token in (0, END_OF_TURN):
+        ended = sampled_token in (0, END_OF_TURN)
+        if self.writes_prompt:
+            self.num_prompt_tokens += 1
+            if not ended and self.num_prompt_tokens <= MAX_PROMPT_TOKENS:
+                return sampled_token, FORCED
+            self.writes_prompt = False
+            self.temperature = self.rng.choice(TEMPERATURES)
+            self.forced += self.encode(END_OF_PROMPT)
+            return self.forced.pop(0), FORCED
+        if ended:
             self.next_turn("\n<|im_start|>user\n")
             return END_OF_TURN, ASSISTANT
         return sampled_token, ASSISTANT

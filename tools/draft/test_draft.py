@@ -1,21 +1,27 @@
 """Run with `python -m unittest` in this folder; seconds, no training."""
 
 import json
+import random
 import re
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import torch
+from tokenizers import Tokenizer
 
+import openings
 import prompts
+import synthesise
 from draft import FeatureDraft, export
+from features import DATA_DIR, HERE, TARGET_DIR
 from evaluate import PROMPTS_FILE, Answer, OnnxModel, replay
 from loss import HeadLoss
 from onnx_weights import dequantise_8bit, load_initialisers, quantise_8bit
 from run import SHIPPED_DRAFT
-from synthesise import ASSISTANT, END_OF_TURN, FORCED, Chat
+from synthesise import ASSISTANT, END_OF_TURN, FORCED, MAX_PROMPT_TOKENS, PROMPT_TEMPERATURE, TEMPERATURES, Chat
 
 
 def template_pattern(template: str) -> re.Pattern:
@@ -35,6 +41,23 @@ class EvaluationPrompts(unittest.TestCase):
         self.assertEqual(len(set(found)), 100)
         patterns = [template_pattern(t) for t in prompts.GENERAL + prompts.CODE]
         self.assertEqual([p for p in found if any(x.fullmatch(p) for x in patterns)], [])
+
+    def test_openings_are_short_and_never_the_better_part_of_one(self):
+        found = json.loads(PROMPTS_FILE.read_text())
+        every = openings.STATEMENTS + openings.QUESTIONS + openings.REQUESTS
+        self.assertEqual([o for o in every if len(o.split()) > openings.MAX_WORDS], [])
+        is_opening = lambda o, p: p.lower().startswith(o.lower()) and len(o) > len(p) / 2
+        self.assertEqual([(o, p) for o in every for p in found if is_opening(o, p)], [])
+
+    def test_no_training_text_contains_one(self):
+        """Nor a prompt of the benchmarks."""
+        tokenizer = Tokenizer.from_file(str(TARGET_DIR / "tokenizer.json"))
+        benchmarks = (HERE.parent.parent / "bench" / "src" / "prompts.ts").read_text()
+        wanted = json.loads(PROMPTS_FILE.read_text()) + re.findall(r"^  '(.*)',$", benchmarks, re.MULTILINE)
+        self.assertGreater(len(wanted), 140)
+        texts = [text for path in DATA_DIR.glob("round-*.npz") for text in tokenizer.decode_batch(np.load(path)["ids"].tolist())]
+        everything = "\n".join(texts).lower()
+        self.assertEqual([prompt for prompt in wanted if prompt.lower() in everything], [])
 
     def test_the_check_finds_a_planted_instance(self):
         patterns = [template_pattern(t) for t in prompts.GENERAL]
@@ -122,14 +145,31 @@ class Replay(unittest.TestCase):
 
 
 class Chats(unittest.TestCase):
-    def test_an_ended_answer_is_followed_by_another_prompt(self):
-        import random
+    """Encoded texts are three tokens each, 100 to 102, whatever they are; the target always says 50."""
 
-        chat = Chat(lambda text: list(range(100, 103)), random.Random(0))
-        roles = [chat.take(50)[1] for _ in range(4)]
-        self.assertEqual(roles, [FORCED] * 3 + [ASSISTANT])
+    def chat(self, opened_share: float) -> Chat:
+        with mock.patch.object(synthesise, "OPENED_SHARE", opened_share):
+            return Chat(lambda text: [100, 101, 102], random.Random(0))
+
+    def test_an_ended_answer_is_followed_by_another_prompt(self):
+        chat = self.chat(opened_share=0)
+        self.assertEqual([chat.take(50)[1] for _ in range(4)], [FORCED] * 3 + [ASSISTANT])
         self.assertEqual(chat.take(END_OF_TURN), (END_OF_TURN, ASSISTANT))
         self.assertEqual(chat.take(50), (100, FORCED))
+
+    def test_the_target_goes_on_with_an_opening_until_it_ends_the_prompt(self):
+        chat = self.chat(opened_share=1)
+        self.assertEqual([chat.take(50) for _ in range(5)], [(100, FORCED), (101, FORCED), (102, FORCED), (50, FORCED), (50, FORCED)])
+        self.assertEqual(chat.temperature, PROMPT_TEMPERATURE)
+        self.assertEqual(chat.take(END_OF_TURN), (100, FORCED))  # the end of the prompt as encoded
+        self.assertIn(chat.temperature, TEMPERATURES)
+        self.assertEqual([chat.take(50) for _ in range(3)], [(101, FORCED), (102, FORCED), (50, ASSISTANT)])
+
+    def test_a_prompt_without_end_is_cut_off(self):
+        chat = self.chat(opened_share=1)
+        taken = [chat.take(50) for _ in range(3 + MAX_PROMPT_TOKENS + 4)]
+        self.assertEqual(taken.count((50, FORCED)), MAX_PROMPT_TOKENS)
+        self.assertEqual(taken[-4:], [(100, FORCED), (101, FORCED), (102, FORCED), (50, ASSISTANT)])
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from loss import HeadLoss
 from synthesise import ASSISTANT
 
 BASES_PER_TOKEN = 0.5
-STEP_DECAY = 0.8  # weight of an unrolled step relative to the one before
+STEP_DECAY = 0.4  # weight of an unrolled step relative to the one before
 
 
 @dataclass
@@ -135,7 +135,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoint.pt, curve.jsonl and exports")
     parser.add_argument("--until", required=True, help="HH:MM in UTC; the learning rate falls to zero by then")
     parser.add_argument("--max-tokens", type=float, default=float("inf"), help="ends earlier after so many trained bases")
-    parser.add_argument("--learning-rate", type=float, default=5e-4)
+    parser.add_argument("--learning-rate", type=float, default=8e-4)
     parser.add_argument("--tokens-per-batch", type=int, default=2560)
     parser.add_argument("--steps", type=int, default=3, help="unrolled steps")
     parser.add_argument("--tv-weight", type=float, default=1.0)
