@@ -5,7 +5,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { LAUNCH, type ServiceName } from '../packages/service-kit/src/launch.ts';
+import { LAUNCH, launchEnv, type ServiceName } from '../packages/service-kit/src/launch.ts';
 
 const root = join(import.meta.dirname, '..');
 const env = process.env;
@@ -67,12 +67,11 @@ async function main(): Promise<void> {
 }
 
 function start(service: Service): void {
-  const { flags, env: defaults } = LAUNCH[service.name];
+  const { flags } = LAUNCH[service.name];
   const child = spawn(process.execPath, [...flags, join(root, 'services', service.name, 'src', 'server.ts')], {
     cwd: root,
     env: {
-      ...defaults,
-      ...env,
+      ...launchEnv(service.name, env),
       HOST,
       LOG_LEVEL: env.LOG_LEVEL ?? 'warn',
       ...service.env,

@@ -4,8 +4,13 @@ export type ServiceName = 'draft-service' | 'target-service' | 'speculative-coor
 
 export interface Launch {
   readonly flags: readonly string[];
-  /** Defaults: what the environment holds already goes first. */
+  /** Defaults; see launchEnv. */
   readonly env: Readonly<Record<string, string>>;
+}
+
+/** Environment of a service's process where `outer` is that of who starts it. Nothing turns telemetry on. */
+export function launchEnv(service: ServiceName, outer: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return { ...LAUNCH[service].env, ...outer, ORT_DISABLE_TELEMETRY: '1' };
 }
 
 /** Rows of probabilities pass as garbage: docs/decisions/0007-room-for-rows.md. */

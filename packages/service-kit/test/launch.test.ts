@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { LAUNCH } from '../src/launch.ts';
+import { LAUNCH, launchEnv } from '../src/launch.ts';
 
 const DOCKERFILES = {
   'draft-service': 'Dockerfile.draft',
@@ -23,5 +23,17 @@ describe.each(Object.entries(DOCKERFILES))('an image of the %s', (service, file)
     const settings = [...dockerfile.matchAll(BEFORE_NODE_RUNS)].map(([, name, value]) => [name, value]);
     expect(Object.fromEntries(settings)).toEqual(env);
     expect(settings).toHaveLength(Object.keys(env).length); // each once, not to be overruled further down
+  });
+});
+
+describe('the environment of a process', () => {
+  it('leaves settings to who starts it, but for telemetry', () => {
+    const outer = { UV_THREADPOOL_SIZE: '16', ORT_DISABLE_TELEMETRY: '0', HOST: '::1' };
+    expect(launchEnv('target-service', outer)).toEqual({
+      ...LAUNCH['target-service'].env,
+      UV_THREADPOOL_SIZE: '16',
+      ORT_DISABLE_TELEMETRY: '1',
+      HOST: '::1',
+    });
   });
 });

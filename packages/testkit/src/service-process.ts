@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { LAUNCH, type ServiceName } from '@forerunner/service-kit/launch';
+import { LAUNCH, launchEnv, type ServiceName } from '@forerunner/service-kit/launch';
 
 const root = join(import.meta.dirname, '..', '..', '..');
 const READY_TIMEOUT_MS = 90_000;
@@ -37,12 +37,10 @@ export class ServiceProcess {
   /** Starts and waits until it is ready. Errors: with the log when it ends instead or takes too long. */
   async start(): Promise<void> {
     const script = join(root, 'services', this.name, 'src', 'server.ts');
-    const { flags, env } = LAUNCH[this.name];
-    const child = spawn(process.execPath, [...flags, script], {
+    const child = spawn(process.execPath, [...LAUNCH[this.name].flags, script], {
       cwd: root,
       env: {
-        ...env,
-        ...process.env,
+        ...launchEnv(this.name, process.env),
         HOST: '127.0.0.1',
         ...this.#env,
         PORT: String(this.port),
