@@ -90,27 +90,29 @@ export class PeerClient implements Peer {
   /** POSTs a frame and returns the reply's bytes. Errors: PeerError; the signal's reason when aborted. */
   async postFrame(path: string, frame: Frame, options: CallOptions): Promise<Uint8Array> {
     const headers = { 'content-type': FRAME_CONTENT_TYPE, [REQUEST_ID_HEADER]: options.requestId };
-    const { body } = await this.#call({ method: 'POST', path, headers, body: encodeFrame(frame) }, options);
-    return body;
+    const sent = encodeFrame(frame);
+    const reply = await this.#exchange({ method: 'POST', path, headers, body: sent }, options);
+    this.#onTraffic(sent.byteLength, reply.body.byteLength);
+    return this.#bodyOf(reply);
   }
 
   async getJson(path: string, options: CallOptions): Promise<unknown> {
-    const { body } = await this.#call(
-      { method: 'GET', path, headers: { [REQUEST_ID_HEADER]: options.requestId } },
-      options,
-    );
+    const headers = { [REQUEST_ID_HEADER]: options.requestId };
+    const body = this.#bodyOf(await this.#exchange({ method: 'GET', path, headers }, options));
     return JSON.parse(new TextDecoder().decode(body));
   }
 
   async delete(path: string, options: CallOptions): Promise<void> {
-    await this.#call({ method: 'DELETE', path, headers: { [REQUEST_ID_HEADER]: options.requestId } }, options);
+    const headers = { [REQUEST_ID_HEADER]: options.requestId };
+    this.#bodyOf(await this.#exchange({ method: 'DELETE', path, headers }, options));
   }
 
   async close(): Promise<void> {
     await this.#pool.destroy();
   }
 
-  async #call(request: Dispatcher.DispatchOptions, options: CallOptions): Promise<{ body: Uint8Array }> {
+  /** A reply of any status. Errors: PeerError timeout | unreachable; the signal's reason. */
+  async #exchange(request: Dispatcher.DispatchOptions, options: CallOptions): Promise<WholeReply> {
     const { signal, timeoutMs } = options;
     signal?.throwIfAborted();
     const exchange = new Exchange(this.#pool, {
@@ -124,9 +126,8 @@ export class PeerClient implements Peer {
       isLate = true;
       exchange.abort(new Error('late'));
     }, timeoutMs);
-    let reply: WholeReply;
     try {
-      reply = await exchange.reply;
+      return await exchange.reply;
     } catch (cause) {
       signal?.throwIfAborted();
       const [kind, why] = isLate
@@ -137,9 +138,12 @@ export class PeerClient implements Peer {
       clearTimeout(timer);
       signal?.removeEventListener('abort', abort);
     }
-    if (request.body instanceof Uint8Array) this.#onTraffic(request.body.byteLength, reply.body.byteLength);
-    if (reply.status < 300) return reply;
-    throw this.#errorOf(reply.status, reply.body);
+  }
+
+  /** Errors: what the peer says in place of an answer. */
+  #bodyOf({ status, body }: WholeReply): Uint8Array {
+    if (status < 300) return body;
+    throw this.#errorOf(status, body);
   }
 
   #errorOf(status: number, body: Uint8Array): PeerError {
