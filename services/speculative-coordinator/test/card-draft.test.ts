@@ -1,26 +1,13 @@
 /** A draft that joins an answer under way, and one kind of draft in place of the other: acceptance changes, never the text. */
 import { encodeFrame, type Frame, flattenFrame } from '@forerunner/protocol';
-import { createLogger } from '@forerunner/service-kit';
-import { IncrementalDecoder } from '@forerunner/tokenizer';
-import { Registry } from 'prom-client';
 import { describe, expect, it } from 'vitest';
-import { Admission } from '../src/admission.ts';
-import { Generation, type GenerationStep } from '../src/generation/generation.ts';
-import { createMetrics } from '../src/metrics.ts';
+import type { GenerationStep } from '../src/generation/generation.ts';
 import { CardDraftSession } from '../src/peers/card-draft-session.ts';
-import { ClassicDraftSession } from '../src/peers/classic-draft-session.ts';
-import { DraftPeer } from '../src/peers/draft-peer.ts';
-import type { DraftContext } from '../src/peers/draft-sequence.ts';
-import type { DraftSession } from '../src/peers/drafting.ts';
-import { FeatureDraftSession } from '../src/peers/feature-draft-session.ts';
-import { TargetReplicas } from '../src/peers/target-replicas.ts';
-import { TargetSequence } from '../src/peers/target-sequence.ts';
 import { FEATURE_WIDTH, mixed, ToyPeer, toyCard, toyModel } from './toy-peers.ts';
-import { sampling, toyText } from './toy-trio.ts';
+import { sampling, ToyTrio } from './toy-trio.ts';
 
 const p = toyModel(1, 3);
 const q = mixed(p, toyModel(2, 3), 0.7);
-const MAX_WINDOW_BYTES = 1 << 20;
 
 const features = { name: 'last_hidden_state', width: FEATURE_WIDTH, dtype: 'float16', target_digest: null } as const;
 const cards = { classic: toyCard('draft-service'), feature: toyCard('draft-service', { features_wanted: features }) };
@@ -39,21 +26,13 @@ class NotingPeer extends ToyPeer {
   }
 }
 
-type OpenSession = (peer: DraftPeer, context: DraftContext) => DraftSession;
-const byCard: OpenSession = (peer, context) =>
-  new CardDraftSession(peer, context, { maxWindowBytes: MAX_WINDOW_BYTES });
-const ofKind: Record<Kind, OpenSession> = {
-  classic: (peer, context) => new ClassicDraftSession(peer, context),
-  feature: (peer, context) =>
-    new FeatureDraftSession(peer, context, { width: FEATURE_WIDTH, maxWindowBytes: MAX_WINDOW_BYTES }),
-};
-
 interface Plan {
   /** The draft at the start; absent: none. */
   readonly first?: Kind;
   /** Call of the target during which a draft of this kind comes, in place of the one before. */
   readonly arrivals?: ReadonlyMap<number, Kind | null>;
-  readonly open?: OpenSession;
+  /** Opens the session of the draft's kind itself, not by its card. */
+  readonly isPlain?: boolean;
   readonly temperature?: number;
   readonly numPromptTokens?: number;
   readonly numSpeculativeTokens?: number;
@@ -62,12 +41,12 @@ interface Plan {
 async function answer(plan: Plan) {
   const target = new NotingPeer('target-service', p);
   const draft = new NotingPeer('draft-service', q);
-  const draftPeer = new DraftPeer({ client: draft, timeoutMs: 1000, logger: createLogger('test', 'silent') });
+  const trio = new ToyTrio(target, draft);
   const install = (kind: Kind | null) => {
     draft.loseSequences();
     // A draft that reads features fails loudly when it gets none.
     draft.featureModel = kind === 'feature' ? (text, feature) => q(Int32Array.of(feature[0]!, text.at(-1)!)) : null;
-    draftPeer.setCard(kind && cards[kind]);
+    trio.draftPeer.setCard(kind && cards[kind]);
   };
   install(plan.first ?? null);
   target.faults = (call) => {
@@ -77,36 +56,17 @@ async function answer(plan: Plan) {
   };
 
   const promptTokenIds = Int32Array.from({ length: plan.numPromptTokens ?? 2 }, (_, i) => 1 + ((2 + 2 * i) % 15));
-  const params = {
+  if (!plan.isPlain) {
+    trio.openDraft = (context) =>
+      new CardDraftSession(trio.draftPeer, context, { maxWindowBytes: trio.maxWindowBytes });
+  }
+  const { output, steps, statistics } = await trio.generate({
     promptTokenIds,
     sampling: sampling({ temperature: plan.temperature ?? 0, output_start: promptTokenIds.length }),
-    seed: 1,
     maxNewTokens: 40,
-    stop: [],
-    eosTokenIds: [0],
     numSpeculativeTokens: plan.numSpeculativeTokens ?? 3,
-    numTopLogprobs: null,
-  };
-  const context = { requestId: 'r', timeoutMs: 1000, signal: new AbortController().signal, cacheScope: '' };
-  const session = (plan.open ?? byCard)(draftPeer, { ...context, ...params, minConfidence: 0 });
-  const targetSequence = new TargetSequence(new TargetReplicas([target]), context);
-  const generation = new Generation(params, {
-    target: targetSequence,
-    draft: session,
-    decoder: new IncrementalDecoder(toyText),
-    metrics: createMetrics(new Registry(), {
-      admission: new Admission({ maxRunning: 1, maxWaiting: 0 }),
-      draft: draftPeer,
-    }),
   });
-  const steps: GenerationStep[] = [];
-  try {
-    for await (const step of generation.steps()) steps.push(step);
-  } finally {
-    await Promise.all([targetSequence.close(), session.close()]);
-  }
-  const { speculative_decoding: speculation } = generation.statistics.metrics();
-  return { tokenIds: generation.output.tokenIds, steps, speculation, draft, target };
+  return { tokenIds: output.tokenIds, steps, speculation: statistics.speculative_decoding, draft, target };
 }
 
 const targetAlone = async (plan: Plan = {}) => (await answer({ ...plan, numSpeculativeTokens: 0 })).tokenIds;
@@ -185,10 +145,7 @@ describe('a draft of the other kind', () => {
 describe('a draft that is known from the start', () => {
   it.each(['classic', 'feature'] as const)('is asked what a %s session asks, byte for byte', async (first) => {
     for (const plan of [{}, { temperature: 1 }, { numPromptTokens: 100 }]) {
-      const [ours, theirs] = await Promise.all([
-        answer({ ...plan, first }),
-        answer({ ...plan, first, open: ofKind[first] }),
-      ]);
+      const [ours, theirs] = await Promise.all([answer({ ...plan, first }), answer({ ...plan, first, isPlain: true })]);
       expect(ours.draft.messages.length).toBeGreaterThan(5);
       expect(ours.draft.messages).toEqual(theirs.draft.messages);
       expect(ours.target.messages).toEqual(theirs.target.messages);

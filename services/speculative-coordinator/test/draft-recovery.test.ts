@@ -1,18 +1,9 @@
 /** From when to when forerunner_draft_recovery_seconds counts, round by round. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createLogger } from '@forerunner/service-kit';
-import { IncrementalDecoder } from '@forerunner/tokenizer';
-import { Registry } from 'prom-client';
 import { describe, expect, it } from 'vitest';
-import { Admission } from '../src/admission.ts';
-import { Generation } from '../src/generation/generation.ts';
-import { createMetrics } from '../src/metrics.ts';
-import { DraftPeer } from '../src/peers/draft-peer.ts';
 import type { Absence, DraftSession, Proposal } from '../src/peers/drafting.ts';
-import { TargetReplicas } from '../src/peers/target-replicas.ts';
-import { TargetSequence } from '../src/peers/target-sequence.ts';
 import { ToyPeer, toyModel } from './toy-peers.ts';
-import { sampling, toyText } from './toy-trio.ts';
+import { sampling, ToyTrio } from './toy-trio.ts';
 
 type Reply = Absence | 'draft' | 'prediction';
 const PREDICTION_MS = 30;
@@ -42,32 +33,11 @@ class ScriptedSession implements DraftSession {
 
 /** Recoveries of one answer, and their seconds in sum. */
 async function recoveries(replies: readonly Reply[]): Promise<{ count: number; seconds: number }> {
-  const registry = new Registry();
-  const target = new ToyPeer('target-service', toyModel(1, 3));
-  const logger = createLogger('test', 'silent');
-  const draft = new DraftPeer({ client: new ToyPeer('draft-service', toyModel(1, 3)), timeoutMs: 100, logger });
-  const admission = new Admission({ maxRunning: 1, maxWaiting: 0 });
-  const context = { requestId: 'r', timeoutMs: 1000, signal: new AbortController().signal, cacheScope: '' };
-  const generation = new Generation(
-    {
-      promptTokenIds: Int32Array.of(3, 5),
-      sampling: sampling({ temperature: 0 }),
-      seed: 1,
-      maxNewTokens: 30,
-      stop: [],
-      eosTokenIds: [0],
-      numSpeculativeTokens: 1,
-      numTopLogprobs: null,
-    },
-    {
-      target: new TargetSequence(new TargetReplicas([target]), context),
-      draft: new ScriptedSession(replies),
-      decoder: new IncrementalDecoder(toyText),
-      metrics: createMetrics(registry, { admission, draft }),
-    },
-  );
-  for await (const _ of generation.steps());
-  const text = await registry.metrics();
+  const model = toyModel(1, 3);
+  const trio = new ToyTrio(new ToyPeer('target-service', model), new ToyPeer('draft-service', model));
+  trio.openDraft = () => new ScriptedSession(replies);
+  await trio.generate({ sampling: sampling({ temperature: 0 }), maxNewTokens: 30, numSpeculativeTokens: 1 });
+  const text = await trio.registry.metrics();
   const value = (suffix: string) =>
     Number(new RegExp(`^forerunner_draft_recovery_seconds_${suffix} (\\S+)$`, 'm').exec(text)?.[1]);
   return { count: value('count'), seconds: value('sum') };

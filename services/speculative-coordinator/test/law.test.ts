@@ -55,13 +55,25 @@ function noisyFeatureTrio(): ToyTrio {
   return trio;
 }
 
-describe('the joint law of sampled tokens with a feature draft', () => {
-  it("is the target's when the features are noise", async () => {
-    const { statistic, limit } = await chiSquare(noisyFeatureTrio(), p);
+describe.each([
+  ['a classic draft, most of whose guesses are refused', trioOf],
+  ['a feature draft that reads noise', noisyFeatureTrio],
+])('the joint law of sampled tokens, with %s', (_what, open) => {
+  it("is the target's", async () => {
+    const { statistic, limit } = await chiSquare(open(), p);
     expect(statistic).toBeLessThan(limit);
   });
 
-  it("is the target's when the draft's text and the features' beginning are lost again and again", async () => {
+  it('would not be if the draft lied about its law (negative control)', async () => {
+    const trio = open();
+    trio.draft.claimedModel = toyModel(9, 2, 0.001);
+    const { statistic, limit } = await chiSquare(trio, p);
+    expect(statistic).toBeGreaterThan(limit);
+  });
+});
+
+describe('the joint law of sampled tokens', () => {
+  it("is the target's when a feature draft's text and its features' beginning are lost again and again", async () => {
     const trio = noisyFeatureTrio();
     trio.maxWindowBytes = 3 * 2 * FEATURE_WIDTH; // three rows
     trio.draft.faults = (call, peer) => {
@@ -75,27 +87,6 @@ describe('the joint law of sampled tokens with a feature draft', () => {
     const { statistic, limit } = await chiSquare(trio, p);
     expect(statistic).toBeLessThan(limit);
     expect(trio.draft.numCalls).toBeGreaterThan(1.5 * NUM_ANSWERS); // it was asked, and asked again
-  });
-
-  it('would not be if the draft lied about its law (negative control)', async () => {
-    const trio = noisyFeatureTrio();
-    trio.draft.claimedModel = toyModel(9, 2, 0.001);
-    const { statistic, limit } = await chiSquare(trio, p);
-    expect(statistic).toBeGreaterThan(limit);
-  });
-});
-
-describe('the joint law of sampled tokens', () => {
-  it("is the target's, though most drafts are refused", async () => {
-    const { statistic, limit } = await chiSquare(trioOf(), p);
-    expect(statistic).toBeLessThan(limit);
-  });
-
-  it('would not be if the draft lied about its law (negative control)', async () => {
-    const trio = trioOf();
-    trio.draft.claimedModel = toyModel(9, 2, 0.001);
-    const { statistic, limit } = await chiSquare(trio, p);
-    expect(statistic).toBeGreaterThan(limit);
   });
 
   it('never depends on laws that make no sense: such a draft is left out', async () => {

@@ -4,14 +4,15 @@ import { createLogger } from '@forerunner/service-kit';
 import { IncrementalDecoder } from '@forerunner/tokenizer';
 import { Registry } from 'prom-client';
 import { Admission } from '../src/admission.ts';
-import { Generation, type GenerationParams } from '../src/generation/generation.ts';
+import { Generation, type GenerationParams, type GenerationStep } from '../src/generation/generation.ts';
 import { createMetrics } from '../src/metrics.ts';
 import { ClassicDraftSession } from '../src/peers/classic-draft-session.ts';
 import { DraftPeer } from '../src/peers/draft-peer.ts';
+import type { DraftContext } from '../src/peers/draft-sequence.ts';
 import type { DraftSession } from '../src/peers/drafting.ts';
 import { FeatureDraftSession } from '../src/peers/feature-draft-session.ts';
 import { TargetReplicas } from '../src/peers/target-replicas.ts';
-import { type SequenceContext, TargetSequence } from '../src/peers/target-sequence.ts';
+import { TargetSequence } from '../src/peers/target-sequence.ts';
 import { FEATURE_WIDTH, type ToyPeer, toyCard } from './toy-peers.ts';
 
 /** Token 1 is "b", token 2 is "c" ...; the end-of-sequence token has no text. */
@@ -54,12 +55,12 @@ export class ToyTrio {
   /** Bytes of features that a session keeps. */
   maxWindowBytes = 1 << 20;
 
-  #openDraft({ seed, sampling }: GenerationParams, context: SequenceContext): DraftSession {
-    const draftContext = { ...context, seed, minConfidence: 0, sampling };
+  /** The session that a request gets; another one may be put in its place. */
+  openDraft: (context: DraftContext) => DraftSession = (draftContext) => {
     if (!this.draft.featureModel) return new ClassicDraftSession(this.draftPeer, draftContext);
     const options = { width: FEATURE_WIDTH, maxWindowBytes: this.maxWindowBytes };
     return new FeatureDraftSession(this.draftPeer, draftContext, options);
-  }
+  };
 
   /** Runs one answer to its end. */
   async generate(change: Partial<GenerationParams> = {}, signal: AbortSignal = new AbortController().signal) {
@@ -76,19 +77,22 @@ export class ToyTrio {
     };
     const context = { requestId: 'r', timeoutMs: 1000, signal, cacheScope: '' };
     const target = new TargetSequence(this.#targets, context);
-    const draft = params.numSpeculativeTokens === 0 ? null : this.#openDraft(params, context);
+    const { numSpeculativeTokens, seed, sampling: law } = params;
+    const draftContext = { ...context, seed, minConfidence: 0, sampling: law };
+    const draft = numSpeculativeTokens === 0 ? null : this.openDraft(draftContext);
     const generation = new Generation(params, {
       target,
       draft,
       decoder: new IncrementalDecoder(toyText),
       metrics: this.#metrics,
     });
-    const pieces: string[] = [];
+    const steps: GenerationStep[] = [];
     try {
-      for await (const step of generation.steps()) pieces.push(step.text);
+      for await (const step of generation.steps()) steps.push(step);
     } finally {
       await Promise.all([target.close(), draft?.close()]);
     }
-    return { output: generation.output, statistics: generation.statistics.metrics(), pieces };
+    const pieces = steps.map((step) => step.text);
+    return { output: generation.output, statistics: generation.statistics.metrics(), steps, pieces };
   }
 }
