@@ -13,7 +13,6 @@ import { PROMPTS } from './prompts.ts';
 
 /** Largest difference of logits that counts as a tie of the arithmetic, where that is not bit-exact. */
 const NEAR_TIE = 1e-2;
-const NUM_AT_ONCE = 8;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -21,11 +20,12 @@ const { values, positionals } = parseArgs({
 });
 const [target = '135m', draft = '135m-feature-draft', tokens = '64', ks = '1,3'] = positionals;
 const maxNewTokens = Number(tokens);
+const numAtOnce = values.faults ? 8 : 1;
 const isTiny = target.startsWith('tiny');
 const trio = await startTrio({
   target,
   draft,
-  env: { LOG_LEVEL: 'error' },
+  env: { LOG_LEVEL: 'warn' },
   coordinatorEnv: {
     MAX_DRAFT_TOKENS: '16',
     DRAFT_TIMEOUT_MS: '10000',
@@ -43,8 +43,8 @@ let numDegradedRounds = 0;
 let numKills = 0;
 try {
   const card = (await (await fetch(`${trio.target.url}/v1/model`)).json()) as { numeric_regime: string };
-  for (let at = 0; at < PROMPTS.length; at += values.faults ? NUM_AT_ONCE : 1) {
-    const prompts = PROMPTS.slice(at, at + (values.faults ? NUM_AT_ONCE : 1));
+  for (let at = 0; at < PROMPTS.length; at += numAtOnce) {
+    const prompts = PROMPTS.slice(at, at + numAtOnce);
     const bodies = prompts.map((prompt) => ({
       ...(isTiny ? { prompt } : { messages: [{ role: 'user', content: prompt }] }),
       temperature: 0,

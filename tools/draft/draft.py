@@ -63,8 +63,9 @@ class FeatureDraft(nn.Module):
 
         The first is [batch, bases, hidden]; the others are about the first bases * DEEP_SHARE of them (at least
         one), since a deeper step teaches less and costs the same. token_ids int64 [batch, seq], features
-        float32 [batch, seq, hidden], bases int64 [batch, bases] with bases + num_steps < seq. Keys and values are made for every position, the rest of the layer
-        only at the bases: with one layer nothing else is ever read.
+        float32 [batch, seq, hidden], bases int64 [batch, bases] with bases + num_steps < seq. Keys and values
+        are made for every position, the rest of the layer only at the bases: with one layer nothing else is
+        ever read.
         """
         w = {name: getattr(self, name).to(BF16) for name in MATRICES if name != "head"}
         batch = len(bases)

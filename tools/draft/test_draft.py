@@ -16,8 +16,8 @@ import openings
 import prompts
 import synthesise
 from draft import FeatureDraft, export
-from features import DATA_DIR, HERE, TARGET_DIR
 from evaluate import PROMPTS_FILE, Answer, OnnxModel, replay
+from features import DATA_DIR, HERE, TARGET_DIR
 from loss import HeadLoss
 from onnx_weights import dequantise_8bit, load_initialisers, quantise_8bit
 from run import SHIPPED_DRAFT
@@ -46,8 +46,8 @@ class EvaluationPrompts(unittest.TestCase):
         found = json.loads(PROMPTS_FILE.read_text())
         every = openings.STATEMENTS + openings.QUESTIONS + openings.REQUESTS
         self.assertEqual([o for o in every if len(o.split()) > openings.MAX_WORDS], [])
-        is_opening = lambda o, p: p.lower().startswith(o.lower()) and len(o) > len(p) / 2
-        self.assertEqual([(o, p) for o in every for p in found if is_opening(o, p)], [])
+        better_parts = [(o, p) for o in every for p in found if p.lower().startswith(o.lower()) and len(o) > len(p) / 2]
+        self.assertEqual(better_parts, [])
 
     def test_no_training_text_contains_one(self):
         """Nor a prompt of the benchmarks."""
