@@ -1,26 +1,39 @@
-/** From a request to the worker's call and back, for routes whose replies are encoded in the worker. */
-import { FRAME_CONTENT_TYPE, formOf, type MessageForm } from '@forerunner/protocol';
+/** Calls of the other services, from a request to the worker and back; replies are encoded in the worker. */
+import { FRAME_CONTENT_TYPE, flattenFrame, formOf, type MessageForm, parseOrThrow } from '@forerunner/protocol';
 import { disconnectSignal } from '@forerunner/service-kit';
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { z } from 'zod';
 import type { ReplyWish } from './encoded-reply.ts';
 import { fromEngine } from './engine-errors.ts';
+import type { ModelRoutes } from './routes.ts';
 
 const CONTENT_TYPES: Record<MessageForm, string> = { frame: FRAME_CONTENT_TYPE, json: 'application/json' };
 
-/** Answers in the form of the request; gives the work up when the client goes away. */
-export async function replyFromWorker(
-  request: FastifyRequest,
-  reply: FastifyReply,
-  call: (wish: ReplyWish, signal: AbortSignal) => Promise<Uint8Array>,
-): Promise<FastifyReply> {
-  const form = formOf(request.headers['content-type']);
-  const receivedMs = performance.timeOrigin + performance.now() - reply.elapsedTime;
-  try {
-    const bytes = await call({ form, receivedMs }, disconnectSignal(reply));
+/** Resolves to the encoded reply; gives the work up when the signal aborts. */
+export type WorkerCall<Request> = (request: Request, wish: ReplyWish, signal: AbortSignal) => Promise<Uint8Array>;
+
+/** One call in both ways: over a channel, and as POST `path`, there as a frame or as JSON, whichever the request is. */
+export function serveCall<T extends z.ZodType>(
+  { v1, channels }: ModelRoutes,
+  path: string,
+  schema: T,
+  call: WorkerCall<z.output<T>>,
+): void {
+  channels.answer(path, async ({ body, signal, receivedMs }) => {
+    const request = parseOrThrow(schema, flattenFrame(body));
+    const wish: ReplyWish = { form: 'frame', receivedMs: performance.timeOrigin + receivedMs };
+    return call(request, wish, signal).catch(throwFromEngine);
+  });
+
+  v1.post(path, { schema: { body: schema }, config: { isRoutine: true } }, async (request, reply) => {
+    const form = formOf(request.headers['content-type']);
+    const wish: ReplyWish = { form, receivedMs: performance.timeOrigin + performance.now() - reply.elapsedTime };
+    const bytes = await call(request.body as z.output<T>, wish, disconnectSignal(reply)).catch(throwFromEngine);
     return reply.type(CONTENT_TYPES[form]).send(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
-  } catch (error) {
-    throw fromEngine(error);
-  }
+  });
+}
+
+function throwFromEngine(error: unknown): never {
+  throw fromEngine(error);
 }
 
 /** A copy with memory of its own, which can be moved to the worker: a section shares the whole body's. */

@@ -2,6 +2,7 @@
 import { type ModelCard, sequenceIdSchema } from '@forerunner/protocol';
 import {
   bearerGuard,
+  ChannelServer,
   createApp,
   installFrameParser,
   type Logger,
@@ -23,19 +24,28 @@ export interface ModelAppDeps<M extends Methods> {
   readonly readiness: () => Readiness;
 }
 
-/** An app with health, metrics, GET /v1/model and DELETE /v1/sequences/:id. `addRoutes` adds what is under /v1, too. */
+/** Where a model service adds what is its own. */
+export interface ModelRoutes {
+  /** Routes under /v1. */
+  readonly v1: ServiceApp;
+  readonly channels: ChannelServer;
+}
+
+/** An app with health, metrics, channels, GET /v1/model and DELETE /v1/sequences/:id. */
 export function createModelApp<M extends Methods>(
   config: Pick<ModelServiceConfig, 'MAX_BODY_BYTES' | 'SERVICE_TOKEN'>,
   deps: ModelAppDeps<M>,
-  addRoutes: (v1: ServiceApp) => void,
+  addRoutes: (routes: ModelRoutes) => void,
 ): ServiceApp {
   const { model, card, logger, registry, readiness } = deps;
-  const app = createApp({ logger, registry, readiness, bodyLimitBytes: config.MAX_BODY_BYTES });
+  const { MAX_BODY_BYTES: maxBodyBytes, SERVICE_TOKEN: token } = config;
+  const channels = new ChannelServer({ token, maxBodyBytes, logger });
+  const app = createApp({ logger, registry, readiness, bodyLimitBytes: maxBodyBytes, channels });
   installFrameParser(app as never);
   installEngineMetrics(registry, () => (model as Model<Methods>).call('takeStats', null));
   app.register(async (scope) => {
     const v1 = scope as unknown as ServiceApp;
-    if (config.SERVICE_TOKEN !== undefined) v1.addHook('onRequest', bearerGuard(config.SERVICE_TOKEN));
+    if (token !== undefined) v1.addHook('onRequest', bearerGuard(token));
     v1.get('/v1/model', { config: { isRoutine: true } }, async () => card);
     v1.delete(
       '/v1/sequences/:sequence_id',
@@ -49,7 +59,7 @@ export function createModelApp<M extends Methods>(
         return reply.code(204).send();
       },
     );
-    addRoutes(v1);
+    addRoutes({ v1, channels });
   });
   return app;
 }

@@ -9,7 +9,7 @@ await runModelService<MortalMethods>({
   worker: new URL('./mortal-worker.ts', import.meta.url),
   minRows: () => 2,
   buildApp: (config, deps) =>
-    createModelApp(config, deps, (v1) => {
+    createModelApp(config, deps, ({ v1 }) => {
       for (const method of ['wait', 'crash'] as const) {
         v1.get(`/v1/${method}/:ms`, { schema: { params: z.object({ ms: z.coerce.number() }) } }, async (request) => {
           try {

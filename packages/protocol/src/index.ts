@@ -1,3 +1,4 @@
+export * from './channel.ts';
 export * from './errors.ts';
 export * from './fields.ts';
 export * from './frame.ts';

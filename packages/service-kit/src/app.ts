@@ -2,16 +2,18 @@
  * The HTTP shell that every service shares: parsers, errors, request ids, health, metrics, one log line per request.
  * Knows nothing of models or generation.
  */
-import { randomUUID, timingSafeEqual } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { errorBody, REQUEST_ID_HEADER, ServiceError } from '@forerunner/protocol';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from 'fastify';
 import type { Registry } from 'prom-client';
 import { installBodyParsers } from './body-parsers.ts';
+import type { ChannelServer } from './channel/server.ts';
 import { installErrorHandlers, toServiceError } from './http-errors.ts';
 import { installMetrics, watchEnd } from './http-metrics.ts';
 import type { Logger } from './logger.ts';
+import { isRequestId } from './request-id.ts';
 import { type ZodTypeProvider, zodValidatorCompiler } from './zod-provider.ts';
 
 declare module 'fastify' {
@@ -32,12 +34,12 @@ export interface AppOptions {
   readonly readiness: () => Readiness | Promise<Readiness>;
   readonly bodyLimitBytes: number;
   readonly tls?: { readonly cert: Buffer; readonly key: Buffer };
+  /** Calls that arrive without HTTP around each. Not together with `tls`. */
+  readonly channels?: ChannelServer;
 }
 
-const REQUEST_ID = /^[A-Za-z0-9_.:-]{1,128}$/;
-
 export function createApp(options: AppOptions): ServiceApp {
-  const { logger, registry } = options;
+  const { logger, registry, channels } = options;
   const app = Fastify({
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
@@ -46,7 +48,7 @@ export function createApp(options: AppOptions): ServiceApp {
     forceCloseConnections: 'idle',
     genReqId: (request: IncomingMessage) => {
       const given = request.headers[REQUEST_ID_HEADER];
-      return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
+      return isRequestId(given) ? given : randomUUID();
     },
     frameworkErrors: (error: unknown, request: FastifyRequest, reply: FastifyReply) => {
       const shown = toServiceError(error);
@@ -54,6 +56,7 @@ export function createApp(options: AppOptions): ServiceApp {
     },
     clientErrorHandler: answerClientError,
     ...(options.tls && { https: options.tls }),
+    ...(channels && { http: { shouldUpgradeCallback: channels.accepts } }),
   } as object) as unknown as ServiceApp;
 
   app.setValidatorCompiler(zodValidatorCompiler as never);
@@ -62,6 +65,7 @@ export function createApp(options: AppOptions): ServiceApp {
   installBodyParsers(app as never);
   installErrorHandlers(app as never);
   const count = installMetrics(app as never, registry);
+  channels?.attach(app.server, count);
 
   // One hook, and not an async one: every call between the services passes here.
   app.addHook('onRequest', (request, reply, done) => {
@@ -78,6 +82,7 @@ export function createApp(options: AppOptions): ServiceApp {
 
   // Closing waits for every connection. One whose answer ends only now would idle until its keep-alive time is over.
   app.addHook('preClose', async () => {
+    channels?.drain();
     const sweep = setInterval(() => app.server.closeIdleConnections(), 50);
     app.server.once('close', () => clearInterval(sweep));
   });
@@ -100,17 +105,6 @@ export function disconnectSignal(reply: FastifyReply): AbortSignal {
     }
   });
   return controller.signal;
-}
-
-/** A hook that demands a bearer token, compared in constant time. */
-export function bearerGuard(token: string): (request: FastifyRequest) => Promise<void> {
-  const expected = Buffer.from(`Bearer ${token}`);
-  return async (request) => {
-    const given = Buffer.from(request.headers.authorization ?? '');
-    if (given.length !== expected.length || !timingSafeEqual(given, expected)) {
-      throw new ServiceError('unauthorized', 'a valid bearer token is needed');
-    }
-  };
 }
 
 /** What arrives before there is a request: malformed HTTP, header floods, time-outs. */

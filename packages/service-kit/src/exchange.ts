@@ -6,12 +6,19 @@ import type { Dispatcher } from 'undici';
 
 export interface WholeReply {
   readonly status: number;
-  /** Memory of its own, at the beginning of its buffer: whatever alignment a frame wants. */
+  /** Memory that nobody else writes to, aligned for any section of a frame. */
   readonly body: Buffer;
 }
 
+/** A request under way. */
+export interface Call {
+  /** Errors: why there is none; the reason of the abort. */
+  readonly reply: Promise<WholeReply>;
+  abort(reason: Error): void;
+}
+
 /** Sends `request` and resolves when its reply is complete. Errors: undici's; `reason` of the abort. */
-export class Exchange implements Dispatcher.DispatchHandler {
+export class Exchange implements Dispatcher.DispatchHandler, Call {
   readonly reply: Promise<WholeReply>;
   readonly #settle = Promise.withResolvers<WholeReply>();
   #chunks: Buffer[] = [];

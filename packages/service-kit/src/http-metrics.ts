@@ -11,14 +11,13 @@ export function createRegistry(service: string): Registry {
   return registry;
 }
 
+export type RequestCounter = (method: string, route: string | undefined, status: number) => void;
+
 /** Serves /metrics; returns what counts a request that ended. */
-export function installMetrics(
-  app: FastifyInstance,
-  registry: Registry,
-): (method: string, route: string | undefined, status: number) => void {
+export function installMetrics(app: FastifyInstance, registry: Registry): RequestCounter {
   const requests = new Counter({
     name: 'forerunner_http_requests_total',
-    help: 'HTTP requests ended, by method, route pattern and status; 499 when the client left before its answer was complete. Denominator of error rates.',
+    help: 'Requests ended, by method (CHANNEL: a call over an upgraded connection), route pattern and status; 499 when the client left before its answer was complete. Denominator of error rates.',
     labelNames: ['method', 'route', 'status'],
     registers: [registry],
   });

@@ -1,5 +1,6 @@
 /**
- * The client side of a call between services: kept-alive connections, frames, deadlines, request ids, errors told apart.
+ * The client side of a call between services: kept connections, frames, deadlines, request ids, errors told apart. Frames
+ * go over channels where the peer has them, everything else and everybody else by HTTP.
  */
 import {
   ERROR_STATUS,
@@ -11,7 +12,8 @@ import {
   REQUEST_ID_HEADER,
 } from '@forerunner/protocol';
 import { type Dispatcher, Pool } from 'undici';
-import { Exchange, type WholeReply } from './exchange.ts';
+import { ChannelCall, ChannelPool } from './channel/pool.ts';
+import { type Call, Exchange, type WholeReply } from './exchange.ts';
 
 /**
  * refused: the peer's own 4xx word; busy: it works, but has no room now; timeout: no answer within the deadline;
@@ -58,6 +60,8 @@ export interface Peer {
 
 export interface PeerClientOptions {
   readonly connections: number;
+  /** Asks the peer for channels; without them every frame is an HTTP request. */
+  readonly useChannels?: boolean;
   /** Bearer token to send. */
   readonly token?: string | undefined;
   /** Told of the body bytes of every frame that was answered, be it with an error. Calls without a frame do not count. */
@@ -68,6 +72,7 @@ export class PeerClient implements Peer {
   readonly name: string;
   readonly url: string;
   readonly #pool: Pool;
+  readonly #channels: ChannelPool | null;
   readonly #headers: Record<string, string>;
   readonly #onTraffic: (sentBytes: number, receivedBytes: number) => void;
 
@@ -85,49 +90,61 @@ export class PeerClient implements Peer {
       headersTimeout: 0,
       bodyTimeout: 0,
     });
+    this.#channels = options.useChannels
+      ? new ChannelPool(this.#pool, { headers: this.#headers, maxIdle: options.connections })
+      : null;
   }
 
-  /** POSTs a frame and returns the reply's bytes. Errors: PeerError; the signal's reason when aborted. */
+  /** Sends a frame and returns the reply's bytes. Errors: PeerError; the signal's reason when aborted. */
   async postFrame(path: string, frame: Frame, options: CallOptions): Promise<Uint8Array> {
-    const headers = { 'content-type': FRAME_CONTENT_TYPE, [REQUEST_ID_HEADER]: options.requestId };
-    const sent = encodeFrame(frame);
-    const reply = await this.#exchange({ method: 'POST', path, headers, body: sent }, options);
-    this.#onTraffic(sent.byteLength, reply.body.byteLength);
+    const { requestId } = options;
+    const body = encodeFrame(frame);
+    const viaHttp = () =>
+      this.#request({ method: 'POST', path, headers: { 'content-type': FRAME_CONTENT_TYPE }, body }, options);
+    const channels = this.#channels;
+    const reply = await this.#within(options, () =>
+      channels ? new ChannelCall(channels, path, requestId, body, viaHttp) : viaHttp(),
+    );
+    this.#onTraffic(body.byteLength, reply.body.byteLength);
     return this.#bodyOf(reply);
   }
 
   async getJson(path: string, options: CallOptions): Promise<unknown> {
-    const headers = { [REQUEST_ID_HEADER]: options.requestId };
-    const body = this.#bodyOf(await this.#exchange({ method: 'GET', path, headers }, options));
-    return JSON.parse(new TextDecoder().decode(body));
+    const reply = await this.#within(options, () => this.#request({ method: 'GET', path }, options));
+    return JSON.parse(new TextDecoder().decode(this.#bodyOf(reply)));
   }
 
   async delete(path: string, options: CallOptions): Promise<void> {
-    const headers = { [REQUEST_ID_HEADER]: options.requestId };
-    this.#bodyOf(await this.#exchange({ method: 'DELETE', path, headers }, options));
+    this.#bodyOf(await this.#within(options, () => this.#request({ method: 'DELETE', path }, options)));
   }
 
   async close(): Promise<void> {
+    this.#channels?.destroy();
     await this.#pool.destroy();
   }
 
+  #request(request: Dispatcher.DispatchOptions, { requestId }: CallOptions): Exchange {
+    const own = request.headers as Record<string, string> | undefined;
+    return new Exchange(this.#pool, {
+      ...request,
+      headers: { ...this.#headers, [REQUEST_ID_HEADER]: requestId, ...own },
+    });
+  }
+
   /** A reply of any status. Errors: PeerError timeout | unreachable; the signal's reason. */
-  async #exchange(request: Dispatcher.DispatchOptions, options: CallOptions): Promise<WholeReply> {
+  async #within(options: CallOptions, start: () => Call): Promise<WholeReply> {
     const { signal, timeoutMs } = options;
     signal?.throwIfAborted();
-    const exchange = new Exchange(this.#pool, {
-      ...request,
-      headers: { ...this.#headers, ...(request.headers as Record<string, string>) },
-    });
-    const abort = () => exchange.abort(signal?.reason as Error);
+    const call = start();
+    const abort = () => call.abort(signal?.reason as Error);
     signal?.addEventListener('abort', abort, { once: true });
     let isLate = false;
     const timer = setTimeout(() => {
       isLate = true;
-      exchange.abort(new Error('late'));
+      call.abort(new Error('late'));
     }, timeoutMs);
     try {
-      return await exchange.reply;
+      return await call.reply;
     } catch (cause) {
       signal?.throwIfAborted();
       const [kind, why] = isLate

@@ -1,5 +1,5 @@
 /** The draft-service: guesses how a sequence goes on. The only composition root. */
-import { createModelApp, detachable, type ModelAppDeps, replyFromWorker } from '@forerunner/model-service';
+import { createModelApp, detachable, type ModelAppDeps, serveCall } from '@forerunner/model-service';
 import { checkProtocolVersion, type ProposeRequest, proposeRequestSchema, ServiceError } from '@forerunner/protocol';
 import type { ServiceApp } from '@forerunner/service-kit';
 import type { DraftConfig } from './config.ts';
@@ -10,24 +10,18 @@ export function buildDraftApp(
   deps: ModelAppDeps<DraftMethods>,
 ): ServiceApp {
   const { model } = deps;
-  return createModelApp(config, deps, (v1) => {
-    v1.post(
-      '/v1/propose',
-      { schema: { body: proposeRequestSchema }, config: { isRoutine: true } },
-      async (request, reply) => {
-        check(request.body, model.info.featureWidth);
-        const tokenIds = detachable(request.body.token_ids);
-        const features = request.body.features && detachable(request.body.features);
-        const transfer = [tokenIds, ...(features ? [features] : [])].map((section) => section.buffer as ArrayBuffer);
-        return replyFromWorker(request, reply, (wish, signal) =>
-          model.call(
-            'propose',
-            { request: { ...request.body, token_ids: tokenIds, features }, wish },
-            { signal, transfer },
-          ),
-        );
-      },
-    );
+  return createModelApp(config, deps, (routes) => {
+    serveCall(routes, '/v1/propose', proposeRequestSchema, async (request, wish, signal) => {
+      check(request, model.info.featureWidth);
+      const tokenIds = detachable(request.token_ids);
+      const features = request.features && detachable(request.features);
+      const transfer = [tokenIds, ...(features ? [features] : [])].map((section) => section.buffer as ArrayBuffer);
+      return model.call(
+        'propose',
+        { request: { ...request, token_ids: tokenIds, features }, wish },
+        { signal, transfer },
+      );
+    });
   });
 }
 

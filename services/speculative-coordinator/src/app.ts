@@ -44,6 +44,7 @@ export async function buildCoordinator(
   const traffic = createTrafficCounter(registry);
   const peerOptions = (peer: string): PeerClientOptions => ({
     connections: Math.max(4, 2 * config.MAX_CONCURRENT_REQUESTS),
+    useChannels: true,
     token: config.SERVICE_TOKEN,
     onTraffic: (sentBytes, receivedBytes) => {
       traffic.inc({ peer, direction: 'sent' }, sentBytes);

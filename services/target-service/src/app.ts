@@ -1,5 +1,5 @@
 /** The target-service: one pass over the new tokens of a sequence, one row per position. The only composition root. */
-import { createModelApp, detachable, type ModelAppDeps, replyFromWorker } from '@forerunner/model-service';
+import { createModelApp, detachable, type ModelAppDeps, serveCall } from '@forerunner/model-service';
 import { checkProtocolVersion, type ScoreRequest, ServiceError, scoreRequestSchema } from '@forerunner/protocol';
 import type { ServiceApp } from '@forerunner/service-kit';
 import type { TargetConfig } from './config.ts';
@@ -13,22 +13,16 @@ export function buildTargetApp(
   deps: ModelAppDeps<TargetMethods>,
 ): ServiceApp {
   const { model } = deps;
-  return createModelApp(config, deps, (v1) => {
-    v1.post(
-      '/v1/score',
-      { schema: { body: scoreRequestSchema }, config: { isRoutine: true } },
-      async (request, reply) => {
-        const scoreRequest = checked(request.body, model.info);
-        const tokenIds = detachable(scoreRequest.token_ids);
-        return replyFromWorker(request, reply, (wish, signal) =>
-          model.call(
-            'score',
-            { request: { ...scoreRequest, token_ids: tokenIds }, wish },
-            { signal, transfer: [tokenIds.buffer as ArrayBuffer] },
-          ),
-        );
-      },
-    );
+  return createModelApp(config, deps, (routes) => {
+    serveCall(routes, '/v1/score', scoreRequestSchema, async (given, wish, signal) => {
+      const request = checked(given, model.info);
+      const tokenIds = detachable(request.token_ids);
+      return model.call(
+        'score',
+        { request: { ...request, token_ids: tokenIds }, wish },
+        { signal, transfer: [tokenIds.buffer as ArrayBuffer] },
+      );
+    });
   });
 }
 

@@ -32,6 +32,7 @@ afterAll(async () => {
   vi.unstubAllEnvs();
 });
 
+const REQUESTS = 'forerunner_http_requests_total';
 const greedy = { prompt: 'Once upon a time', temperature: 0, max_new_tokens: 60, ignore_eos: true };
 const alone = (body: object) => generate(url, { ...body, speculative: false });
 
@@ -57,6 +58,20 @@ describe('POST /generate', () => {
     expect(s.num_drafts).toBeGreaterThan(0);
     expect(s.mean_acceptance_length).toBeCloseTo(1 + s.num_accepted_tokens / s.num_drafts, 3);
     expect(s.num_degraded_rounds).toBe(0);
+  });
+
+  it('makes its calls over channels, without HTTP around each', async () => {
+    const count = async (route: string, service: { url: string }) => {
+      const samples = [...(await scrape(service.url))].filter(([key]) => key.includes(`route="${route}"`));
+      const by = (method: string) => sumOf(new Map(samples.filter(([key]) => key.includes(`"${method}"`))), REQUESTS);
+      return [by('CHANNEL'), by('POST')];
+    };
+    const [before] = await count('/v1/score', trio.target);
+    const { metrics } = await generate(url, greedy);
+    const [after, byHttp] = await count('/v1/score', trio.target);
+    expect(after! - before!).toBe(1 + metrics.speculative_decoding.num_rounds); // the prompt's pass, and the rounds
+    expect(byHttp).toBe(0);
+    expect((await count('/v1/propose', trio.draft))[1]).toBe(0);
   });
 
   it.each([1, 2, 3, 5, 8])('says greedily what the target alone says, for draft_k = %i', async (draft_k) => {
