@@ -105,6 +105,54 @@ describe('the traffic of a round', () => {
   });
 });
 
+describe('whoever looks at the steps', () => {
+  it('may take long: the next proposal has been asked for by then', async () => {
+    const trio = trioOf();
+    const numCallsSeen: number[] = [];
+    trio.onStep = () => {
+      numCallsSeen.push(trio.draft.numCalls);
+    };
+    const { steps } = await trio.generate({ ...greedy, maxNewTokens: 12, numSpeculativeTokens: 1 });
+    expect(steps.length).toBeGreaterThan(4);
+    // The prompt is a call of its own; a proposal is under way at each step but the last, or the one that leaves one token.
+    expect(numCallsSeen.slice(0, 4)).toEqual([2, 3, 4, 5]);
+  });
+
+  it('may leave while a proposal is under way: the sequences are freed after it, and nothing is thrown twice', async () => {
+    const trio = trioOf();
+    const controller = new AbortController();
+    const reason = new Error('the client left');
+    trio.draft.faults = async (call) => {
+      if (call < 3) return null;
+      await new Promise((resolve) => setTimeout(resolve, 30));
+      return controller.signal.aborted ? (reason as PeerError) : null;
+    };
+    trio.onStep = async () => {
+      if (trio.draft.numCalls < 4) return;
+      controller.abort(reason);
+      await new Promise((resolve) => setTimeout(resolve, 60)); // the proposal has failed before anybody awaits it
+      throw reason;
+    };
+    await expect(trio.generate({ ...greedy, numSpeculativeTokens: 1 }, controller.signal)).rejects.toBe(reason);
+    expect(trio.draft.numFreed).toBe(1);
+    expect([trio.target.numSequences, trio.draft.numSequences]).toEqual([0, 0]);
+  });
+
+  it('may leave at once: a proposal that comes later leaves nothing behind', async () => {
+    const trio = trioOf();
+    trio.draft.faults = async (call) => {
+      if (call === 3) await new Promise((resolve) => setTimeout(resolve, 30));
+      return null;
+    };
+    trio.onStep = () => {
+      if (trio.draft.numCalls === 4) throw new Error('left');
+    };
+    await expect(trio.generate({ ...greedy, numSpeculativeTokens: 1 })).rejects.toThrow('left');
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    expect([trio.target.numSequences, trio.draft.numSequences]).toEqual([0, 0]);
+  });
+});
+
 describe('the end of an answer', () => {
   it.each([1, 2, 3, 5, 6, 13])('comes after exactly %i tokens', async (maxNewTokens) => {
     const { output, statistics } = await trioOf(p, p).generate({ maxNewTokens, numSpeculativeTokens: 5 });

@@ -62,6 +62,9 @@ export class ToyTrio {
     return new FeatureDraftSession(this.draftPeer, draftContext, options);
   };
 
+  /** Looks at each step before the next one is wanted, and may throw. */
+  onStep: (step: GenerationStep) => Promise<void> | void = () => {};
+
   /** Runs one answer to its end. */
   async generate(change: Partial<GenerationParams> = {}, signal: AbortSignal = new AbortController().signal) {
     const params: GenerationParams = {
@@ -88,7 +91,10 @@ export class ToyTrio {
     });
     const steps: GenerationStep[] = [];
     try {
-      for await (const step of generation.steps()) steps.push(step);
+      for await (const step of generation.steps()) {
+        await this.onStep(step);
+        steps.push(step);
+      }
     } finally {
       await Promise.all([target.close(), draft?.close()]);
     }

@@ -90,13 +90,27 @@ export class Generation {
     this.#deps.metrics.promptTokens.inc(this.#committed.length);
     this.#deps.draft?.prefill(this.#committed);
     await this.#scoreBeforeWindow();
-    yield await this.#round(NO_TOKENS, null);
-    while (this.output.finishReason === null) {
-      const startMs = performance.now();
-      const proposal = await this.#propose();
-      const step = await this.#round(proposal?.draftTokenIds ?? NO_TOKENS, proposal);
-      this.#observeRound(performance.now() - startMs, step);
-      yield step;
+    let step = await this.#round(NO_TOKENS, null);
+    let roundMs: number | null = null; // the prompt's own pass is not counted
+    let proposing: Promise<Proposal | null> | undefined;
+    try {
+      for (;;) {
+        const startMs = performance.now();
+        const isLast = this.output.finishReason !== null;
+        if (!isLast) {
+          // Asked for before anybody looks at the step: what they do with it takes its time while the draft works.
+          proposing = this.#propose();
+          proposing.catch(() => {}); // it is thrown where it is awaited, which may be later
+        }
+        if (roundMs !== null) this.#observeRound(roundMs, step);
+        yield step;
+        if (isLast) return;
+        const proposal = await proposing!;
+        step = await this.#round(proposal?.draftTokenIds ?? NO_TOKENS, proposal);
+        roundMs = performance.now() - startMs;
+      }
+    } finally {
+      await proposing?.catch(() => {}); // also when nobody wants the next step: nothing is under way any more
     }
   }
 
