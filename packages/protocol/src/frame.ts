@@ -13,6 +13,7 @@ const PREFIX_BYTES = 8;
 const ALIGNMENT = 8;
 const MAX_HEADER_BYTES = 1 << 20;
 const MAX_SECTIONS = 64;
+const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 const SECTION_TYPES = {
   int32: Int32Array,
@@ -94,7 +95,7 @@ export function decodeFrame(bytes: Uint8Array): Frame {
 function parseHeader(bytes: Uint8Array, fail: (why: string) => never): Record<string, unknown> {
   let header: unknown;
   try {
-    header = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    header = JSON.parse(utf8.decode(bytes));
   } catch {
     return fail('its header is not JSON');
   }
