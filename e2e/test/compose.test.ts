@@ -95,14 +95,13 @@ describe.skipIf(inject('mode') !== 'containers')('docker-compose.yml', () => {
     expect(Number(services[name]!.environment.NUM_THREADS)).toBeGreaterThanOrEqual(1);
   });
 
-  it('builds the draft that it serves into the image', async () => {
-    for (const [wanted, size] of [
-      ['', '135m-feature-draft'],
-      ['135m-draft', '135m-draft'],
-    ] as const) {
-      const draft = (await composed(CPU, { DRAFT_MODEL_SIZE: wanted })).services['draft-service']!;
-      expect([draft.environment.MODEL_SIZE, draft.build!.args]).toEqual([size, { MODEL_SIZE: size }]);
-    }
+  it.for([
+    [{}, '135m-feature-draft', '135m'],
+    [{ DRAFT_MODEL_SIZE: 'tiny-draft', TARGET_MODEL_SIZE: 'tiny' }, 'tiny-draft', 'tiny'],
+  ] as const)('builds the models that it serves into the images: %o', async ([env, draft, target]) => {
+    const { services } = await composed(CPU, { ...env });
+    const sizes = TRIO.map((name) => [services[name]!.environment.MODEL_SIZE, services[name]!.build!.args]);
+    expect(sizes).toEqual([draft, target, target].map((size) => [size, { MODEL_SIZE: size }]));
   });
 
   it('brings Prometheus and Grafana, to this machine alone, when they are asked for', async () => {
@@ -161,9 +160,14 @@ describe.skipIf(inject('mode') !== 'containers')('docker-compose.gpu.yml', () =>
   });
 
   it('builds the images on embedded models, whatever is mounted', async () => {
-    const draft = (await composed(GPU, { DRAFT_MODEL_SIZE: 'mine' })).services['draft-service']!;
+    const { services } = await composed(GPU, { DRAFT_MODEL_SIZE: 'mine', TARGET_MODEL_SIZE: 'ours' });
+    const draft = services['draft-service']!;
     expect(draft.environment).toMatchObject({ MODEL_SIZE: 'mine', MODEL_DIR: '/models/mine' });
     expect(draft.build).toMatchObject({ target: 'gpu', args: { MODEL_SIZE: '135m-feature-draft' } });
+    for (const name of ['target-service', 'target-service-2', 'speculative-coordinator']) {
+      expect(services[name]!.environment).toMatchObject({ MODEL_SIZE: 'ours', MODEL_DIR: '/models/ours' });
+      expect(services[name]!.build!.args).toEqual({ MODEL_SIZE: '135m' });
+    }
   });
 
   it('mounts the models read-only into all that read them', async () => {

@@ -1,11 +1,13 @@
 // The part of models/ that an image holds: the one model that the catalogue
 // lists under a MODEL_SIZE, the catalogue, and the models' licence and notes.
 //
-//   node scripts/docker/model-files.mjs <models> <MODEL_SIZE> <to>
+//   node scripts/docker/model-files.mjs <models> <MODEL_SIZE> <to> [--tokenizer]
+//
+// --tokenizer: of the model only what turns text into token ids and back.
 import { cpSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 
-const [models, size, to] = process.argv.slice(2);
+const [models, size, to, option] = process.argv.slice(2);
 const { models: entries } = JSON.parse(readFileSync(join(models, 'catalogue.json'), 'utf8'));
 const dir = entries[size]?.dir;
 if (!dir) {
@@ -13,6 +15,8 @@ if (!dir) {
   process.exit(1);
 }
 
+const isWeights = (file) => basename(file).includes('.onnx');
 for (const name of [dir, 'catalogue.json', 'LICENSE-Apache-2.0.txt', 'MODELS.md']) {
-  cpSync(join(models, name), join(to, name), { recursive: true });
+  const filter = (file) => option !== '--tokenizer' || !isWeights(file);
+  cpSync(join(models, name), join(to, name), { recursive: true, filter });
 }

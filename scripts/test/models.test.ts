@@ -62,6 +62,13 @@ describe('the models of an image', () => {
     expect(readdirSync(join(to, folder))).toEqual(readdirSync(join(models, folder)));
   });
 
+  it('are without weights for a service that has the tokenizer only', () => {
+    execFileSync(process.execPath, [script, models, '135m', to, '--tokenizer']);
+    const files = readdirSync(join(to, 'smollm2-135m-instruct-int8'));
+    expect(files).toEqual(expect.arrayContaining(['config.json', 'tokenizer.json', 'tokenizer_config.json']));
+    expect(files.filter((file) => file.includes('.onnx'))).toEqual([]);
+  });
+
   it('are refused by name when the catalogue has none such', () => {
     const { status, stderr } = spawnSync(process.execPath, [script, models, 'nope', to], { encoding: 'utf8' });
     expect([status, stderr]).toEqual([1, expect.stringMatching(/^MODEL_SIZE=nope is not in .*135m-draft/)]);
