@@ -6,6 +6,7 @@ import re
 import tempfile
 import unittest
 from pathlib import Path
+from types import SimpleNamespace
 from unittest import mock
 
 import numpy as np
@@ -18,6 +19,7 @@ import synthesise
 from draft import FeatureDraft, export
 from evaluate import PROMPTS_FILE, Answer, OnnxModel, replay
 from features import DATA_DIR, HERE, TARGET_DIR
+from head import rechoose
 from loss import HeadLoss
 from onnx_weights import dequantise_8bit, load_initialisers, quantise_8bit
 from run import SHIPPED_DRAFT
@@ -77,6 +79,15 @@ class Weights(unittest.TestCase):
             before, after = load_initialisers(SHIPPED_DRAFT), load_initialisers(Path(folder) / "out")
             self.assertEqual(before.keys(), after.keys())
             self.assertEqual([n for n in before if n.endswith("_Q8") and not np.array_equal(before[n], after[n])], [])
+
+
+class Head(unittest.TestCase):
+    def test_rows_that_stay_keep_their_weights_and_new_ones_are_the_target_s(self):
+        draft = SimpleNamespace(draft_to_target=torch.tensor([2, 5, 7]), head=SimpleNamespace(data=torch.ones(3, 4) * torch.tensor([[20.0], [50], [70]])))
+        target_head = torch.arange(10, dtype=torch.bfloat16)[:, None].expand(10, 4)
+        self.assertEqual(rechoose(draft, np.array([1, 5, 7]), target_head), 1)
+        self.assertEqual(draft.draft_to_target.tolist(), [1, 5, 7])
+        self.assertEqual(draft.head.data[:, 0].tolist(), [1, 50, 70])
 
 
 class Unrolling(unittest.TestCase):
