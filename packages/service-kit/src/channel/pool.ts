@@ -42,7 +42,7 @@ export class ChannelPool {
       this.#httpOnlyUntilMs = performance.now() + HTTP_ONLY_MS;
       return null;
     }
-    const channel = new Channel(socket, () => this.#all.delete(channel));
+    const channel = new Channel(socket, () => this.#forget(channel));
     this.#all.add(channel);
     return channel;
   }
@@ -50,6 +50,12 @@ export class ChannelPool {
   give(channel: Channel): void {
     if (this.#idle.length < this.#options.maxIdle) this.#idle.push(channel);
     else channel.destroy(new Error('one channel too many'));
+  }
+
+  #forget(channel: Channel): void {
+    this.#all.delete(channel);
+    const at = this.#idle.indexOf(channel);
+    if (at >= 0) this.#idle.splice(at, 1);
   }
 
   destroy(): void {
