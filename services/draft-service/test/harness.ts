@@ -1,5 +1,4 @@
 /** A draft-service on a real model, reached through its HTTP surface. */
-import { type ModelService, openModelService } from '@forerunner/model-service';
 import {
   encodeFrame,
   FRAME_CONTENT_TYPE,
@@ -7,53 +6,21 @@ import {
   type ProposeRequestInput,
   parseProposeReply,
   proposeRequestFrame,
-  TokenPrefix,
 } from '@forerunner/protocol';
 import type { ServiceApp } from '@forerunner/service-kit';
+import { aboutText, type InProcessService, openInProcess } from '@forerunner/testkit/in-process';
 import { draftService } from '../src/service.ts';
-import type { DraftMethods } from '../src/worker.ts';
 
-export interface TestDraft extends ModelService<DraftMethods> {
-  close(): Promise<void>;
-}
+export type TestDraft = InProcessService<typeof draftService>;
 
-export async function openDraft(env: NodeJS.ProcessEnv = {}): Promise<TestDraft> {
-  const service = await openModelService(
-    draftService,
-    { MODEL_SIZE: 'tiny-draft', NUM_THREADS: '1', LOG_LEVEL: 'silent', ...env },
-    {
-      readiness: () => ({ ready: true }),
-      onDeath: (reason) => {
-        throw reason;
-      },
-    },
-  );
-  return {
-    ...service,
-    close: async () => {
-      await service.app.close();
-      await service.model.close();
-    },
-  };
-}
-
-/** Ids of a text that repeats only after a while. */
-export function someIds(count: number, offset = 0): Int32Array {
-  return Int32Array.from({ length: count }, (_, i) => 3 + (((i + offset) * 37) % 997));
-}
+export const openDraft = (env: NodeJS.ProcessEnv = {}): Promise<TestDraft> =>
+  openInProcess(draftService, { MODEL_SIZE: 'tiny-draft', ...env });
 
 /** The request that sends `text[position..]` and asks how it goes on. */
-export function proposing(sequenceId: string, text: Int32Array, position = 0, more: object = {}): ProposeRequestInput {
-  const prefix = new TokenPrefix();
-  prefix.append(text.subarray(0, position));
-  return {
-    sequence_id: sequenceId,
-    position,
-    prefix_digest: prefix.digestAt(position),
-    token_ids: text.slice(position),
-    ...more,
-  };
-}
+export const proposing = (id: string, text: Int32Array, position = 0, more: object = {}): ProposeRequestInput => ({
+  ...aboutText(id, text, position),
+  ...more,
+});
 
 export function post(app: ServiceApp, request: ProposeRequestInput) {
   const headers = { 'content-type': FRAME_CONTENT_TYPE };

@@ -1,8 +1,9 @@
 import { openRunner } from '@forerunner/engine';
 import { lawAt, modelCardSchema, numLawRows } from '@forerunner/protocol';
 import { argmax, CounterRng, drawFrom, LawBuilder, probOf, type SamplingParams, STREAM } from '@forerunner/sampling';
+import { someIds } from '@forerunner/testkit/in-process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { concat, openDraft, post, propose, proposing, someIds, type TestDraft } from './harness.ts';
+import { concat, openDraft, post, propose, proposing, type TestDraft } from './harness.ts';
 
 let draft: TestDraft;
 /** logits(text): [text.length][vocabSize], from the model itself, without the service. */

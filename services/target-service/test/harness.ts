@@ -1,5 +1,4 @@
 /** A target-service on a real model, reached through its HTTP surface. */
-import { type ModelService, openModelService } from '@forerunner/model-service';
 import {
   encodeFrame,
   FRAME_CONTENT_TYPE,
@@ -7,55 +6,23 @@ import {
   type ScoreReply,
   type ScoreRequestInput,
   scoreRequestFrame,
-  TokenPrefix,
 } from '@forerunner/protocol';
 import type { ServiceApp } from '@forerunner/service-kit';
+import { aboutText, type InProcessService, openInProcess } from '@forerunner/testkit/in-process';
 import { targetService } from '../src/service.ts';
-import type { TargetMethods } from '../src/worker.ts';
 
 export const VOCAB = 1024;
 
-export interface TestTarget extends ModelService<TargetMethods> {
-  close(): Promise<void>;
-}
+export type TestTarget = InProcessService<typeof targetService>;
 
-export async function openTarget(env: NodeJS.ProcessEnv = {}): Promise<TestTarget> {
-  const service = await openModelService(
-    targetService,
-    { MODEL_SIZE: 'tiny', NUM_THREADS: '1', LOG_LEVEL: 'silent', ...env },
-    {
-      readiness: () => ({ ready: true }),
-      onDeath: (reason) => {
-        throw reason;
-      },
-    },
-  );
-  return {
-    ...service,
-    close: async () => {
-      await service.app.close();
-      await service.model.close();
-    },
-  };
-}
+export const openTarget = (env: NodeJS.ProcessEnv = {}): Promise<TestTarget> =>
+  openInProcess(targetService, { MODEL_SIZE: 'tiny', ...env });
 
-/** Ids of a text that repeats only after a while. */
-export function someIds(count: number, offset = 0): Int32Array {
-  return Int32Array.from({ length: count }, (_, i) => 3 + (((i + offset) * 37) % 997));
-}
-
-/** The request that scores `tokenIds[position..]` of a text. */
-export function scoring(sequenceId: string, text: Int32Array, position = 0, more: object = {}): ScoreRequestInput {
-  const prefix = new TokenPrefix();
-  prefix.append(text.subarray(0, position));
-  return {
-    sequence_id: sequenceId,
-    position,
-    prefix_digest: prefix.digestAt(position),
-    token_ids: text.slice(position),
-    ...more,
-  };
-}
+/** The request that scores `text[position..]`. */
+export const scoring = (id: string, text: Int32Array, position = 0, more: object = {}): ScoreRequestInput => ({
+  ...aboutText(id, text, position),
+  ...more,
+});
 
 export function post(app: ServiceApp, payload: Buffer | string | object, type = 'application/json') {
   return app.inject({ method: 'POST', url: '/v1/score', headers: { 'content-type': type }, payload });

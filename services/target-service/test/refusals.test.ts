@@ -1,7 +1,8 @@
 import { connect } from 'node:net';
 import { encodeFrame, FRAME_CONTENT_TYPE, scoreRequestFrame } from '@forerunner/protocol';
+import { someIds } from '@forerunner/testkit/in-process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openTarget, post, score, scoring, someIds, type TestTarget } from './harness.ts';
+import { openTarget, post, score, scoring, type TestTarget } from './harness.ts';
 
 let target: TestTarget;
 beforeAll(async () => {

@@ -1,7 +1,8 @@
 import { lawAt, modelCardSchema, numLawRows } from '@forerunner/protocol';
 import { argmax, LawBuilder, type SamplingParams } from '@forerunner/sampling';
+import { someIds } from '@forerunner/testkit/in-process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openTarget, post, score, scoring, someIds, type TestTarget, VOCAB } from './harness.ts';
+import { openTarget, post, score, scoring, type TestTarget, VOCAB } from './harness.ts';
 
 let target: TestTarget;
 beforeAll(async () => {
