@@ -8,7 +8,7 @@ q * sum(p) - p, and q * m - q where q < p, with m = sum of q where q < p.
 
 import torch
 
-ROWS_AT_ONCE = 128  # [rows, 8192] in float32: 4 MB, which stays in the cache
+ROWS_AT_ONCE = 256  # [rows, 8192] in float32: 8 MB, which stays in the cache
 
 
 class HeadLoss(torch.autograd.Function):
@@ -22,27 +22,25 @@ class HeadLoss(torch.autograd.Function):
     @staticmethod
     def forward(ctx, hidden, head, teacher_rows, teacher_probs, tv_weight, report):
         x, w = hidden.to(torch.bfloat16), head.to(torch.bfloat16)
-        grad_x, grad_w = torch.empty_like(x), torch.zeros_like(head)
         count = len(x)
+        grads = torch.empty(count, len(w), dtype=torch.bfloat16)  # by logits, times count
         sums = torch.zeros(3)
         for start in range(0, count, ROWS_AT_ONCE):
             part = slice(start, start + ROWS_AT_ONCE)
             known = teacher_rows[part] >= 0
             index = teacher_rows[part].clamp(min=0)
             p = teacher_probs[part] * known
-            q = (x[part] @ w.T).float().softmax(-1)
-            best = q.argmax(-1)
+            q = (x[part] @ w.T).softmax(-1, dtype=torch.float32)
             q_known = q.gather(1, index)
             below = (q_known < p) & known
             sums[0] -= (p * q_known.clamp(min=1e-30).log()).sum()
             sums[1] += torch.minimum(p, q_known * known).sum()
-            sums[2] += (best == teacher_rows[part, 0]).sum()
+            sums[2] += (q.argmax(-1) == teacher_rows[part, 0]).sum()
             mass_below = (q_known * below).sum(-1, keepdim=True)
             grad = q.mul_(p.sum(-1, keepdim=True) + tv_weight * mass_below)
             grad.scatter_add_(1, index, -p - tv_weight * q_known * below)
-            grad = grad.mul_(1 / count).to(torch.bfloat16)
-            grad_x[part] = grad @ w
-            grad_w += (grad.T @ x[part]).float()
+            grads[part] = grad
+        grad_x, grad_w = grads @ w / count, (grads.T @ x).float().div_(count)
         ctx.save_for_backward(grad_x, grad_w)
         report.copy_(sums / count)
         return report[0] + tv_weight * (1 - report[1])
