@@ -1,10 +1,12 @@
 """First words of user prompts, which the target then completes in the user's place.
 
 Templates repeat themselves; a sampled continuation of a few words does not, and reads more like what
-people type. An opening is short, so that the prompt is the target's and not the list's.
+people type. An opening is short, so that the prompt is the target's and not the list's. Half of them go
+on with a word of the vocabulary, whichever it is: left to itself the target talks about few things.
 """
 
 import random
+import re
 
 STATEMENTS = """My dog;My cat keeps;My daughter is;My son wants;My wife and I;My husband says;My mother asked;My father has;
 My sister lives;My best friend;My neighbour's;My boss told me;My team is;My landlord;My doctor;My teacher says;My computer;
@@ -49,8 +51,15 @@ how to make;why is;can u;tell me;i want;i need;write a;explain;best way to;good 
 pros and cons of;tips for;examples of;one word for;synonym for;Q:;Question:;Task:;Story idea:;Title:;Topic:""".replace("\n", "").split(";")
 
 MAX_WORDS = 5
+WORD_SHARE = 0.5  # of openings that a word follows
 
 
-def random_opening(rng: random.Random) -> str:
+def words_of(vocabulary: dict[str, int]) -> list[str]:
+    """Tokens that begin a word and may be one: four letters or more. Ascending, so that a seed draws the same."""
+    return sorted(token[1:] for token in vocabulary if re.fullmatch("Ġ[A-Za-z][a-z]{3,}", token))
+
+
+def random_opening(rng: random.Random, words: list[str]) -> str:
     """The first words of one user prompt."""
-    return rng.choice(rng.choice([STATEMENTS, QUESTIONS, REQUESTS]))
+    opening = rng.choice(rng.choice([STATEMENTS, QUESTIONS, REQUESTS]))
+    return f"{opening} {rng.choice(words)}" if rng.random() < WORD_SHARE else opening

@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 
 from background import become_idle, parse_deadline, wait_while_paused
 from features import CACHE_DIR, DATA_DIR, NUM_TEACHER_TOKENS, TARGET_DIR, TeacherRows
-from openings import random_opening
+from openings import random_opening, words_of
 from prompts import random_prompt
 from target import Target
 
@@ -41,15 +41,15 @@ FORCED, ASSISTANT = 0, 2  # roles of tokens (FORCED: whatever the draft need not
 class Chat:
     """One row of the batch: what it must say next, and how its text is sampled."""
 
-    def __init__(self, encode, rng: random.Random) -> None:
-        self.encode, self.rng, self.forced = encode, rng, []
+    def __init__(self, encode, words: list[str], rng: random.Random) -> None:
+        self.encode, self.words, self.rng, self.forced = encode, words, rng, []
         self.next_turn("")
 
     def next_turn(self, before: str) -> None:
         self.num_prompt_tokens = 0  # that the target wrote
         self.writes_prompt = self.rng.random() < OPENED_SHARE
         if self.writes_prompt:
-            self.forced += self.encode(before + random_opening(self.rng))
+            self.forced += self.encode(before + random_opening(self.rng, self.words))
             self.temperature = PROMPT_TEMPERATURE
         else:
             self.forced += self.encode(f"{before}{random_prompt(self.rng)}{END_OF_PROMPT}")
@@ -81,13 +81,17 @@ def sample(top: torch.return_types.topk, temperatures: torch.Tensor) -> list[int
     return top.indices.gather(1, torch.multinomial(probs, 1))[:, 0].tolist()
 
 
-def synthesise_round(target: Target, encode, seed: int, batch: int, length: int, cache: torch.Tensor, deadline: float):
+def synthesise_round(target: Target, tokenizer: Tokenizer, seed: int, batch: int, length: int, cache: torch.Tensor, deadline: float):
     """Ids uint16 [batch, length], roles uint8 [batch, length] and TeacherRows of one batch of chats."""
+    def encode(text: str) -> list[int]:
+        return tokenizer.encode(text, add_special_tokens=False).ids
+
     rng = random.Random(seed)
     torch.manual_seed(seed)
     system = DEFAULT_SYSTEM if rng.random() < 0.65 else rng.choice(OTHER_SYSTEMS)
     prefix = encode((f"<|im_start|>system\n{system}<|im_end|>\n" if system else "") + "<|im_start|>user\n")
-    chats = [Chat(encode, rng) for _ in range(batch)]
+    words = words_of(tokenizer.get_vocab())
+    chats = [Chat(encode, words, rng) for _ in range(batch)]
     ids = np.zeros((batch, length), np.uint16)
     roles = np.full((batch, length), FORCED, np.uint8)
     rows = TeacherRows.empty(batch, length, target.hidden_size)
@@ -135,9 +139,7 @@ def main() -> None:
         if time.time() > deadline:
             break
         start = time.time()
-        ids, roles, rows = synthesise_round(
-            target, lambda text: tokenizer.encode(text, add_special_tokens=False).ids, seed, args.batch, args.length, cache, deadline
-        )
+        ids, roles, rows = synthesise_round(target, tokenizer, seed, args.batch, args.length, cache, deadline)
         rows.save(CACHE_DIR / f"round-{seed}")
         np.savez_compressed(path, ids=ids, roles=roles)
         answered = int((roles == ASSISTANT).sum())

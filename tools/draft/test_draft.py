@@ -51,6 +51,13 @@ class EvaluationPrompts(unittest.TestCase):
         better_parts = [(o, p) for o in every for p in found if p.lower().startswith(o.lower()) and len(o) > len(p) / 2]
         self.assertEqual(better_parts, [])
 
+    def test_half_of_the_openings_go_on_with_a_word_of_the_vocabulary(self):
+        words = openings.words_of({"Ġwalrus": 1, "Ġthe": 2, "alrus": 3, "ĠParis": 4, "Ġx86": 5, "ĠJSON": 6})
+        self.assertEqual(words, ["Paris", "walrus"])
+        rng = random.Random(0)
+        drawn = [openings.random_opening(rng, words) for _ in range(1000)]
+        self.assertAlmostEqual(sum(o.endswith((" Paris", " walrus")) for o in drawn) / 1000, openings.WORD_SHARE, delta=0.05)
+
     def test_no_training_text_contains_one(self):
         """Nor a prompt of the benchmarks."""
         tokenizer = Tokenizer.from_file(str(TARGET_DIR / "tokenizer.json"))
@@ -160,7 +167,7 @@ class Chats(unittest.TestCase):
 
     def chat(self, opened_share: float) -> Chat:
         with mock.patch.object(synthesise, "OPENED_SHARE", opened_share):
-            return Chat(lambda text: [100, 101, 102], random.Random(0))
+            return Chat(lambda text: [100, 101, 102], ["walrus"], random.Random(0))
 
     def test_an_ended_answer_is_followed_by_another_prompt(self):
         chat = self.chat(opened_share=0)
