@@ -3,12 +3,13 @@
  * token by token, on every prompt. A difference is shown with the margin between the two tokens in the target's own
  * logits. Exits 1 when there is one that the target's numeric regime does not allow.
  *
- * With --faults eight answers run at once, the coordinator keeps a dozen features of each, and the draft is killed in the
- * middle and started again, so that its texts are lost and begin anew behind the features that are lost.
+ * With --faults eight answers run at once, the draft has room for five texts of them, the coordinator keeps a dozen
+ * features of each, and every second time the draft is killed in the middle and started again: so its texts are evicted
+ * and lost, and begin anew behind the features that are lost.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { type Answer, generate, startTrio } from '@forerunner/testkit';
+import { type Answer, generate, scrape, startTrio, sumOf } from '@forerunner/testkit';
 import { PROMPTS } from './prompts.ts';
 
 /** Largest difference of logits that counts as a tie of the arithmetic, where that is not bit-exact. */
@@ -26,6 +27,7 @@ const trio = await startTrio({
   target,
   draft,
   env: { LOG_LEVEL: 'warn' },
+  draftEnv: { ...(values.faults && { KV_CACHE_MB: '1' }) },
   coordinatorEnv: {
     MAX_DRAFT_TOKENS: '16',
     DRAFT_TIMEOUT_MS: '10000',
@@ -41,6 +43,7 @@ let accepted = 0;
 let drafted = 0;
 let numDegradedRounds = 0;
 let numKills = 0;
+let numEvictions = 0;
 try {
   const card = (await (await fetch(`${trio.target.url}/v1/model`)).json()) as { numeric_regime: string };
   for (let at = 0; at < PROMPTS.length; at += numAtOnce) {
@@ -51,14 +54,16 @@ try {
       max_new_tokens: maxNewTokens,
     }));
     const alone = await Promise.all(bodies.map((body) => generate(url, { ...body, speculative: false })));
-    for (const k of ks.split(',').map(Number)) {
+    for (const [turn, k] of ks.split(',').map(Number).entries()) {
       const answering = Promise.all(bodies.map((body) => generate(url, { ...body, draft_k: k })));
-      if (values.faults) await killInTheMiddle(answering);
+      const isKilled = (at / numAtOnce + turn) % 2 === 0; // so that each k is in both
+      if (values.faults && isKilled) await killInTheMiddle(answering);
       for (const [i, answer] of (await answering).entries()) {
         await compare(`k = ${k}, ${JSON.stringify(prompts[i])}`, bodies[i]!, alone[i]!, answer, card.numeric_regime);
       }
     }
   }
+  if (values.faults) await countEvictions();
 } finally {
   await trio.stop();
 }
@@ -68,16 +73,23 @@ console.log(
     `acceptance ${(accepted / drafted).toFixed(3)} of ${drafted} drafts`,
 );
 if (values.faults) {
-  console.log(`draft killed ${numKills} times, ${numDegradedRounds} rounds without it`);
+  const faults = `draft killed ${numKills} times, ${numEvictions} of its texts evicted`;
+  console.log(`${faults}, ${numDegradedRounds} rounds without it`);
 }
 process.exit(numWrong === 0 ? 0 : 1);
 
 /** Kills the draft while the answers run, and starts it again at once, so that they see it come back. */
 async function killInTheMiddle(answering: Promise<unknown>): Promise<void> {
   await Promise.race([sleep(400), answering]);
+  await countEvictions();
   await trio.draft.end('SIGKILL');
   numKills++;
   await trio.draft.start();
+}
+
+/** Since the draft started: to be added up before it is killed. */
+async function countEvictions(): Promise<void> {
+  numEvictions += sumOf(await scrape(trio.draft.url), 'forerunner_kv_evictions_total');
 }
 
 async function compare(
