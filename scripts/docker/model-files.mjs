@@ -4,7 +4,7 @@
 //   node scripts/docker/model-files.mjs <models> <MODEL_SIZE> <to> [--tokenizer]
 //
 // --tokenizer: of the model only what turns text into token ids and back.
-import { cpSync, readFileSync } from 'node:fs';
+import { cpSync, existsSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 
 const [models, size, to, option] = process.argv.slice(2);
@@ -12,6 +12,13 @@ const { models: entries } = JSON.parse(readFileSync(join(models, 'catalogue.json
 const dir = entries[size]?.dir;
 if (!dir) {
   console.error(`MODEL_SIZE=${size} is not in models/catalogue.json, which has ${Object.keys(entries).join(', ')}`);
+  process.exit(1);
+}
+
+if (!existsSync(join(models, dir))) {
+  console.error(
+    `MODEL_SIZE=${size} is not among the embedded models: there is no models/${dir}; mount it, MODEL_DIR names it`,
+  );
   process.exit(1);
 }
 

@@ -69,6 +69,11 @@ describe('the models of an image', () => {
     expect(files.filter((file) => file.includes('.onnx'))).toEqual([]);
   });
 
+  it('are refused by name when the catalogue has them and the repository does not', () => {
+    const { status, stderr } = spawnSync(process.execPath, [script, models, '70b', to], { encoding: 'utf8' });
+    expect([status, stderr]).toEqual([1, expect.stringMatching(/^MODEL_SIZE=70b is not among the embedded models/)]);
+  });
+
   it('are refused by name when the catalogue has none such', () => {
     const { status, stderr } = spawnSync(process.execPath, [script, models, 'nope', to], { encoding: 'utf8' });
     expect([status, stderr]).toEqual([1, expect.stringMatching(/^MODEL_SIZE=nope is not in .*135m-draft/)]);

@@ -1,14 +1,16 @@
 /**
  * A channel: an HTTP connection that was upgraded once and from then on carries calls, one at a time, as messages.
  * A message is the length of its head and of its body (uint32 each, little endian), the head (ASCII, padded with spaces
- * to 8 bytes) and the body. The head of a call is its path and its request id, that of an answer its HTTP status; bodies
- * are what HTTP would carry: a frame, or an error as JSON. Knows bytes, no sockets.
+ * to 8 bytes) and the body. The head of a call is its path and its request id, that of an answer its HTTP status and, when
+ * the channel ends with it, "close"; bodies are what HTTP would carry: a frame, or an error as JSON. Knows bytes, no sockets.
  */
 import { ServiceError } from './errors.ts';
 
 export const CHANNEL_PATH = '/v1/channel';
 /** The name in the `upgrade` header. */
 export const CHANNEL_PROTOCOL = 'forerunner-frames';
+/** In the head of an answer: no call after this one. */
+export const LAST_ANSWER = 'close';
 
 const PREFIX_BYTES = 8;
 const ALIGNMENT = 8; // so that the body's sections can be read where they lie

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer } from 'node:http';
+import { createServer, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -37,9 +37,12 @@ afterEach(async () => {
 });
 
 /** A service that answers calls of /v1/call, and counts connections and HTTP requests. */
-async function serve(handler: ChannelHandler, { token, port = 0 }: { token?: string; port?: number } = {}) {
+async function serve(
+  handler: ChannelHandler,
+  { token, port = 0, messageTimeoutMs }: { token?: string; port?: number; messageTimeoutMs?: number } = {},
+) {
   const logger = createLogger('test', 'silent');
-  const channels = new ChannelServer({ token, maxBodyBytes: 4096, logger });
+  const channels = new ChannelServer({ token, maxBodyBytes: 4096, messageTimeoutMs, logger });
   channels.answer('/v1/call', handler);
   const app = createApp({
     logger,
@@ -75,8 +78,8 @@ const double: ChannelHandler = async ({ body }) => {
   return encodeFrame({ header: { n: 2 * (header.n as number) }, sections });
 };
 
-async function upgraded(url: string): Promise<Socket> {
-  const socket = connect(Number(new URL(url).port), '127.0.0.1');
+async function upgraded(url: string, options: { allowHalfOpen?: boolean } = {}): Promise<Socket> {
+  const socket = connect({ port: Number(new URL(url).port), host: '127.0.0.1', ...options });
   socket.write(
     `GET ${CHANNEL_PATH} HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: ${CHANNEL_PROTOCOL}\r\n\r\n`,
   );
@@ -227,19 +230,56 @@ describe('calls over a channel', () => {
 });
 
 describe('a peer without channels', () => {
-  it('is called by HTTP, and not asked again for a while', async () => {
+  /** Answers calls by HTTP, and the question for a channel as `ask` does; returns what was asked, in order. */
+  async function withoutChannels(ask: (response: ServerResponse) => void) {
     const requests: string[] = [];
     const server = createServer((request, response) => {
-      requests.push(`${request.method} ${request.url}`);
-      request.resume().on('end', () => response.writeHead(request.method === 'GET' ? 404 : 200).end('{}'));
+      requests.push(request.method!);
+      request.resume().on('end', () => (request.method === 'GET' ? ask(response) : response.end('{}')));
     });
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
-    ends.push(async () => server.close());
-    const client = clientOf(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    ends.push(async () => {
+      server.closeAllConnections();
+      server.close();
+    });
+    return { requests, client: clientOf(`http://127.0.0.1:${(server.address() as AddressInfo).port}`) };
+  }
+
+  it.each([
+    ['refuses', (response: ServerResponse) => response.writeHead(404).end('{}')],
+    ['closes', (response: ServerResponse) => response.destroy()],
+    ['never answers', () => {}],
+  ])('is called by HTTP, and not asked again for a while: %s', { timeout: 10_000 }, async (_what, ask) => {
+    const { requests, client } = await withoutChannels(ask);
     await client.postFrame('/v1/call', frame(1), call);
     await client.postFrame('/v1/call', frame(1), call);
-    expect(requests).toEqual([`GET ${CHANNEL_PATH}`, 'POST /v1/call', 'POST /v1/call']);
+    expect(requests).toEqual(['GET', 'POST', 'POST']);
+  });
+
+  it('is remembered, too, when the call that asked was given up before', { timeout: 10_000 }, async () => {
+    const { requests, client } = await withoutChannels(() => {});
+    const late = await failureOf(client.postFrame('/v1/call', frame(1), { ...call, timeoutMs: 100 }));
+    expect(late).toMatchObject({ kind: 'timeout' });
+    await vi.waitFor(() => client.postFrame('/v1/call', frame(1), { ...call, timeoutMs: 100 }), { timeout: 6_000 });
+    expect(requests.at(-1)).toBe('POST');
+  });
+
+  it('is asked again after a while', async () => {
+    const { requests, client } = await withoutChannels((response) => response.writeHead(404).end('{}'));
+    await client.postFrame('/v1/call', frame(1), call);
+    const now = performance.now();
+    const clock = vi.spyOn(performance, 'now').mockImplementation(() => now + 301_000);
+    await client.postFrame('/v1/call', frame(1), call);
+    clock.mockRestore();
+    expect(requests).toEqual(['GET', 'POST', 'GET', 'POST']);
+  });
+
+  it('is asked again at once when it was only unwell', async () => {
+    const { requests, client } = await withoutChannels((response) => response.writeHead(503).end('{}'));
+    await client.postFrame('/v1/call', frame(1), call);
+    await client.postFrame('/v1/call', frame(1), call);
+    expect(requests).toEqual(['GET', 'POST', 'GET', 'POST']);
   });
 });
 
@@ -260,6 +300,35 @@ describe('the service behind channels', () => {
     socket.write('GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: upgrade, close\r\nupgrade: h2c\r\n\r\n');
     expect(await text(socket)).toMatch(/^HTTP\/1\.1 200 OK[\s\S]*\{"status":"ok"\}/);
   });
+
+  it.each(['content-length: 5', 'transfer-encoding: chunked'])(
+    'survives the wish for a channel with %s',
+    async (header) => {
+      const { url } = await serve(double);
+      const socket = connect(Number(new URL(url).port), '127.0.0.1');
+      const head = `GET ${CHANNEL_PATH} HTTP/1.1\r\nhost: x\r\nconnection: upgrade, close\r\nupgrade: ${CHANNEL_PROTOCOL}\r\n`;
+      socket.write(`${head}${header}\r\n\r\n`);
+      socket.end(header === 'content-length: 5' ? 'hello' : '0\r\n\r\n');
+      expect(await text(socket)).toMatch(/^HTTP\/1\.1 404 /);
+      await clientOf(url).postFrame('/v1/call', frame(1), call);
+    },
+  );
+
+  it.each(['that comes byte by byte', 'that was refused'])(
+    'ends the channel of a message %s after its time',
+    async (what) => {
+      const { url } = await serve(double, { messageTimeoutMs: 200 });
+      const socket = await upgraded(url, { allowHalfOpen: true });
+      const startMs = performance.now();
+      const trickle = setInterval(() => socket.write(Buffer.of(8)), 50); // never idle
+      socket.on('error', () => {});
+      if (what === 'that was refused') socket.write('GET / HTTP/1.1\r\n\r\n');
+      socket.resume();
+      await new Promise((resolve) => socket.once('close', resolve));
+      clearInterval(trickle);
+      expect(performance.now() - startMs).toBeGreaterThan(150);
+    },
+  );
 
   it('closes idle channels when it ends, and a busy one after its answer', async () => {
     const entered = Promise.withResolvers<void>();
@@ -285,7 +354,7 @@ describe('the service behind channels', () => {
     const socket = await upgraded(url);
     socket.write('GET / HTTP/1.1\r\n\r\n');
     const said = await text(socket);
-    expect(said).toMatch(/400 +\{"error":\{"code":"malformed_frame"/);
+    expect(said).toMatch(/400 close +\{"error":\{"code":"malformed_frame"/);
   });
 
   it('ends the channel of a caller that does not wait for its answer', async () => {

@@ -118,6 +118,16 @@ describe('whoever looks at the steps', () => {
     expect(numCallsSeen.slice(0, 4)).toEqual([2, 3, 4, 5]);
   });
 
+  it('may take long: that is no part of a round', async () => {
+    const trio = trioOf();
+    trio.onStep = () => new Promise((resolve) => setTimeout(resolve, 40));
+    const { steps } = await trio.generate({ ...greedy, maxNewTokens: 12, numSpeculativeTokens: 1 });
+    const metrics = await trio.registry.metrics();
+    const roundSeconds = Number(/^forerunner_round_seconds_sum(?:\{\})? (.*)$/m.exec(metrics)![1]);
+    expect(roundSeconds).toBeGreaterThan(0);
+    expect(roundSeconds).toBeLessThan((0.04 * steps.length) / 2);
+  });
+
   it('may leave while a proposal is under way: the sequences are freed after it, and nothing is thrown twice', async () => {
     const trio = trioOf();
     const controller = new AbortController();

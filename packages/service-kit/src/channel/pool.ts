@@ -4,15 +4,15 @@
  */
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Socket } from 'node:net';
-import { CHANNEL_PATH, CHANNEL_PROTOCOL, ChannelReader } from '@forerunner/protocol';
+import { CHANNEL_PATH, CHANNEL_PROTOCOL, type ChannelMessage, ChannelReader, LAST_ANSWER } from '@forerunner/protocol';
 import type { Dispatcher } from 'undici';
 import type { Call, WholeReply } from '../exchange.ts';
 import { prepareSocket, sendMessage } from './socket.ts';
 
 const MAX_REPLY_BYTES = 2 ** 30;
 const HANDSHAKE_TIMEOUT_MS = 2_000;
-/** How long a peer that did not upgrade is taken at its word: an older service, or a proxy that speaks HTTP only. */
-const HTTP_ONLY_MS = 30_000;
+/** How long a peer that did not upgrade is not asked again: an older service, or a proxy that speaks HTTP only. */
+const HTTP_ONLY_MS = 300_000;
 
 export interface ChannelPoolOptions {
   /** Sent with the request for an upgrade. */
@@ -26,6 +26,9 @@ export class ChannelPool {
   readonly #options: ChannelPoolOptions;
   readonly #all = new Set<Channel>();
   readonly #idle: Channel[] = [];
+  /** The peer gave one when it was last asked. */
+  #hasChannels = false;
+  #asking: Promise<Channel | null> | null = null;
   #httpOnlyUntilMs = 0;
 
   constructor(dispatcher: Dispatcher, options: ChannelPoolOptions) {
@@ -33,23 +36,34 @@ export class ChannelPool {
     this.#options = options;
   }
 
-  /** To be given back. null: the peer speaks plain HTTP. Errors: undici's, when there is no connection. */
+  /** To be given back. null: this call goes by HTTP. Errors: undici's, when there is no connection. */
   async take(): Promise<Channel | null> {
     for (let channel = this.#idle.pop(); channel; channel = this.#idle.pop()) if (channel.isUsable) return channel;
     if (performance.now() < this.#httpOnlyUntilMs) return null;
-    const socket = await new Handshake(this.#dispatcher, this.#options.headers).socket;
-    if (socket === null) {
-      this.#httpOnlyUntilMs = performance.now() + HTTP_ONLY_MS;
-      return null;
+    if (this.#hasChannels) return this.#open();
+    // One call asks for all: where no answer comes, the questions would take up every connection.
+    if (this.#asking) return (await this.#asking) && this.take();
+    try {
+      this.#asking = this.#open();
+      return await this.#asking;
+    } finally {
+      this.#asking = null;
     }
-    const channel = new Channel(socket, () => this.#forget(channel));
+  }
+
+  async #open(): Promise<Channel | null> {
+    const answer = await new Handshake(this.#dispatcher, this.#options.headers).answer;
+    this.#hasChannels = typeof answer !== 'string';
+    if (answer === 'http') this.#httpOnlyUntilMs = performance.now() + HTTP_ONLY_MS;
+    if (typeof answer === 'string') return null;
+    const channel = new Channel(answer, () => this.#forget(channel));
     this.#all.add(channel);
     return channel;
   }
 
   give(channel: Channel): void {
-    if (this.#idle.length < this.#options.maxIdle) this.#idle.push(channel);
-    else channel.destroy(new Error('one channel too many'));
+    if (channel.isUsable && this.#idle.length < this.#options.maxIdle) this.#idle.push(channel);
+    else channel.destroy(new Error('no longer wanted'));
   }
 
   #forget(channel: Channel): void {
@@ -69,10 +83,11 @@ class Channel {
   readonly #reader: ChannelReader;
   #waiting: PromiseWithResolvers<WholeReply> | null = null;
   #failure: Error = new Error('other side closed');
+  #isLast = false;
 
   constructor(socket: Socket, onClose: () => void) {
     this.#socket = socket;
-    this.#reader = new ChannelReader(MAX_REPLY_BYTES, ({ head, body }) => this.#settle({ status: Number(head), body }));
+    this.#reader = new ChannelReader(MAX_REPLY_BYTES, (message) => this.#settle(message));
     prepareSocket(socket);
     socket.on('data', (chunk: Buffer) => {
       try {
@@ -91,7 +106,7 @@ class Channel {
   }
 
   get isUsable(): boolean {
-    return this.#socket.writable && this.#waiting === null;
+    return this.#socket.writable && this.#waiting === null && !this.#isLast;
   }
 
   /** Errors: why the connection closed before the reply was complete. */
@@ -106,10 +121,12 @@ class Channel {
     this.#socket.destroy();
   }
 
-  #settle(reply: WholeReply): void {
+  #settle({ head, body }: ChannelMessage): void {
+    const [status, last] = head.split(' ');
+    this.#isLast = last === LAST_ANSWER;
     const waiting = this.#waiting;
     this.#waiting = null;
-    if (waiting) waiting.resolve(reply);
+    if (waiting) waiting.resolve({ status: Number(status), body });
     else this.destroy(new Error('a reply to nothing'));
   }
 }
@@ -152,18 +169,25 @@ export class ChannelCall implements Call {
     }
     this.#underWay = { abort: (reason) => channel.destroy(reason) };
     const reply = await channel.request(path, requestId, body);
+    this.#underWay = undefined; // from here on the channel is somebody else's
     pool.give(channel);
     return reply;
   }
 }
 
+/** 'http': it speaks HTTP only, or swallows what it does not know. 'unwell': an error that says nothing of that. */
+type HandshakeAnswer = Socket | 'http' | 'unwell';
+
+/** Of undici, on a connection that stands: nothing has been executed, the call can be made by HTTP. */
+const NO_ANSWER = new Set(['UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT', 'UND_ERR_SOCKET']);
+
 class Handshake implements Dispatcher.DispatchHandler {
-  /** null: answered, but not upgraded. */
-  readonly socket: Promise<Socket | null>;
-  readonly #settle = Promise.withResolvers<Socket | null>();
+  readonly answer: Promise<HandshakeAnswer>;
+  readonly #settle = Promise.withResolvers<HandshakeAnswer>();
+  #status = 0;
 
   constructor(dispatcher: Dispatcher, headers: Readonly<Record<string, string>>) {
-    this.socket = this.#settle.promise;
+    this.answer = this.#settle.promise;
     dispatcher.dispatch(
       {
         method: 'GET',
@@ -183,15 +207,18 @@ class Handshake implements Dispatcher.DispatchHandler {
     this.#settle.resolve(socket as Socket);
   }
 
-  onResponseStart(): void {}
+  onResponseStart(_controller: unknown, status: number): void {
+    this.#status = status;
+  }
 
   onResponseData(): void {}
 
   onResponseEnd(): void {
-    this.#settle.resolve(null);
+    this.#settle.resolve(this.#status < 500 ? 'http' : 'unwell');
   }
 
-  onResponseError(_controller: unknown, error: Error): void {
-    this.#settle.reject(error);
+  onResponseError(_controller: unknown, error: NodeJS.ErrnoException): void {
+    if (NO_ANSWER.has(error.code ?? '')) this.#settle.resolve('http');
+    else this.#settle.reject(error);
   }
 }

@@ -12,6 +12,7 @@ import {
   ChannelReader,
   ERROR_STATUS,
   errorBody,
+  LAST_ANSWER,
   ServiceError,
 } from '@forerunner/protocol';
 import { isBearer } from '../bearer.ts';
@@ -35,11 +36,11 @@ export interface ChannelServerOptions {
   /** Bearer token that the upgrade must bear. */
   readonly token: string | undefined;
   readonly maxBodyBytes: number;
+  /** A message that has begun must be complete after so long, as an HTTP request must. */
+  readonly messageTimeoutMs?: number | undefined;
   readonly logger: Logger;
 }
 
-/** A message that has begun must be complete after so long, as an HTTP request must. */
-const MESSAGE_TIMEOUT_MS = 60_000;
 export class ChannelServer {
   readonly #options: ChannelServerOptions;
   readonly #handlers = new Map<string, ChannelHandler>();
@@ -62,6 +63,7 @@ export class ChannelServer {
       method === 'GET' &&
       url === CHANNEL_PATH &&
       headers.upgrade === CHANNEL_PROTOCOL &&
+      !('content-length' in headers || 'transfer-encoding' in headers) && // behind a body there is no socket to be had
       !this.#isDraining &&
       (token === undefined || isBearer(headers.authorization, token))
     );
@@ -71,9 +73,7 @@ export class ChannelServer {
     this.#count = count;
     server.on('upgrade', (_request: IncomingMessage, socket: Socket, rest: Buffer) => {
       socket.write(`HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: ${CHANNEL_PROTOCOL}\r\n\r\n`);
-      const connection = new Connection(socket, this.#options.maxBodyBytes, (message, signal) =>
-        this.#reply(message, signal),
-      );
+      const connection = new Connection(socket, this.#options, (message, signal) => this.#reply(message, signal));
       this.#connections.add(connection);
       socket.once('close', () => this.#connections.delete(connection));
       connection.read(rest);
@@ -105,7 +105,7 @@ export class ChannelServer {
     const status = signal.aborted ? ERROR_STATUS.client_closed_request : reply.status;
     this.#count('CHANNEL', handler && path, status);
     const ms = Math.round((performance.now() - startMs) * 10) / 10;
-    this.#options.logger.debug({ req_id: requestId, call: path, status, ms }, 'call');
+    this.#options.logger.debug({ req_id: requestId, method: 'CHANNEL', route: path, status, ms }, 'request');
     return reply;
   }
 }
@@ -115,28 +115,28 @@ interface Reply {
   readonly body: Uint8Array;
 }
 
+type ReplyTo = (message: ChannelMessage, signal: AbortSignal) => Promise<Reply>;
+
 class Connection {
   readonly #socket: Socket;
   readonly #reader: ChannelReader;
+  readonly #messageTimeoutMs: number;
   readonly #gone = new AbortController();
+  #deadline: NodeJS.Timeout | null = null;
   #isBusy = false;
   #isEnding = false;
   #isBroken = false;
-  #isTimed = false;
 
-  constructor(
-    socket: Socket,
-    maxBodyBytes: number,
-    reply: (message: ChannelMessage, signal: AbortSignal) => Promise<Reply>,
-  ) {
+  constructor(socket: Socket, options: ChannelServerOptions, reply: ReplyTo) {
     this.#socket = socket;
-    this.#reader = new ChannelReader(maxBodyBytes, (message) => void this.#answer(message, reply));
+    this.#messageTimeoutMs = options.messageTimeoutMs ?? 60_000;
+    this.#reader = new ChannelReader(options.maxBodyBytes, (message) => void this.#answer(message, reply));
     prepareSocket(socket);
     socket.on('data', (chunk: Buffer) => this.read(chunk));
-    socket.on('timeout', () => socket.destroy());
     socket.once('end', () => socket.destroy()); // whoever says no more waits for nothing
     socket.on('error', () => {}); // 'close' follows
     socket.once('close', () => {
+      this.#limitTime(false);
       this.#gone.abort(new ServiceError('client_closed_request', 'the caller closed the channel'));
     });
   }
@@ -150,15 +150,10 @@ class Connection {
       this.#isBroken = true;
       this.#limitTime(true);
       const shown = toServiceError(error);
-      sendMessage(this.#socket, String(shown.status), Buffer.from(JSON.stringify(errorBody(shown, randomUUID()))));
+      this.#isEnding = true;
+      this.#send({ status: shown.status, body: Buffer.from(JSON.stringify(errorBody(shown, randomUUID()))) });
       this.#socket.end();
     }
-  }
-
-  #limitTime(isTimed: boolean): void {
-    if (isTimed === this.#isTimed) return;
-    this.#isTimed = isTimed;
-    this.#socket.setTimeout(isTimed ? MESSAGE_TIMEOUT_MS : 0);
   }
 
   /** After the call that is under way, if any. */
@@ -167,19 +162,29 @@ class Connection {
     if (!this.#isBusy) this.#socket.destroySoon();
   }
 
-  async #answer(
-    message: ChannelMessage,
-    reply: (message: ChannelMessage, signal: AbortSignal) => Promise<Reply>,
-  ): Promise<void> {
+  #limitTime(isLimited: boolean): void {
+    if (isLimited) {
+      this.#deadline ??= setTimeout(() => this.#socket.destroy(), this.#messageTimeoutMs);
+    } else if (this.#deadline) {
+      clearTimeout(this.#deadline);
+      this.#deadline = null;
+    }
+  }
+
+  async #answer(message: ChannelMessage, replyTo: ReplyTo): Promise<void> {
     if (this.#isBusy) {
       this.#socket.destroy(); // a caller that does not wait for its answer speaks something else
       return;
     }
     this.#isBusy = true;
-    const { status, body } = await reply(message, this.#gone.signal);
+    const reply = await replyTo(message, this.#gone.signal);
     this.#isBusy = false;
     if (this.#socket.destroyed) return;
-    sendMessage(this.#socket, String(status), body);
+    this.#send(reply);
     if (this.#isEnding) this.#socket.destroySoon();
+  }
+
+  #send({ status, body }: Reply): void {
+    sendMessage(this.#socket, this.#isEnding ? `${status} ${LAST_ANSWER}` : String(status), body);
   }
 }

@@ -9,7 +9,7 @@ const KEEP_ALIVE_MS = 30_000;
 export function prepareSocket(socket: Socket): void {
   socket.setNoDelay(true);
   socket.setKeepAlive(true, KEEP_ALIVE_MS);
-  socket.setTimeout(0);
+  socket.setTimeout(0); // HTTP's
 }
 
 /** One write for the kernel, no copy of the body. */

@@ -92,22 +92,22 @@ export class Generation {
     await this.#scoreBeforeWindow();
     let step = await this.#round(NO_TOKENS, null);
     let roundMs: number | null = null; // the prompt's own pass is not counted
-    let proposing: Promise<Proposal | null> | undefined;
+    let proposing: Promise<{ proposal: Proposal | null; proposeMs: number }> | undefined;
     try {
       for (;;) {
-        const startMs = performance.now();
         const isLast = this.output.finishReason !== null;
         if (!isLast) {
           // Asked for before anybody looks at the step: what they do with it takes its time while the draft works.
-          proposing = this.#propose();
+          proposing = this.#timedPropose();
           proposing.catch(() => {}); // it is thrown where it is awaited, which may be later
         }
         if (roundMs !== null) this.#observeRound(roundMs, step);
         yield step;
         if (isLast) return;
-        const proposal = await proposing!;
+        const { proposal, proposeMs } = await proposing!;
+        const startMs = performance.now();
         step = await this.#round(proposal?.draftTokenIds ?? NO_TOKENS, proposal);
-        roundMs = performance.now() - startMs;
+        roundMs = proposeMs + performance.now() - startMs;
       }
     } finally {
       await proposing?.catch(() => {}); // also when nobody wants the next step: nothing is under way any more
@@ -128,6 +128,13 @@ export class Generation {
       numRows: 0,
       sampling: this.#params.sampling,
     });
+  }
+
+  /** With the time that it took, whenever somebody looks at it. */
+  async #timedPropose(): Promise<{ proposal: Proposal | null; proposeMs: number }> {
+    const startMs = performance.now();
+    const proposal = await this.#propose();
+    return { proposal, proposeMs: performance.now() - startMs };
   }
 
   /** null when this round goes without a draft. */
