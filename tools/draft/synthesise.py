@@ -83,6 +83,7 @@ def sample(top: torch.return_types.topk, temperatures: torch.Tensor) -> list[int
 
 def synthesise_round(target: Target, tokenizer: Tokenizer, seed: int, batch: int, length: int, cache: torch.Tensor, deadline: float):
     """Ids uint16 [batch, length], roles uint8 [batch, length] and TeacherRows of one batch of chats."""
+
     def encode(text: str) -> list[int]:
         return tokenizer.encode(text, add_special_tokens=False).ids
 
