@@ -18,10 +18,10 @@ const SERVICE_CODES: Record<EngineErrorCode, ErrorCode | null> = {
   token_out_of_range: 'token_out_of_range',
 };
 
-/** Whatever a call of the engine threw, as the error to answer with. */
-export function fromEngine(error: unknown): unknown {
+/** Throws whatever a call of the engine threw, as the error to answer with. For the end of the call's promise. */
+export function throwFromEngine(error: unknown): never {
   const code = error instanceof EngineError ? SERVICE_CODES[error.code] : null;
-  if (code === null) return error;
+  if (code === null) throw error;
   const { message, details } = error as EngineError;
-  return new ServiceError(code, message, details, { cause: error });
+  throw new ServiceError(code, message, details, { cause: error });
 }

@@ -11,7 +11,7 @@ import {
 } from '@forerunner/service-kit';
 import type { Registry } from 'prom-client';
 import { z } from 'zod';
-import { fromEngine } from './engine-errors.ts';
+import { throwFromEngine } from './engine-errors.ts';
 import { installEngineMetrics } from './engine-metrics.ts';
 import type { Methods, Model } from './model.ts';
 import type { ModelServiceConfig } from './settings.ts';
@@ -51,11 +51,7 @@ export function createModelApp<M extends Methods>(
       '/v1/sequences/:sequence_id',
       { schema: { params: z.strictObject({ sequence_id: sequenceIdSchema }) }, config: { isRoutine: true } },
       async (request, reply) => {
-        try {
-          await (model as Model<Methods>).call('free', request.params.sequence_id);
-        } catch (error) {
-          throw fromEngine(error);
-        }
+        await (model as Model<Methods>).call('free', request.params.sequence_id).catch(throwFromEngine);
         return reply.code(204).send();
       },
     );

@@ -1,6 +1,6 @@
 /** A model service whose worker can be made to die over HTTP. Started as a process by the tests. */
 import { z } from 'zod';
-import { createModelApp, fromEngine, modelServiceSettings, runModelService } from '../src/index.ts';
+import { createModelApp, modelServiceSettings, runModelService, throwFromEngine } from '../src/index.ts';
 import type { MortalMethods } from './mortal-worker.ts';
 
 await runModelService<MortalMethods>({
@@ -12,12 +12,8 @@ await runModelService<MortalMethods>({
     createModelApp(config, deps, ({ v1 }) => {
       for (const method of ['wait', 'crash'] as const) {
         v1.get(`/v1/${method}/:ms`, { schema: { params: z.object({ ms: z.coerce.number() }) } }, async (request) => {
-          try {
-            await deps.model.call(method, request.params.ms as never);
-            return {};
-          } catch (error) {
-            throw fromEngine(error);
-          }
+          await deps.model.call(method, request.params.ms as never).catch(throwFromEngine);
+          return {};
         });
       }
     }),

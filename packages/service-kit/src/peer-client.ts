@@ -12,7 +12,8 @@ import {
   REQUEST_ID_HEADER,
 } from '@forerunner/protocol';
 import { type Dispatcher, Pool } from 'undici';
-import { ChannelCall, ChannelPool } from './channel/pool.ts';
+import { ChannelCall } from './channel/call.ts';
+import { ChannelPool } from './channel/pool.ts';
 import { type Call, Exchange, type WholeReply } from './exchange.ts';
 
 /**
@@ -99,11 +100,13 @@ export class PeerClient implements Peer {
   async postFrame(path: string, frame: Frame, options: CallOptions): Promise<Uint8Array> {
     const { requestId } = options;
     const body = encodeFrame(frame);
-    const viaHttp = () =>
+    const byHttp = () =>
       this.#request({ method: 'POST', path, headers: { 'content-type': FRAME_CONTENT_TYPE }, body }, options);
     const channels = this.#channels;
     const reply = await this.#within(options, () =>
-      channels ? new ChannelCall(channels, path, requestId, body, viaHttp) : viaHttp(),
+      channels
+        ? new ChannelCall(channels, { overChannel: (channel) => channel.request(path, requestId, body), byHttp })
+        : byHttp(),
     );
     this.#onTraffic(body.byteLength, reply.body.byteLength);
     return this.#bodyOf(reply);

@@ -3,7 +3,7 @@ import { FRAME_CONTENT_TYPE, flattenFrame, formOf, type MessageForm, parseOrThro
 import { disconnectSignal } from '@forerunner/service-kit';
 import type { z } from 'zod';
 import type { ReplyWish } from './encoded-reply.ts';
-import { fromEngine } from './engine-errors.ts';
+import { throwFromEngine } from './engine-errors.ts';
 import type { ModelRoutes } from './routes.ts';
 
 const CONTENT_TYPES: Record<MessageForm, string> = { frame: FRAME_CONTENT_TYPE, json: 'application/json' };
@@ -30,10 +30,6 @@ export function serveCall<T extends z.ZodType>(
     const bytes = await call(request.body as z.output<T>, wish, disconnectSignal(reply)).catch(throwFromEngine);
     return reply.type(CONTENT_TYPES[form]).send(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
   });
-}
-
-function throwFromEngine(error: unknown): never {
-  throw fromEngine(error);
 }
 
 /** A copy with memory of its own, which can be moved to the worker: a section shares the whole body's. */
