@@ -1,4 +1,7 @@
-/** The engine as seen from a thread that must not load the model runtime: the worker's host, errors, digests. */
+/** The engine as seen from whoever has not loaded the model runtime: hosts, errors, digests. */
 export * from './errors.ts';
 export { modelDigest } from './model-digest.ts';
+export type { CallHost } from './rpc/call-host.ts';
+export { LocalHost } from './rpc/local-host.ts';
+export type { ServiceLog } from './rpc/service.ts';
 export { WorkerHost, type WorkerHostOptions } from './rpc/worker-host.ts';

@@ -1,7 +1,8 @@
 export { Engine, type EngineOptions, type EngineStats } from './engine.ts';
 export * from './errors.ts';
 export type { NumericRegime } from './regime-probe.ts';
-export { answerCalls, type Methods, Transfer, type WorkerLog, type WorkerService } from './rpc/worker-calls.ts';
+export { type Methods, type Service, type ServiceLog, Transfer } from './rpc/service.ts';
+export { answerCalls } from './rpc/worker-calls.ts';
 export type * from './runner.ts';
 export { type OpenRunnerOptions, openRunner } from './runners/open-runner.ts';
 export { THREADING_OPTIONS } from './runners/threading.ts';

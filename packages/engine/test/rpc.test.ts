@@ -1,8 +1,10 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import type { CallHost } from '../src/rpc/call-host.ts';
+import { LocalHost } from '../src/rpc/local-host.ts';
 import { WorkerHost } from '../src/rpc/worker-host.ts';
-import type { ToyMethods } from './toy-worker.ts';
+import { openToyService, type ToyMethods } from './toy-service.ts';
 
-type Host = WorkerHost<ToyMethods, { pid: number }>;
+type Host = CallHost<ToyMethods, { pid: number }>;
 let host: Host | undefined;
 let logs: string[] = [];
 let deaths: string[] = [];
@@ -14,11 +16,18 @@ afterEach(async () => {
   deaths = [];
 });
 
+const log = (message: string) => void logs.push(message);
+
+async function startLocal(): Promise<Host> {
+  host = new LocalHost<ToyMethods, { pid: number }>(await openToyService('something', log));
+  return host;
+}
+
 async function start(workerData = 'something'): Promise<Host> {
   host = await WorkerHost.start<ToyMethods, { pid: number }>({
     script: new URL('./toy-worker.ts', import.meta.url),
     workerData,
-    log: (message) => logs.push(message),
+    log,
     onDeath: (reason) => deaths.push(reason.message),
   });
   return host;
@@ -26,17 +35,25 @@ async function start(workerData = 'something'): Promise<Host> {
 
 const outcome = (promise: Promise<unknown>) => promise.catch((error: unknown) => error);
 
-describe('calls to a worker', () => {
-  it('carries payloads there and moved buffers back', async () => {
+it('a buffer that is moved to a worker is gone here', async () => {
+  const values = Int32Array.of(1, 2, 3);
+  expect(await (await start()).call('double', { values }, { transfer: [values.buffer] })).toHaveLength(3);
+  expect(values.length).toBe(0);
+});
+
+describe.each([
+  ['a worker', start],
+  ['the own thread', startLocal],
+])('calls on %s', (_where, start) => {
+  it('carry payloads there and moved buffers back', async () => {
+    const started = await start();
     const values = Int32Array.of(1, 2, 3);
-    const { call, info } = await start().then((started) => ({ call: started.call.bind(started), info: started.info }));
-    expect(await call('double', { values }, { transfer: [values.buffer] })).toEqual(Int32Array.of(2, 4, 6));
-    expect(values.length).toBe(0);
-    expect(info.pid).toBe(process.pid);
+    expect(await started.call('double', { values })).toEqual(Int32Array.of(2, 4, 6));
+    expect(started.info.pid).toBe(process.pid);
     expect(logs).toEqual(['starting']);
   });
 
-  it('keeps the code and details of an engine error, and the text of any other', async () => {
+  it('keep the code and details of an engine error, and the text of any other', async () => {
     const started = await start();
     expect(await outcome(started.call('refuse', undefined as never))).toMatchObject({
       name: 'EngineError',
@@ -47,7 +64,7 @@ describe('calls to a worker', () => {
     expect(await outcome(started.call('fail', undefined as never))).toMatchObject({ message: 'a defect' });
   });
 
-  it('passes an abort on', async () => {
+  it('pass an abort on', async () => {
     const started = await start();
     const abort = new AbortController();
     const call = outcome(started.call('waitForAbort', null, { signal: abort.signal }));
@@ -56,16 +73,19 @@ describe('calls to a worker', () => {
     expect(await outcome(started.call('wait', 1, { signal: AbortSignal.abort() }))).toMatchObject({ code: 'aborted' });
   });
 
-  it('closes after the running calls, and takes none after that', async () => {
+  it('end with those under way, and none is taken after that', async () => {
     const started = await start();
     const slow = started.call('wait', 100);
     const closing = started.close();
     expect(await outcome(started.call('wait', 1))).toMatchObject({ code: 'closed' });
     expect(await slow).toBe('waited');
     await closing;
+    expect(logs.at(-1)).toBe('closed');
     expect(deaths).toEqual([]);
   });
+});
 
+describe('the end of a worker', () => {
   it.each([
     ['crash', 'crashed'],
     ['exit', 'the worker ended with code 3'],

@@ -1,37 +1,6 @@
-/** A worker for the tests of the call channel. */
+/** The toy service on a thread of its own. */
 import { workerData } from 'node:worker_threads';
-import { EngineError } from '../src/errors.ts';
-import { answerCalls, Transfer } from '../src/rpc/worker-calls.ts';
+import { answerCalls } from '../src/rpc/worker-calls.ts';
+import { openToyService } from './toy-service.ts';
 
-const methods = {
-  double: ({ values }: { values: Int32Array }) => {
-    const doubled = values.map((value) => 2 * value);
-    return new Transfer(doubled, [doubled.buffer]);
-  },
-  refuse: () => {
-    throw new EngineError('sequence_mismatch', 'not that', { cached_length: 7 });
-  },
-  fail: () => {
-    throw new TypeError('a defect');
-  },
-  waitForAbort: (_: null, signal: AbortSignal) =>
-    new Promise<never>((_, reject) => {
-      signal.addEventListener('abort', () => reject(new EngineError('aborted', 'given up')));
-    }),
-  wait: (ms: number) => new Promise<string>((resolve) => setTimeout(() => resolve('waited'), ms)),
-  crash: () => {
-    setImmediate(() => {
-      throw new Error('crashed');
-    });
-    return new Promise<never>(() => {});
-  },
-  exit: () => process.exit(3),
-};
-export type ToyMethods = typeof methods;
-
-await answerCalls(async (log) => {
-  if (workerData === 'refuse to start') throw new EngineError('model_not_found', 'no model there');
-  if (workerData === 'die at start') process.exit(5);
-  log('starting', { with: workerData });
-  return { methods, info: { pid: process.pid }, close: async () => log('closed', {}) };
-});
+await answerCalls((log) => openToyService(workerData, log));

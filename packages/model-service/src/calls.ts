@@ -1,4 +1,4 @@
-/** Calls of the other services, from a request to the worker and back; replies are encoded in the worker. */
+/** Calls of the other services, from a request to the engine and back; replies are encoded beside the engine. */
 import { FRAME_CONTENT_TYPE, flattenFrame, formOf, type MessageForm, parseOrThrow } from '@forerunner/protocol';
 import { disconnectSignal } from '@forerunner/service-kit';
 import type { z } from 'zod';
@@ -9,14 +9,14 @@ import type { ModelRoutes } from './routes.ts';
 const CONTENT_TYPES: Record<MessageForm, string> = { frame: FRAME_CONTENT_TYPE, json: 'application/json' };
 
 /** Resolves to the encoded reply; gives the work up when the signal aborts. */
-export type WorkerCall<Request> = (request: Request, wish: ReplyWish, signal: AbortSignal) => Promise<Uint8Array>;
+export type EngineCall<Request> = (request: Request, wish: ReplyWish, signal: AbortSignal) => Promise<Uint8Array>;
 
 /** One call in both ways: over a channel, and as POST `path`, there as a frame or as JSON, whichever the request is. */
 export function serveCall<T extends z.ZodType>(
   { v1, channels }: ModelRoutes,
   path: string,
   schema: T,
-  call: WorkerCall<z.output<T>>,
+  call: EngineCall<z.output<T>>,
 ): void {
   channels.answer(path, async ({ body, signal, receivedMs }) => {
     const request = parseOrThrow(schema, flattenFrame(body));
@@ -32,7 +32,7 @@ export function serveCall<T extends z.ZodType>(
   });
 }
 
-/** A copy with memory of its own, which can be moved to the worker: a section shares the whole body's. */
+/** A copy with memory of its own, which can be moved to another thread: a section shares the whole body's. */
 export function detachable<T extends Int32Array | Float16Array>(section: T): T {
   return section.slice() as T;
 }

@@ -1,6 +1,6 @@
 /**
- * Replies are encoded in the worker: turning rows of a vocabulary into bytes, above all into JSON, would block the
- * thread that serves HTTP. What crosses is one buffer, moved and not copied.
+ * Replies are encoded beside the engine: turning rows of a vocabulary into bytes, above all into JSON, takes long enough
+ * to be kept from the thread that serves HTTP, where that is another. What crosses is one buffer, moved and not copied.
  */
 import { Transfer } from '@forerunner/engine';
 import { encodeMessage, type Frame, type MessageForm, type Timing } from '@forerunner/protocol';

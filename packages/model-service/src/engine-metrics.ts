@@ -11,7 +11,7 @@ export function installEngineMetrics(registry: Registry, takeStats: () => Promis
   /** All metrics are read at the same time; one question to the engine serves them all. */
   const collect = () => {
     underWay ??= takeStats()
-      .then(update, () => {}) // a worker that is gone is told by /readyz; what was last known stays
+      .then(update, () => {}) // an engine that is gone is told by /readyz; what was last known stays
       .finally(() => {
         underWay = null;
       });

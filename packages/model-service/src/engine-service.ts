@@ -1,16 +1,19 @@
-/** What the workers of both services have in common: an engine opened with the host's settings, and its housekeeping. */
-import { workerData } from 'node:worker_threads';
+/** What both services have in common beside the model: an engine opened with the host's settings, and its housekeeping. */
 import {
   Engine,
   type EngineOptions,
   type EngineStats,
   type Methods,
   type OpenRunnerOptions,
-  type WorkerLog,
-  type WorkerService,
+  type Service,
+  type ServiceLog,
 } from '@forerunner/engine';
 
-export type EngineWorkerData = EngineOptions & Omit<OpenRunnerOptions, 'log'>;
+/** Cloned where the engine has a thread of its own. */
+export type EngineSettings = EngineOptions & Omit<OpenRunnerOptions, 'log'>;
+
+/** What a service's engine module exports as `openEngine`. */
+export type OpenEngine = (settings: EngineSettings, log: ServiceLog) => Promise<Service>;
 
 /** What the host's thread needs to know of the model. */
 export interface ModelFacts {
@@ -32,9 +35,13 @@ export type EngineMethods = {
   takeStats: (nothing: null) => EngineStats;
 };
 
-/** Opens the engine of `workerData` and gives it the service's own methods. */
-export async function engineService(log: WorkerLog, methodsOf: (engine: Engine) => Methods): Promise<WorkerService> {
-  const engine = await Engine.open({ ...(workerData as EngineWorkerData), log });
+/** Opens an engine and gives it the service's own methods. */
+export async function engineService(
+  settings: EngineSettings,
+  log: ServiceLog,
+  methodsOf: (engine: Engine) => Methods,
+): Promise<Service> {
+  const engine = await Engine.open({ ...settings, log });
   const common: EngineMethods = {
     free: (sequenceId) => engine.freeSequence(sequenceId),
     takeStats: () => engine.takeStats(),

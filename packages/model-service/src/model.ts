@@ -1,25 +1,33 @@
-/** The model as the HTTP thread sees it: a worker that answers calls, and what is known of it. */
+/** The model as the HTTP thread sees it: a host that takes calls, on this thread or another, and what is known of it. */
 
 import { readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { type EngineError, modelDigest, WorkerHost } from '@forerunner/engine/host';
+import {
+  type CallHost,
+  type EngineError,
+  LocalHost,
+  modelDigest,
+  type ServiceLog,
+  WorkerHost,
+} from '@forerunner/engine/host';
 import { type ModelCard, PROTOCOL_VERSION } from '@forerunner/protocol';
 import { ConfigError, type Logger } from '@forerunner/service-kit';
 import { tokenizerFingerprint } from '@forerunner/tokenizer/fingerprint';
-import type { EngineMethods, EngineWorkerData, ModelFacts } from './engine-service.ts';
+import type { EngineMethods, EngineSettings, ModelFacts, OpenEngine } from './engine-service.ts';
 import type { ModelServiceConfig } from './settings.ts';
+import type { EngineWorkerData } from './worker.ts';
 
-/** Methods of a service's worker, beside those that every one has. */
+/** Methods of a service's engine module, beside those that every one has. */
 // biome-ignore lint/suspicious/noExplicitAny: payloads are typed by the methods themselves
 export type Methods = Record<string, (payload: any, signal: AbortSignal) => unknown>;
 
-export type ModelHost<M extends Methods> = WorkerHost<M & EngineMethods, ModelFacts>;
+export type ModelHost<M extends Methods> = CallHost<M & EngineMethods, ModelFacts>;
 /** What routes need of it; a test may give another. */
 export type Model<M extends Methods> = Pick<ModelHost<M>, 'call' | 'info'>;
 
 export interface StartModelOptions {
-  /** The worker's main module. */
-  readonly script: URL;
+  /** The service's engine module. */
+  readonly engine: URL;
   readonly config: ModelServiceConfig;
   readonly modelDir: string;
   /** See RunnerOptions. */
@@ -31,10 +39,10 @@ export interface StartModelOptions {
 /** Errors: ConfigError, when the model cannot be loaded with these settings. */
 export async function startModel<M extends Methods>(options: StartModelOptions): Promise<ModelHost<M>> {
   const { config, logger } = options;
-  // ONNX Runtime reads this once, when its library is loaded, which the worker does. It has to be set on the main
-  // thread: only there does process.env reach the environment of the process itself.
+  // ONNX Runtime reads this once, when its library is loaded. It has to be set on the main thread: only there does
+  // process.env reach the environment of the process itself.
   process.env.ORT_DISABLE_TELEMETRY = '1';
-  const workerData: EngineWorkerData = {
+  const settings: EngineSettings = {
     modelDir: options.modelDir,
     numThreads: config.NUM_THREADS,
     minRows: options.minRows,
@@ -49,17 +57,33 @@ export async function startModel<M extends Methods>(options: StartModelOptions):
     prefillChunkTokens: config.PREFILL_CHUNK_TOKENS,
     maxRequests: config.MAX_QUEUE,
   };
+  const log: ServiceLog = (message, fields) => logger.info(fields, message);
   try {
-    return await WorkerHost.start<M & EngineMethods, ModelFacts>({
-      script: options.script,
-      workerData,
-      log: (message, fields) => logger.info(fields, message),
-      onDeath: options.onDeath,
-    });
+    const shared = config.ENGINE_THREAD === 'shared' ? await openOnThisThread<M>(options.engine, settings, log) : null;
+    if (shared) return shared;
+    const workerData: EngineWorkerData = { module: options.engine.href, settings };
+    const script = new URL('./worker.ts', import.meta.url);
+    return await WorkerHost.start<M & EngineMethods, ModelFacts>({ script, workerData, log, onDeath: options.onDeath });
   } catch (cause) {
     if (!(cause instanceof Error && 'code' in cause)) throw cause;
     throw new ConfigError(`cannot serve ${options.modelDir}: ${(cause as EngineError).message}`, { cause });
   }
+}
+
+/** null: this runtime would hold up everything else on the thread for as long as a pass takes. */
+async function openOnThisThread<M extends Methods>(
+  engine: URL,
+  settings: EngineSettings,
+  log: ServiceLog,
+): Promise<ModelHost<M> | null> {
+  if (settings.runtime !== 'node') {
+    const { openEngine } = (await import(engine.href)) as { openEngine: OpenEngine };
+    const host = new LocalHost<M & EngineMethods, ModelFacts>(await openEngine(settings, log));
+    if (host.info.description.runtime === 'native') return host;
+    await host.close();
+  }
+  log('ENGINE_THREAD=shared: not with the node runtime, which blocks its thread; the engine has its own', {});
+  return null;
 }
 
 export function kvBudgetBytes(config: ModelServiceConfig): number {

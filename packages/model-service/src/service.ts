@@ -18,8 +18,8 @@ import type { ModelServiceConfig } from './settings.ts';
 export interface ModelServiceDefinition<M extends Methods> {
   readonly name: ModelCard['service'];
   readonly settings: z.ZodObject & z.ZodType<ModelServiceConfig>;
-  /** The worker's main module. */
-  readonly worker: URL;
+  /** The module that exports `openEngine`; loaded on whichever thread has the engine. */
+  readonly engine: URL;
   /** See RunnerOptions. */
   readonly minRows: (config: ModelServiceConfig) => number;
   readonly buildApp: (config: ModelServiceConfig, deps: ModelAppDeps<M>) => ServiceApp;
@@ -36,7 +36,7 @@ export interface ModelService<M extends Methods> {
 
 export interface ServiceEvents {
   readonly readiness: () => Readiness;
-  /** The model's worker is gone although nobody closed it. */
+  /** The engine's own thread is gone although nobody closed it. On a shared one the process ends anyway. */
   readonly onDeath: (reason: Error, logger: Logger) => void;
 }
 
@@ -46,12 +46,12 @@ export async function openModelService<M extends Methods>(
   env: NodeJS.ProcessEnv,
   events: ServiceEvents,
 ): Promise<ModelService<M>> {
-  const { name, settings, worker: script, minRows, buildApp } = definition;
+  const { name, settings, engine, minRows, buildApp } = definition;
   const config = readConfig(settings, env) as ModelServiceConfig;
   const logger = createLogger(name, config.LOG_LEVEL);
   const modelDir = resolveModelDir(config);
   const onDeath = (reason: Error) => events.onDeath(reason, logger);
-  const model = await startModel<M>({ script, config, modelDir, minRows: minRows(config), logger, onDeath });
+  const model = await startModel<M>({ engine, config, modelDir, minRows: minRows(config), logger, onDeath });
   const card = modelCard(name, modelDir, config, model.info);
   const { readiness } = events;
   const app = buildApp(config, { model, card, logger, registry: createRegistry(name), readiness });

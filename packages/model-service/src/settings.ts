@@ -15,6 +15,7 @@ interface Defaults {
   readonly batchSize: number;
   readonly kvCacheMb: number;
   readonly numThreads: number;
+  readonly engineThread: 'own' | 'shared';
 }
 
 const providerOptions = z
@@ -93,6 +94,11 @@ export function modelServiceSettings(defaults: Defaults) {
       max: 1024,
       unit: 'threads',
       reason: 'Threads within one pass. Explicit, because a container with a CPU limit still sees every core.',
+    }),
+    ENGINE_THREAD: choiceSetting(['own', 'shared'], {
+      default: defaults.engineThread,
+      reason:
+        'own: the engine has a thread beside that of HTTP, so large replies and many requests hold nobody up. shared: both are one, which saves 0.3 ms a call (docs/decisions/0015-the-thread-of-the-engine.md).',
     }),
     RUNTIME: choiceSetting(['auto', 'native', 'node'], {
       default: 'auto',

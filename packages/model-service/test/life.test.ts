@@ -41,12 +41,12 @@ describe('the start', () => {
     }
   });
 
-  it('turns the telemetry of the model runtime off before its library is loaded', async () => {
+  it.each(['own', 'shared'])('turns telemetry off before the model runtime is loaded (%s thread)', async (thread) => {
     const dir = mkdtempSync(join(tmpdir(), 'forerunner-'));
     try {
       // A diagnostic report shows the environment as the C library has it, and what is loaded.
       const options = ['--report-on-signal', '--report-signal=SIGUSR2', `--report-directory=${dir}`];
-      service = await startService(mortal, { HOME: dir }, options);
+      service = await startService(mortal, { HOME: dir, ENGINE_THREAD: thread }, options);
       service.child.kill('SIGUSR2');
       const report = await reportIn(dir);
       expect(report.sharedObjects.some((path) => path.includes('onnxruntime'))).toBe(true);
@@ -61,6 +61,7 @@ describe('the start', () => {
 interface Report {
   readonly environmentVariables: Record<string, string>;
   readonly sharedObjects: readonly string[];
+  readonly workers: readonly unknown[];
 }
 
 async function reportIn(dir: string): Promise<Report> {
@@ -78,9 +79,33 @@ async function reportIn(dir: string): Promise<Report> {
   throw new Error('there is no report');
 }
 
+describe('the thread of the engine', () => {
+  it.each([
+    ['own', 'auto', 2],
+    ['shared', 'auto', 1],
+    ['shared', 'node', 2], // it would block the thread that serves HTTP
+  ])('is as ENGINE_THREAD=%s with RUNTIME=%s says: %i event loops', async (thread, runtime, numLoops) => {
+    const dir = mkdtempSync(join(tmpdir(), 'forerunner-'));
+    try {
+      const options = ['--report-on-signal', '--report-signal=SIGUSR2', `--report-directory=${dir}`];
+      service = await startService(mortal, { ENGINE_THREAD: thread, RUNTIME: runtime }, options);
+      service.child.kill('SIGUSR2');
+      expect(1 + (await reportIn(dir)).workers.length).toBe(numLoops);
+      expect((await fetch(`${service.url}/v1/wait/1`)).status).toBe(200);
+      expect(service.output().includes('blocks its thread')).toBe(runtime === 'node');
+    } finally {
+      rmSync(dir, { recursive: true });
+    }
+  });
+});
+
 describe('the end', () => {
-  it.each(['SIGTERM', 'SIGINT'] as const)('lets what is under way be answered, then exits 0 (%s)', async (signal) => {
-    service = await startService(mortal, {});
+  it.each([
+    ['SIGTERM', 'own'],
+    ['SIGINT', 'own'],
+    ['SIGTERM', 'shared'],
+  ] as const)('lets what is under way be answered, then exits 0 (%s, %s thread)', async (signal, thread) => {
+    service = await startService(mortal, { ENGINE_THREAD: thread });
     const pending = fetch(`${service.url}/v1/wait/300`);
     await sleep(100);
     service.child.kill(signal);
@@ -99,5 +124,14 @@ describe('the end', () => {
     expect([answer.status, await answer.json()]).toMatchObject([503, { error: { code: 'shutting_down' } }]);
     expect(await service.exitCode()).toBe(1);
     expect(service.output()).toMatch(/something impossible happened.*the model's worker died: this process ends/);
+  });
+
+  it('comes with the error and code 1 when what shares its thread fails', async () => {
+    service = await startService(mortal, { ENGINE_THREAD: 'shared' });
+    const pending = fetch(`${service.url}/v1/wait/60000`);
+    await fetch(`${service.url}/v1/crash/0`).catch(() => {});
+    await expect(pending).rejects.toThrow();
+    expect(await service.exitCode()).toBe(1);
+    expect(service.output()).toMatch(/something impossible happened/);
   });
 });

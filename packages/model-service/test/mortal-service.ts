@@ -1,12 +1,21 @@
-/** A model service whose worker can be made to die over HTTP. Started as a process by the tests. */
+/** A model service whose engine can be made to die over HTTP. Started as a process by the tests. */
 import { z } from 'zod';
 import { createModelApp, modelServiceSettings, runModelService, throwFromEngine } from '../src/index.ts';
-import type { MortalMethods } from './mortal-worker.ts';
+import type { MortalMethods } from './mortal-engine.ts';
 
 await runModelService<MortalMethods>({
   name: 'target-service',
-  settings: z.object(modelServiceSettings({ port: 0, modelSize: 'tiny', batchSize: 1, kvCacheMb: 16, numThreads: 1 })),
-  worker: new URL('./mortal-worker.ts', import.meta.url),
+  settings: z.object(
+    modelServiceSettings({
+      port: 0,
+      modelSize: 'tiny',
+      batchSize: 1,
+      kvCacheMb: 16,
+      numThreads: 1,
+      engineThread: 'own',
+    }),
+  ),
+  engine: new URL('./mortal-engine.ts', import.meta.url),
   minRows: () => 2,
   buildApp: (config, deps) =>
     createModelApp(config, deps, ({ v1 }) => {

@@ -3,7 +3,7 @@ import { createModelApp, detachable, type ModelAppDeps, serveCall } from '@forer
 import { checkProtocolVersion, type ProposeRequest, proposeRequestSchema, ServiceError } from '@forerunner/protocol';
 import type { ServiceApp } from '@forerunner/service-kit';
 import type { DraftConfig } from './config.ts';
-import type { DraftMethods } from './worker.ts';
+import type { DraftMethods } from './engine.ts';
 
 export function buildDraftApp(
   config: Pick<DraftConfig, 'MAX_BODY_BYTES' | 'SERVICE_TOKEN'>,

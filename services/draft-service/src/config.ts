@@ -3,6 +3,13 @@ import { modelServiceSettings } from '@forerunner/model-service';
 import { z } from 'zod';
 
 export const draftSettings = z.object(
-  modelServiceSettings({ port: 8001, modelSize: '135m-feature-draft', batchSize: 32, kvCacheMb: 256, numThreads: 1 }),
+  modelServiceSettings({
+    port: 8001,
+    modelSize: '135m-feature-draft',
+    batchSize: 32,
+    kvCacheMb: 256,
+    numThreads: 1,
+    engineThread: 'shared',
+  }),
 );
 export type DraftConfig = z.output<typeof draftSettings>;

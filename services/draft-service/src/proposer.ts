@@ -3,7 +3,7 @@
  * it, since the verification rule must know what the token was really drawn from.
  */
 import type { Engine, SequenceLease, Transfer } from '@forerunner/engine';
-import { encodeReply, type ReplyWish, samplingParams, timingOf } from '@forerunner/model-service/worker';
+import { encodeReply, type ReplyWish, samplingParams, timingOf } from '@forerunner/model-service/beside-model';
 import { type ProposeReply, type ProposeRequest, packLaws, proposeReplyFrame } from '@forerunner/protocol';
 import { LawBuilder } from '@forerunner/sampling';
 import { TokenDrawer } from './token-drawer.ts';

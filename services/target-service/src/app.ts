@@ -3,7 +3,7 @@ import { createModelApp, detachable, type ModelAppDeps, serveCall } from '@forer
 import { checkProtocolVersion, type ScoreRequest, ServiceError, scoreRequestSchema } from '@forerunner/protocol';
 import type { ServiceApp } from '@forerunner/service-kit';
 import type { TargetConfig } from './config.ts';
-import type { TargetMethods } from './worker.ts';
+import type { TargetMethods } from './engine.ts';
 
 /** Most bytes of rows in one reply. */
 const MAX_ROW_BYTES = 2 ** 28;

@@ -4,7 +4,14 @@ import { flagSetting } from '@forerunner/service-kit';
 import { z } from 'zod';
 
 export const targetSettings = z.object({
-  ...modelServiceSettings({ port: 8002, modelSize: '135m', batchSize: 8, kvCacheMb: 1024, numThreads: 2 }),
+  ...modelServiceSettings({
+    port: 8002,
+    modelSize: '135m',
+    batchSize: 8,
+    kvCacheMb: 1024,
+    numThreads: 2,
+    engineThread: 'own',
+  }),
   CANONICAL_SHAPES: flagSetting({
     default: true,
     reason:

@@ -1,6 +1,6 @@
 /** Scores the new tokens of a sequence: one pass (or a prefill's chunks), and each wanted row in the form asked for. */
 import type { Engine, SequenceLease, Transfer } from '@forerunner/engine';
-import { encodeReply, type ReplyWish, samplingParams, timingOf } from '@forerunner/model-service/worker';
+import { encodeReply, type ReplyWish, samplingParams, timingOf } from '@forerunner/model-service/beside-model';
 import { packLaws, type ScoreReply, type ScoreRequest, scoreReplyFrame } from '@forerunner/protocol';
 import { argmax, LawBuilder, type TokenLaw } from '@forerunner/sampling';
 

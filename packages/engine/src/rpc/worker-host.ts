@@ -4,16 +4,15 @@
  */
 import { Worker } from 'node:worker_threads';
 import { EngineError } from '../errors.ts';
+import type { CallHost, CallOptions, Result } from './call-host.ts';
 import { type FromWorker, fromPlainError, type ToWorker } from './messages.ts';
-import type { Methods, Transfer, WorkerLog } from './worker-calls.ts';
-
-type Result<T> = Awaited<T> extends Transfer<infer V> ? V : Awaited<T>;
+import type { Methods, ServiceLog } from './service.ts';
 
 export interface WorkerHostOptions {
   readonly script: URL;
   /** Cloned into the worker. */
   readonly workerData: unknown;
-  readonly log: WorkerLog;
+  readonly log: ServiceLog;
   /** The worker is gone although nobody closed it. Pending calls have failed by then. */
   readonly onDeath: (reason: Error) => void;
 }
@@ -24,7 +23,7 @@ interface Pending {
   readonly settle: () => void;
 }
 
-export class WorkerHost<M extends Methods, Info> {
+export class WorkerHost<M extends Methods, Info> implements CallHost<M, Info> {
   readonly info: Info;
   readonly #worker: Worker;
   readonly #onDeath: (reason: Error) => void;
@@ -67,18 +66,13 @@ export class WorkerHost<M extends Methods, Info> {
     });
   }
 
-  /**
-   * Errors: what the method threw (an EngineError keeps code and details); EngineError closed when the worker is gone.
-   * An abort is passed on; the call settles when the method does, which then usually throws EngineError aborted.
-   */
   call<K extends keyof M & string>(
     method: K,
     payload: Parameters<M[K]>[0],
-    options: { signal?: AbortSignal | undefined; transfer?: readonly ArrayBuffer[] } = {},
+    { signal, transfer }: CallOptions = {},
   ): Promise<Result<ReturnType<M[K]>>> {
     return new Promise((resolve, reject) => {
       if (this.#gone || this.#isClosing) throw closedError(this.#gone);
-      const { signal } = options;
       if (signal?.aborted) throw new EngineError('aborted', 'the call was aborted before it was made');
       const id = this.#nextId++;
       const cancel = () => this.#send({ type: 'cancel', id });
@@ -88,11 +82,10 @@ export class WorkerHost<M extends Methods, Info> {
         signal?.removeEventListener('abort', cancel);
       };
       this.#pending.set(id, { resolve, reject, settle });
-      this.#send({ type: 'call', id, method, payload }, options.transfer);
+      this.#send({ type: 'call', id, method, payload }, transfer);
     });
   }
 
-  /** Takes no more calls, waits for the running ones and for the worker's end. Idempotent. */
   async close(): Promise<void> {
     if (!this.#gone && !this.#isClosing) {
       this.#isClosing = true;
@@ -105,7 +98,7 @@ export class WorkerHost<M extends Methods, Info> {
     this.#worker.postMessage(message, [...transfer]);
   }
 
-  #receive(message: FromWorker, log: WorkerLog): void {
+  #receive(message: FromWorker, log: ServiceLog): void {
     if (message.type === 'log') {
       log(message.message, message.fields);
       return;

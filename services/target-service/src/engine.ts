@@ -1,12 +1,12 @@
-/** The target-service's worker: the engine, and the sampler beside it. */
-import { answerCalls, EngineError } from '@forerunner/engine';
-import { engineService } from '@forerunner/model-service/worker';
+/** What the target-service does beside the model: the engine, and the sampler on it. */
+import { EngineError } from '@forerunner/engine';
+import { engineService, type OpenEngine } from '@forerunner/model-service/beside-model';
 import { Scorer } from './scorer.ts';
 
 export type TargetMethods = { score: Scorer['score'] };
 
-await answerCalls((log) =>
-  engineService(log, (engine) => {
+export const openEngine: OpenEngine = (settings, log) =>
+  engineService(settings, log, (engine) => {
     const { headSize, vocabSize } = engine.signature;
     if (headSize !== vocabSize) {
       throw new EngineError(
@@ -17,5 +17,4 @@ await answerCalls((log) =>
     const scorer = new Scorer(engine);
     const methods: TargetMethods = { score: (call, signal) => scorer.score(call, signal) };
     return methods;
-  }),
-);
+  });

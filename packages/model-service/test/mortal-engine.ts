@@ -1,6 +1,5 @@
-/** A worker on a real engine that can be made to die. */
-import { answerCalls } from '@forerunner/engine';
-import { engineService } from '../src/worker.ts';
+/** A real engine that can be made to die. */
+import { engineService, type OpenEngine } from '../src/beside-model.ts';
 
 const methods = {
   wait: (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms)),
@@ -12,4 +11,4 @@ const methods = {
 };
 export type MortalMethods = typeof methods;
 
-await answerCalls((log) => engineService(log, () => methods));
+export const openEngine: OpenEngine = (settings, log) => engineService(settings, log, () => methods);
