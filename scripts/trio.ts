@@ -1,6 +1,6 @@
 /**
  * Runs the three services as processes, waits until all are ready, prints how to use them, and stops them cleanly.
- * When one dies, the trio ends and says which and why.
+ * One that dies is started again; one that cannot stay alive ends the trio, which says which and why.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createServer } from 'node:net';
@@ -11,6 +11,9 @@ const root = join(import.meta.dirname, '..');
 const env = process.env;
 const HOST = env.HOST ?? '127.0.0.1';
 const READY_TIMEOUT_MS = 90_000;
+/** Whatever ends sooner after its start would only end again. */
+const MIN_LIFE_MS = 5_000;
+const RESTART_AFTER_MS = 500;
 
 interface Service {
   readonly name: ServiceName;
@@ -82,11 +85,15 @@ function start(service: Service): void {
     detached: process.platform !== 'win32',
   });
   children.set(service.name, child);
+  const startedMs = Date.now();
   child.on('exit', (code, signal) => {
     children.delete(service.name);
     if (stopping) return;
-    console.error(`\n${service.name} ended by itself (${signal ?? `exit code ${code}`}); stopping the others.`);
-    void stop(1);
+    const lasted = Date.now() - startedMs >= MIN_LIFE_MS;
+    const next = lasted ? 'starting it again' : 'stopping the others';
+    console.error(`\n${service.name} ended by itself (${signal ?? `exit code ${code}`}); ${next}.`);
+    if (lasted) setTimeout(() => stopping || start(service), RESTART_AFTER_MS);
+    else void stop(1);
   });
 }
 

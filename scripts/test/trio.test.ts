@@ -1,0 +1,92 @@
+/** `npm start`, past the toolchain: the processes, and what happens when one of them ends. */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, expect, it } from 'vitest';
+
+let trio: ChildProcess | undefined;
+let output = '';
+
+afterEach(async () => {
+  if (trio?.exitCode === null) {
+    const ended = new Promise((resolve) => trio?.once('exit', resolve));
+    trio.kill('SIGTERM');
+    await ended;
+  }
+  output = '';
+});
+
+async function freePort(): Promise<string> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return String(port);
+}
+
+async function startTrio(env: Record<string, string> = {}): Promise<string> {
+  const [DRAFT_PORT, TARGET_PORT, PORT] = await Promise.all([freePort(), freePort(), freePort()]);
+  const ports = { DRAFT_PORT, TARGET_PORT, PORT } as Record<string, string>;
+  trio = spawn(process.execPath, [join(import.meta.dirname, '..', 'trio.ts')], {
+    env: { PATH: process.env.PATH, MODEL_SIZE: 'tiny', ...ports, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  for (const stream of [trio.stdout!, trio.stderr!]) {
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      output += text;
+    });
+  }
+  await until(() => output.includes('Ready in') || trio?.exitCode !== null);
+  return `http://127.0.0.1:${PORT}`;
+}
+
+async function until(isTrue: () => boolean | Promise<boolean>): Promise<void> {
+  for (let i = 0; i < 600; i++) {
+    if (await isTrue()) return;
+    await sleep(50);
+  }
+  throw new Error(`it did not happen; the output so far:\n${output}`);
+}
+
+function pidOf(service: string): number {
+  const listing = execFileSync('ps', ['-o', 'pid=,args=', '--ppid', String(trio?.pid)], { encoding: 'utf8' });
+  return Number(
+    listing
+      .split('\n')
+      .find((line) => line.includes(service))
+      ?.trim()
+      .split(' ')[0],
+  );
+}
+
+async function ask(url: string) {
+  const body = JSON.stringify({ prompt: 'Once upon a time', max_new_tokens: 24, temperature: 0, ignore_eos: true });
+  const answer = await fetch(`${url}/generate`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body,
+  });
+  return (await answer.json()) as { text: string; metrics: { speculative_decoding: { num_drafts: number } } };
+}
+
+it('starts a service again that was killed, and answers with and without it', async () => {
+  const url = await startTrio();
+  const before = await ask(url);
+  expect(before.metrics.speculative_decoding.num_drafts).toBeGreaterThan(0);
+  const killed = pidOf('draft-service');
+  await sleep(5_000); // what dies sooner ends the trio
+  process.kill(killed, 'SIGKILL');
+  await until(() => output.includes('draft-service ended by itself (SIGKILL); starting it again'));
+  expect((await ask(url)).text).toBe(before.text);
+  await until(async () => (await ask(url)).metrics.speculative_decoding.num_drafts > 0);
+  expect((await ask(url)).text).toBe(before.text);
+  expect(pidOf('draft-service')).not.toBe(killed);
+});
+
+it('ends with code 1 when a service cannot start', async () => {
+  await startTrio({ NUM_THREADS: 'many' });
+  await until(() => trio?.exitCode !== null);
+  expect(trio?.exitCode).toBe(1);
+  expect(output).toMatch(/NUM_THREADS=many.*-service ended by itself \(exit code 1\); stopping the others/s);
+});
