@@ -18,4 +18,7 @@ const trio = spawn(nodeBinary(), [join(root, 'scripts', 'trio.ts'), ...process.a
 // Ctrl-C reaches the child through the terminal; a plain SIGTERM has to be passed on.
 process.on('SIGINT', () => {});
 process.on('SIGTERM', () => trio.kill('SIGTERM'));
+// npm puts a shell in between that ends without passing a signal on: then nobody is left who could stop the trio.
+const parent = process.ppid;
+if (process.env.npm_lifecycle_event) setInterval(() => process.ppid !== parent && trio.kill('SIGTERM'), 500);
 trio.on('exit', (code, signal) => process.exit(code ?? (signal === 'SIGINT' ? 0 : 1)));
