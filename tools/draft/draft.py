@@ -16,11 +16,11 @@ import torch.nn.functional as F
 from onnx import numpy_helper
 from torch import nn
 
-from onnx_weights import dequantise_4bit, dequantise_8bit, load_initialisers, quantise_8bit
+from onnx_weights import dequantise_4bit, dequantise_8bit, load_initialisers, quantise_4bit, quantise_8bit, rounded_to_4_bits
 from target import BF16, rotate
 
 LAYER = "model.layers.0"
-MATRICES = {  # parameter name -> name in the graph; each is there as _Q8 and _scales
+MATRICES = {  # parameter name -> name in the graph; each is there as _Q8 (the head as _Q4 or _Q8) and _scales
     "fuse": "draft.fc",
     "qkv": f"{LAYER}.attn.qkv_proj.MatMul.weight",
     "o": f"{LAYER}.attn.o_proj.MatMul.weight",
@@ -40,7 +40,11 @@ DEEP_SHARE = 0.2  # of the bases are unrolled past the first step
 
 
 class FeatureDraft(nn.Module):
-    """Parameters in float32; matrix products in bfloat16. The embedding stays as it is served."""
+    """Parameters in float32; matrix products in bfloat16. The embedding stays as it is served.
+
+    head_bits (4 or 8) is how the head is stored. Eight bits change nothing worth training for; four do, so
+    the head is used as it will be read, and gradients pass through the rounding as if it were not there.
+    """
 
     def __init__(self, folder: Path, max_positions: int = 1024) -> None:
         super().__init__()
@@ -49,8 +53,10 @@ class FeatureDraft(nn.Module):
         self.num_heads, self.num_kv_heads = config["num_attention_heads"], config["num_key_value_heads"]
         self.head_dim, self.hidden_size = config["head_dim"], config["hidden_size"]
         for name, at in MATRICES.items():
-            matrix = dequantise_8bit(weights[f"{at}_Q8"], weights[f"{at}_scales"])
-            setattr(self, name, nn.Parameter(torch.from_numpy(matrix)))
+            eight_bits = f"{at}_Q8" in weights
+            dequantise, packed = (dequantise_8bit, weights[f"{at}_Q8"]) if eight_bits else (dequantise_4bit, weights[f"{at}_Q4"])
+            setattr(self, name, nn.Parameter(torch.from_numpy(dequantise(packed, weights[f"{at}_scales"]))))
+        self.head_bits = 8 if f"{MATRICES['head']}_Q8" in weights else 4
         for name, at in NORMS.items():
             setattr(self, name, nn.Parameter(torch.from_numpy(weights[at].copy())))
         self.embedding = torch.from_numpy(dequantise_4bit(weights["embed.q4"], weights["embed.scales"]))
@@ -117,27 +123,49 @@ class FeatureDraft(nn.Module):
 
     def logits(self, outputs: torch.Tensor) -> torch.Tensor:
         """float32 [..., draft vocabulary]."""
-        return (outputs.to(BF16) @ self.head.to(BF16).T).float()
+        return (outputs.to(BF16) @ self.served_head().to(BF16).T).float()
+
+    def served_head(self) -> torch.Tensor:
+        """float32 [draft vocabulary, hidden], rounded as it is stored."""
+        if self.head_bits == 8:
+            return self.head
+        return self.head + (rounded_to_4_bits(self.head.detach()) - self.head.detach())
 
     def _norm(self, h: torch.Tensor, gain: torch.Tensor) -> torch.Tensor:
         return F.rms_norm(h, (self.hidden_size,), gain, 1e-5).to(BF16)
 
 
 def export(draft: FeatureDraft, like: Path, out: Path) -> None:
-    """Writes a folder as `like` (same graph, same files) with the weights of `draft`, 8-bit blocks."""
+    """Writes a folder as `like` with the weights of `draft`: the same graph but for the head's rows and bits."""
     weights = load_initialisers(like)
-    fresh = {at: getattr(draft, name).detach().numpy() for name, at in NORMS.items()}
+    for name, at in NORMS.items():
+        weights[at] = getattr(draft, name).detach().numpy()
     for name, at in MATRICES.items():
-        fresh[f"{at}_Q8"], fresh[f"{at}_scales"] = quantise_8bit(getattr(draft, name).detach().numpy())
-    for name, value in fresh.items():
-        assert weights[name].shape == value.shape, name
-        weights[name] = np.ascontiguousarray(value)
+        bits = draft.head_bits if name == "head" else 8
+        quantise = quantise_8bit if bits == 8 else quantise_4bit
+        weights[f"{at}_Q{bits}"], weights[f"{at}_scales"] = quantise(getattr(draft, name).detach().numpy())
     model = onnx.load(str(like / "model.onnx"), load_external_data=False)
+    _fit_head(model.graph, draft)
     for tensor in model.graph.initializer:
-        tensor.CopyFrom(numpy_helper.from_array(weights[tensor.name], tensor.name))
+        tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(weights[tensor.name]), tensor.name))
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     for file in like.iterdir():
         if not file.name.startswith("model.onnx"):
             shutil.copy(file, out)
     onnx.save(model, str(out / "model.onnx"), save_as_external_data=True, location="model.onnx.data", size_threshold=256)
+    config = json.loads((like / "config.json").read_text())
+    config["draft_vocab_size"] = len(draft.head)
+    (out / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+    draft.draft_to_target.numpy().astype("<i4").tofile(out / config["draft_to_target"])
+
+
+def _fit_head(graph: onnx.GraphProto, draft: FeatureDraft) -> None:
+    """Gives the head's node, its weights' name and the output `logits` the draft's rows and bits."""
+    [node] = [node for node in graph.node if node.name == MATRICES["head"]]
+    for attribute in node.attribute:
+        attribute.i = {"N": len(draft.head), "bits": draft.head_bits}.get(attribute.name, attribute.i)
+    [packed] = [tensor for tensor in graph.initializer if tensor.name == node.input[1]]
+    packed.name = node.input[1] = f"{MATRICES['head']}_Q{draft.head_bits}"
+    [logits] = [output for output in graph.output if output.name == "logits"]
+    logits.type.tensor_type.shape.dim[-1].dim_value = len(draft.head)

@@ -4,7 +4,6 @@ As many rows as before; those that stay keep their weights, a new one begins as 
 """
 
 import argparse
-import json
 from pathlib import Path
 
 import numpy as np
@@ -29,27 +28,29 @@ def likeliest_tokens(count: int, vocab_size: int) -> np.ndarray:
 
 def rechoose(draft: FeatureDraft, tokens: np.ndarray, target_head: torch.Tensor) -> int:
     """Gives the head the rows of `tokens`; returns how many of them are new."""
-    before = {token: row for row, token in enumerate(draft.draft_to_target.tolist())}
-    head = target_head[tokens].float()
-    stayed = [(row, before[token]) for row, token in enumerate(tokens.tolist()) if token in before]
-    to, of = (torch.tensor(rows) for rows in zip(*stayed))
-    head[to] = draft.head.data[of]
-    draft.head.data = head
+    rows, known = target_head.float(), draft.draft_to_target
+    rows = torch.cat([rows, torch.ones(len(rows), 1)], 1).double()
+    fitted = rows[tokens] @ torch.linalg.lstsq(rows[known], draft.head.data.double()).solution
+    all_rows = torch.zeros(len(rows), draft.head.shape[1])
+    all_rows[tokens] = fitted.float()
+    all_rows[known] = draft.head.data
+    draft.head.data = all_rows[tokens]
     draft.draft_to_target = torch.from_numpy(tokens)
-    return len(tokens) - len(stayed)
+    return len(np.setdiff1d(tokens, known.numpy()))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("draft", type=Path, help="folder of a feature draft")
     parser.add_argument("out", type=Path, help="the folder to write")
+    parser.add_argument("--rows", type=int, help="of the head; as many as before if not given")
+    parser.add_argument("--bits", type=int, choices=[4, 8], help="of the head's weights; as before if not given")
     args = parser.parse_args()
     draft, target = FeatureDraft(args.draft), Target(TARGET_DIR, 1)
-    num_new = rechoose(draft, likeliest_tokens(len(draft.head), len(target.head)), target.head)
+    draft.head_bits = args.bits or draft.head_bits
+    num_new = rechoose(draft, likeliest_tokens(args.rows or len(draft.head), len(target.head)), target.head)
     print(f"{num_new} of them are new")
     export(draft, args.draft, args.out)
-    name = json.loads((args.draft / "config.json").read_text())["draft_to_target"]
-    draft.draft_to_target.numpy().astype("<i4").tofile(args.out / name)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
 """Reads and writes the quantised weights of this project's ONNX folders.
 
-Knows the two block formats that the folders use: MatMulNBits with 8 bits and GatherBlockQuantized
-with 8 or 4 bits, all symmetric. Does not know what the matrices mean.
+Knows the two block formats that the folders use: MatMulNBits and GatherBlockQuantized, each with 8 or
+4 bits, all symmetric. Does not know what the matrices mean.
 """
 
 from pathlib import Path
 
 import numpy as np
 import onnx
+import torch
 from onnx import numpy_helper
 
 
@@ -50,7 +51,33 @@ def quantise_8bit(weights: np.ndarray, block_size: int = 64) -> tuple[np.ndarray
 
 
 def dequantise_4bit(packed: np.ndarray, scales: np.ndarray) -> np.ndarray:
-    """uint8 [rows, columns / 2] (low nibble first), scales [rows, blocks] -> float32 [rows, columns]."""
+    """uint8 [rows, columns / 2] or [rows, blocks, blockSize / 2] (low nibble first), scales [rows, blocks] -> float32 [rows, columns]."""
     rows, blocks = scales.shape
     values = np.stack([packed & 15, packed >> 4], -1).reshape(rows, blocks, -1).astype(np.float32) - 8
     return (values * scales[..., None]).reshape(rows, -1)
+
+
+def quantise_4bit(weights: np.ndarray, block_size: int = 64) -> tuple[np.ndarray, np.ndarray]:
+    """float32 [rows, columns] -> uint8 [rows, blocks, blockSize / 2] (low nibble first), float32 scales [rows, blocks]."""
+    codes, scales = codes_of_4_bits(torch.from_numpy(weights), block_size)
+    codes = (codes + 8).to(torch.uint8).numpy()
+    return codes[..., 0::2] | codes[..., 1::2] << 4, scales[..., 0].numpy()
+
+
+def rounded_to_4_bits(weights: torch.Tensor, block_size: int = 64) -> torch.Tensor:
+    """float32 [rows, columns]: what is left of the weights once they have gone through quantise_4bit."""
+    codes, scales = codes_of_4_bits(weights, block_size)
+    return (codes * scales).view_as(weights)
+
+
+def codes_of_4_bits(weights: torch.Tensor, block_size: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Codes -8 … 7 as float32 [rows, blocks, blockSize], scales float32 [rows, blocks, 1].
+
+    A block's largest weight takes code -8 whatever its sign, so a scale may be negative. That leaves less
+    error than scales without a sign do, and rounding what was rounded changes nothing.
+    """
+    blocks = weights.view(len(weights), -1, block_size)
+    largest = blocks.gather(-1, blocks.abs().argmax(-1, keepdim=True))
+    scales = (largest / -8).half().float()
+    scales[scales == 0] = 1
+    return (blocks / scales).round().clamp(-8, 7), scales

@@ -65,6 +65,8 @@ def make_draft(args: argparse.Namespace, plan: dict) -> None:
         wait_for(*(program("synthesise.py", "--first-seed", seed, "--until", until) for seed in seeds))
     now = time.time()
     wait_for(program("features.py", "--until", clock(now + CACHE_SHARE * (plan["training_end"] - now))))
+    if time.time() >= plan["training_end"]:
+        raise SystemExit("no time was left for training: give the command again with a later --until")
     common = ["--start-from", str(args.start_from), "--out", str(args.out)]
     wait_for(program("train.py", *common, "--until", clock(plan["training_end"]), "--threads", str(args.processes)))
 

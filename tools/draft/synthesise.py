@@ -141,9 +141,11 @@ def main() -> None:
             break
         start = time.time()
         ids, roles, rows = synthesise_round(target, tokenizer, seed, args.batch, args.length, cache, deadline)
+        answered = int((roles == ASSISTANT).sum())
+        if answered == 0:
+            break  # cut short before anybody had answered
         rows.save(CACHE_DIR / f"round-{seed}")
         np.savez_compressed(path, ids=ids, roles=roles)
-        answered = int((roles == ASSISTANT).sum())
         print(f"{path.name}: {answered} of {ids.size} tokens are answers, {ids.size / (time.time() - start):.0f} tokens/s", flush=True)
 
 

@@ -16,12 +16,13 @@ from tokenizers import Tokenizer
 import openings
 import prompts
 import synthesise
+import train
 from draft import FeatureDraft, export
 from evaluate import PROMPTS_FILE, Answer, OnnxModel, replay
-from features import DATA_DIR, HERE, TARGET_DIR
+from features import DATA_DIR, HERE, TARGET_DIR, TeacherRows
 from head import rechoose
 from loss import HeadLoss
-from onnx_weights import dequantise_8bit, load_initialisers, quantise_8bit
+from onnx_weights import dequantise_4bit, dequantise_8bit, load_initialisers, quantise_4bit, quantise_8bit, rounded_to_4_bits
 from run import SHIPPED_DRAFT
 from synthesise import ASSISTANT, END_OF_TURN, FORCED, MAX_PROMPT_TOKENS, PROMPT_TEMPERATURE, TEMPERATURES, Chat
 
@@ -80,21 +81,56 @@ class Weights(unittest.TestCase):
         self.assertLess(np.abs(once - weights).max(), 0.02)
         self.assertLess(np.abs(dequantise_8bit(*quantise_8bit(once)) - once).max(), 2e-3)
 
+    def test_four_bits_come_back_as_the_rounding_that_training_sees(self):
+        weights = np.random.default_rng(0).normal(size=(8, 128)).astype(np.float32)
+        weights[2] = 0
+        packed, scales = quantise_4bit(weights)
+        self.assertEqual((packed.shape, scales.shape), ((8, 2, 32), (8, 2)))
+        rounded = rounded_to_4_bits(torch.from_numpy(weights)).numpy()
+        np.testing.assert_array_equal(dequantise_4bit(packed, scales), rounded)
+        self.assertTrue(0.05 < np.abs(rounded - weights).max() < np.abs(weights).max() / 8 * 1.001)
+        np.testing.assert_allclose(rounded_to_4_bits(torch.from_numpy(rounded)).numpy(), rounded, rtol=1e-3)
+
     def test_an_export_of_untouched_weights_has_the_shipped_graph_and_bytes(self):
         with tempfile.TemporaryDirectory() as folder:
             export(FeatureDraft(SHIPPED_DRAFT), SHIPPED_DRAFT, Path(folder) / "out")
             before, after = load_initialisers(SHIPPED_DRAFT), load_initialisers(Path(folder) / "out")
             self.assertEqual(before.keys(), after.keys())
-            self.assertEqual([n for n in before if n.endswith("_Q8") and not np.array_equal(before[n], after[n])], [])
+            self.assertEqual([n for n in before if n.endswith(("_Q8", "_Q4")) and not np.array_equal(before[n], after[n])], [])
 
 
 class Head(unittest.TestCase):
-    def test_rows_that_stay_keep_their_weights_and_new_ones_are_the_target_s(self):
-        draft = SimpleNamespace(draft_to_target=torch.tensor([2, 5, 7]), head=SimpleNamespace(data=torch.ones(3, 4) * torch.tensor([[20.0], [50], [70]])))
-        target_head = torch.arange(10, dtype=torch.bfloat16)[:, None].expand(10, 4)
-        self.assertEqual(rechoose(draft, np.array([1, 5, 7]), target_head), 1)
-        self.assertEqual(draft.draft_to_target.tolist(), [1, 5, 7])
-        self.assertEqual(draft.head.data[:, 0].tolist(), [1, 50, 70])
+    def test_rows_that_stay_keep_their_weights_and_new_ones_follow_the_target_s_as_those_do(self):
+        target_head = torch.randn(40, 4, generator=torch.Generator().manual_seed(0))
+        known = torch.arange(2, 30)
+        rows = target_head[known] * 0.5 + 3
+        rows[3] += 0.01  # token 5 has a weight of its own
+        draft = SimpleNamespace(draft_to_target=known, head=SimpleNamespace(data=rows, shape=rows.shape))
+        tokens = np.array([1, 5, 7, 33])
+        self.assertEqual(rechoose(draft, tokens, target_head), 2)
+        self.assertEqual(draft.draft_to_target.tolist(), tokens.tolist())
+        torch.testing.assert_close(draft.head.data[[1, 2]], rows[[3, 5]], rtol=0, atol=0)
+        torch.testing.assert_close(draft.head.data[[0, 3]], target_head[[1, 33]] * 0.5 + 3, rtol=0, atol=0.02)
+
+    def test_a_head_of_other_rows_and_bits_is_exported_with_a_graph_that_runs(self):
+        draft = FeatureDraft(SHIPPED_DRAFT)
+        kept = torch.arange(0, len(draft.head), 2)
+        draft.head.data, draft.draft_to_target = draft.head.data[kept], draft.draft_to_target[kept]
+        ids, features = [17, 18, 19], np.random.default_rng(0).normal(size=(3, draft.hidden_size)).astype(np.float32)
+        with tempfile.TemporaryDirectory() as folder:
+            laws = {}
+            for draft.head_bits in (8, 4):
+                out = Path(folder) / str(draft.head_bits)
+                export(draft, SHIPPED_DRAFT, out)
+                again = FeatureDraft(out)
+                self.assertEqual((again.head_bits, len(again.head)), (draft.head_bits, len(kept)))
+                torch.testing.assert_close(again.served_head(), draft.served_head(), rtol=0, atol=0.02)
+                self.assertEqual(again.draft_to_target.tolist(), draft.draft_to_target.tolist())
+                laws[draft.head_bits] = OnnxModel(out).run(ids, features)[0][-1]
+            own = OnnxModel(SHIPPED_DRAFT).run(ids, features)[0][-1][kept.numpy()]
+            self.assertGreater(np.corrcoef(laws[8], own)[0, 1], 0.9995)
+            correlation = np.corrcoef(laws[4], own)[0, 1]
+            self.assertTrue(0.97 < correlation < 0.9995, f"four bits: {correlation}")
 
 
 class Unrolling(unittest.TestCase):
@@ -137,6 +173,22 @@ class Loss(unittest.TestCase):
         self.assertAlmostEqual(report[1].item(), overlap.item(), delta=0.005)
         for got, wanted in zip(mine, (hidden.grad, head.grad)):
             self.assertGreater(torch.cosine_similarity(got.flatten(), wanted.flatten(), 0).item(), 0.999)
+
+
+class Texts(unittest.TestCase):
+    def test_batches_hold_no_text_without_an_answer(self):
+        """Rounds that were cut short have some; a batch of nothing else would have no loss."""
+        roles = np.full((40, 16), FORCED, np.uint8)
+        roles[::10, 8:] = ASSISTANT
+        roles[1::10, -2:] = ASSISTANT  # too short for three guesses
+        with tempfile.TemporaryDirectory() as folder, mock.patch.multiple(train, DATA_DIR=Path(folder), CACHE_DIR=Path(folder)):
+            for name, kept in (("round-1", roles), ("round-2", np.full_like(roles, FORCED))):
+                np.savez(f"{folder}/{name}.npz", ids=np.zeros((40, 16), np.uint16), roles=kept)
+                TeacherRows.empty(40, 16, 4).save(Path(folder) / name)
+            corpus = train.Corpus(seed=0, tokens_per_batch=32, num_steps=3, max_rounds=10)
+            batches = [corpus.next_batch() for _ in range(4)]
+        self.assertEqual(corpus.epochs_begun, 2)  # four texts, two a batch
+        self.assertTrue(all(batch.counts.any(1).all() for batch in batches))
 
 
 class Replay(unittest.TestCase):

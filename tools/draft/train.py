@@ -57,7 +57,12 @@ class Corpus:
         if not self.rounds:
             raise SystemExit("no training text: run synthesise.py, or features.py after a clone")
         for length in sorted({ids.shape[1] for ids, _, _ in self.rounds.values()}):
-            rows = [(name, row) for name, (ids, _, _) in self.rounds.items() if ids.shape[1] == length for row in range(len(ids))]
+            rows = [
+                (name, row)
+                for name, (ids, roles, _) in self.rounds.items()
+                if ids.shape[1] == length
+                for row in np.flatnonzero(self._usable(roles).any(1))
+            ]
             order = self.rng.permutation(len(rows))
             size = max(1, self.tokens_per_batch // length)
             self.queue += [[rows[i] for i in order[at : at + size]] for at in range(0, len(rows), size)]
@@ -85,14 +90,15 @@ class Corpus:
             torch.from_numpy(np.stack(counts)),
         )
 
-    def _draw_bases(self, roles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Positions whose guesses 1 … num_steps all are about the assistant's own tokens."""
+    def _usable(self, roles: np.ndarray) -> np.ndarray:
+        """bool [..., seq - num_steps - 1]: bases whose guesses 1 … num_steps all are about the assistant's own tokens."""
         spoken = roles == ASSISTANT
-        usable = np.ones(len(roles) - self.num_steps - 1, bool)
-        for step in range(self.num_steps):
-            usable &= spoken[2 + step : 2 + step + len(usable)]
+        count = roles.shape[-1] - self.num_steps - 1
+        return np.logical_and.reduce([spoken[..., 2 + step : 2 + step + count] for step in range(self.num_steps)])
+
+    def _draw_bases(self, roles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         num_bases = int(len(roles) * BASES_PER_TOKEN)
-        drawn = self.rng.permutation(np.flatnonzero(usable))[:num_bases]
+        drawn = self.rng.permutation(np.flatnonzero(self._usable(roles)))[:num_bases]
         counts = np.arange(num_bases) < len(drawn)
         return np.pad(drawn, (0, num_bases - len(drawn))), counts
 
@@ -100,6 +106,7 @@ class Corpus:
 def losses(draft: FeatureDraft, batch: Batch, inverse: torch.Tensor, num_steps: int, tv_weight: float, feature_weight: float):
     """The loss and, per step, [cross-entropy, overlap, greedy agreement]; inverse maps target ids to head rows or -1."""
     total, reports = torch.zeros(()), torch.zeros(num_steps, 3)
+    head = draft.served_head()
     for step, output in enumerate(draft.unroll(batch.token_ids, batch.features, batch.bases, num_steps)):
         num_bases = output.shape[1]
         counts, rows = batch.counts[:, :num_bases], torch.arange(len(output))[:, None]
@@ -107,7 +114,7 @@ def losses(draft: FeatureDraft, batch: Batch, inverse: torch.Tensor, num_steps: 
         chosen = output[counts]
         head_rows = inverse[batch.teacher_ids[rows, about][counts]]
         probs = batch.teacher_probs[rows, about][counts]
-        loss = HeadLoss.apply(chosen, draft.head, head_rows, probs, tv_weight, reports[step])
+        loss = HeadLoss.apply(chosen, head, head_rows, probs, tv_weight, reports[step])
         feature_error = F.smooth_l1_loss(chosen, batch.features[rows, about - 1][counts])
         total = total + STEP_DECAY**step * (loss + feature_weight * feature_error)
     return total, reports.numpy()
@@ -177,9 +184,9 @@ def main() -> None:
     recent, next_export, last_save = [], trained + args.export_every, time.time()
     while True:
         wait_while_paused()
-        progress = max((time.time() - started) / (deadline - started), trained / args.max_tokens)
-        if progress >= 1:
+        if time.time() >= deadline or trained >= args.max_tokens:
             break
+        progress = max((time.time() - started) / (deadline - started), trained / args.max_tokens)
         for group in optimiser.param_groups:
             group["lr"] = args.learning_rate * min(1, (step + 1) / 50, (1 - progress) / 0.7)
         batch = corpus.next_batch()
