@@ -60,8 +60,8 @@ export const suites: Record<string, () => Scenario[]> = {
       baselines: ['feature', 'one row'],
       ks: { feature: [1, 2, 3, 4, 5, 6], classic: [1, 2, 3, 4, 5, 6] },
       temperatures: [0, 0.8, 1],
-      numPrompts: 10,
-      maxNewTokens: 48,
+      numPrompts: 6,
+      maxNewTokens: 128,
     }),
 
   'drafts-float32': () =>
@@ -75,7 +75,7 @@ export const suites: Record<string, () => Scenario[]> = {
       baselines: ['feature', 'one row'],
       ks: { feature: [1, 2, 3, 4, 5, 6], classic: [1, 2, 3, 4, 5, 6] },
       temperatures: [0, 0.8, 1],
-      numPrompts: 6,
-      maxNewTokens: 48,
+      numPrompts: 5,
+      maxNewTokens: 128,
     }),
 };

@@ -1,6 +1,7 @@
 """Chooses the rows of the draft's head: the tokens that answers consist of most. Leaves a folder to train from.
 
-As many rows as before; those that stay keep their weights, a new one begins as the target's own.
+Rows that stay keep their weights. A new one begins as the target's own row, sent through the affine map
+that takes the target's rows closest to the draft's, for those tokens that the draft has.
 """
 
 import argparse
@@ -28,13 +29,12 @@ def likeliest_tokens(count: int, vocab_size: int) -> np.ndarray:
 
 def rechoose(draft: FeatureDraft, tokens: np.ndarray, target_head: torch.Tensor) -> int:
     """Gives the head the rows of `tokens`; returns how many of them are new."""
-    rows, known = target_head.float(), draft.draft_to_target
-    rows = torch.cat([rows, torch.ones(len(rows), 1)], 1).double()
-    fitted = rows[tokens] @ torch.linalg.lstsq(rows[known], draft.head.data.double()).solution
-    all_rows = torch.zeros(len(rows), draft.head.shape[1])
-    all_rows[tokens] = fitted.float()
-    all_rows[known] = draft.head.data
-    draft.head.data = all_rows[tokens]
+    known = draft.draft_to_target
+    inputs = torch.cat([target_head.double(), torch.ones(len(target_head), 1)], 1)
+    fit = torch.linalg.lstsq(inputs[known], draft.head.data.double()).solution
+    rows = (inputs @ fit).float()
+    rows[known] = draft.head.data
+    draft.head.data = rows[tokens]
     draft.draft_to_target = torch.from_numpy(tokens)
     return len(np.setdiff1d(tokens, known.numpy()))
 

@@ -8,7 +8,7 @@ q * sum(p) - p, and q * m - q where q < p, with m = sum of q where q < p.
 
 import torch
 
-ROWS_AT_ONCE = 256  # [rows, 8192] in float32: 8 MB, which stays in the cache
+ROWS_AT_ONCE = 256  # [positions, head rows] in float32: 12 MB for 12,288, which stays in the cache
 
 
 class HeadLoss(torch.autograd.Function):
