@@ -41,7 +41,7 @@ describe('a draft that reads features', () => {
     draft = await openDraft({ MODEL_SIZE: '135m-feature-draft' });
     const card = modelCardSchema.parse((await draft.app.inject({ url: '/v1/model' })).json());
     expect(card.features_wanted).toMatchObject({ name: 'hidden_states', width: WIDTH, dtype: 'float16' });
-    expect(card.draft_vocab_size).toBe(8192);
+    expect(card.draft_vocab_size).toBe(12288);
 
     const once = await propose(draft.app, proposing('a', text, 0, { ...greedy, features: features(16) }));
     expect([once.draftTokenIds.length, once.cached_length]).toEqual([4, 19]);
