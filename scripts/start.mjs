@@ -15,9 +15,9 @@ const trio = spawn(nodeBinary(), [join(root, 'scripts', 'trio.ts'), ...process.a
   env: toolEnvironment(),
   stdio: 'inherit',
 });
-// Ctrl-C reaches the child through the terminal; a plain SIGTERM has to be passed on.
+// Ctrl-C reaches the child through the terminal; others have to be passed on.
 process.on('SIGINT', () => {});
-process.on('SIGTERM', () => trio.kill('SIGTERM'));
+for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => trio.kill('SIGTERM'));
 // npm puts a shell in between that ends without passing a signal on: then nobody is left who could stop the trio.
 const parent = process.ppid;
 if (process.env.npm_lifecycle_event) setInterval(() => process.ppid !== parent && trio.kill('SIGTERM'), 500);

@@ -57,15 +57,18 @@ async function main(): Promise<void> {
       process.exit(1);
     }
   }
-  process.on('SIGINT', () => void stop(0));
-  process.on('SIGTERM', () => void stop(0));
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => void stop(0));
+  // A terminal that was closed can't be written to; the services are to be stopped all the same.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
 
   console.log(`Starting ${services.map((service) => service.name).join(', ')} ...`);
   const startMs = Date.now();
   for (const service of services.slice(0, 2)) start(service);
   for (const service of services.slice(0, 2)) await ready(service);
+  if (stopping) return;
   start(services[2]!);
   await ready(services[2]!);
+  if (stopping) return;
   printUsage((Date.now() - startMs) / 1000);
 }
 

@@ -7,13 +7,10 @@ import { afterEach, expect, it } from 'vitest';
 
 let trio: ChildProcess | undefined;
 let output = '';
+let ports: Record<string, string> = {};
 
 afterEach(async () => {
-  if (trio?.exitCode === null) {
-    const ended = new Promise((resolve) => trio?.once('exit', resolve));
-    trio.kill('SIGTERM');
-    await ended;
-  }
+  if (trio?.exitCode === null && trio.signalCode === null) await endBy('SIGTERM');
   output = '';
 });
 
@@ -25,9 +22,10 @@ async function freePort(): Promise<string> {
   return String(port);
 }
 
-async function startTrio(env: Record<string, string> = {}): Promise<string> {
+/** Starts it and waits until it is ready, or until the output has come so far. */
+async function startTrio(env: Record<string, string> = {}, reaches = 'Ready in'): Promise<string> {
   const [DRAFT_PORT, TARGET_PORT, PORT] = await Promise.all([freePort(), freePort(), freePort()]);
-  const ports = { DRAFT_PORT, TARGET_PORT, PORT } as Record<string, string>;
+  ports = { DRAFT_PORT, TARGET_PORT, PORT } as Record<string, string>;
   trio = spawn(process.execPath, [join(import.meta.dirname, '..', 'trio.ts')], {
     env: { PATH: process.env.PATH, MODEL_SIZE: 'tiny', ...ports, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -37,8 +35,27 @@ async function startTrio(env: Record<string, string> = {}): Promise<string> {
       output += text;
     });
   }
-  await until(() => output.includes('Ready in') || trio?.exitCode !== null);
+  await until(() => output.includes(reaches) || trio?.exitCode !== null);
   return `http://127.0.0.1:${PORT}`;
+}
+
+async function endBy(signal: NodeJS.Signals): Promise<void> {
+  const ended = new Promise((resolve) => trio?.once('exit', resolve));
+  trio?.kill(signal);
+  await ended;
+}
+
+/** Names of the ports on which somebody still answers. */
+async function listening(): Promise<string[]> {
+  const answers = await Promise.all(
+    Object.entries(ports).map(([name, port]) =>
+      fetch(`http://127.0.0.1:${port}/healthz`).then(
+        () => name,
+        () => '',
+      ),
+    ),
+  );
+  return answers.filter((name) => name !== '');
 }
 
 async function until(isTrue: () => boolean | Promise<boolean>): Promise<void> {
@@ -83,6 +100,24 @@ it('starts a service again that was killed, and answers with and without it', as
   expect((await ask(url)).text).toBe(before.text);
   expect(pidOf('draft-service')).not.toBe(killed);
 });
+
+it.each(['SIGTERM', 'SIGHUP'] as const)('stops all of it on a %s', async (signal) => {
+  await startTrio();
+  await endBy(signal);
+  expect(output).toContain('Stopped.');
+  expect(await listening()).toEqual([]);
+});
+
+it('starts nothing more when it is stopped while it starts', async () => {
+  for (const delayMs of [300, 600, 900]) {
+    await startTrio({}, 'Starting');
+    await sleep(delayMs);
+    await endBy('SIGTERM');
+    await sleep(1_500); // a service that was started last would be up by then
+    expect(await listening(), `after ${delayMs} ms`).toEqual([]);
+    output = '';
+  }
+}, 30_000);
 
 it('ends with code 1 when a service cannot start', async () => {
   await startTrio({ NUM_THREADS: 'many' });
