@@ -9,6 +9,7 @@ import {
   channelHead,
   decodeFrame,
   encodeFrame,
+  FRAME_CONTENT_TYPE,
   ServiceError,
 } from '@forerunner/protocol';
 import { afterEach, describe, expect, it, vi } from 'vitest';
@@ -51,6 +52,7 @@ async function serve(
     bodyLimitBytes: 4096,
     channels,
   });
+  app.addContentTypeParser(FRAME_CONTENT_TYPE, { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
   app.post('/v1/call', token === undefined ? {} : { onRequest: bearerGuard(token) }, async () => 'by HTTP');
   const counts = { connections: 0, requests: 0 };
   app.server.on('connection', () => counts.connections++);
@@ -226,6 +228,39 @@ describe('calls over a channel', () => {
     expect(broken).toMatchObject({ kind: 'unreachable', message: expect.stringContaining('other side closed') });
     const garbage = await failureOf(client.postFrame('/v1/call', frame(1), call));
     expect(garbage).toMatchObject({ kind: 'unreachable', message: expect.stringContaining('malformed_frame') });
+  });
+});
+
+describe('a peer that stalls', () => {
+  it('is called by HTTP for some seconds only', { timeout: 10_000 }, async () => {
+    const { url, app } = await serve(double);
+    const client = clientOf(url);
+    const [first] = await Promise.all([1, 2].map((n) => client.postFrame('/v1/call', frame(n), call)));
+    expect(decodeFrame(first!).header).toEqual({ n: 2 });
+    const upgrades = app.server.listeners('upgrade') as ((...given: unknown[]) => void)[];
+    app.server.removeAllListeners('upgrade');
+    const unanswered: Socket[] = [];
+    app.server.on('upgrade', (_request, socket: Socket) => unanswered.push(socket));
+    const methods = async () => {
+      const { body } = await app.inject({ url: '/metrics' });
+      const count = (method: string) =>
+        Number(
+          new RegExp(`requests_total\\{method="${method}",route="/v1/call",status="200".*\\} (.*)`).exec(body)?.[1] ??
+            0,
+        );
+      return { channel: count('CHANNEL'), post: count('POST') };
+    };
+    // Three at once: one more than there are channels.
+    await Promise.all([1, 2, 3].map((n) => client.postFrame('/v1/call', frame(n), call)));
+    for (const socket of unanswered) socket.destroy();
+    expect(await methods()).toEqual({ channel: 4, post: 1 });
+    app.server.removeAllListeners('upgrade');
+    app.server.on('upgrade', (...given) => upgrades[0]!(...given));
+    const now = performance.now();
+    const clock = vi.spyOn(performance, 'now').mockImplementation(() => now + 6_000);
+    await Promise.all([1, 2, 3].map((n) => client.postFrame('/v1/call', frame(n), call)));
+    clock.mockRestore();
+    expect(await methods()).toEqual({ channel: 7, post: 1 });
   });
 });
 

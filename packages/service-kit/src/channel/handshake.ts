@@ -6,8 +6,8 @@ import type { Dispatcher } from 'undici';
 
 const HANDSHAKE_TIMEOUT_MS = 2_000;
 
-/** 'http': it speaks HTTP only, or swallows what it does not know. 'unwell': an error that says nothing of that. */
-type HandshakeAnswer = Socket | 'http' | 'unwell';
+/** 'http': it speaks HTTP only. 'silent': it stalls, or swallows what it does not know. 'unwell': an error that tells neither. */
+type HandshakeAnswer = Socket | 'http' | 'silent' | 'unwell';
 
 /** Of undici, on a connection that stands: nothing has been executed, the call can be made by HTTP. */
 const NO_ANSWER = new Set(['UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT', 'UND_ERR_SOCKET']);
@@ -49,7 +49,7 @@ export class Handshake implements Dispatcher.DispatchHandler {
   }
 
   onResponseError(_controller: unknown, error: NodeJS.ErrnoException): void {
-    if (NO_ANSWER.has(error.code ?? '')) this.#settle.resolve('http');
+    if (NO_ANSWER.has(error.code ?? '')) this.#settle.resolve('silent');
     else this.#settle.reject(error);
   }
 }

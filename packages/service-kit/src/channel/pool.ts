@@ -8,6 +8,8 @@ import { Handshake } from './handshake.ts';
 
 /** How long a peer that did not upgrade is not asked again: an older service, or a proxy that speaks HTTP only. */
 const HTTP_ONLY_MS = 300_000;
+/** The same for one that gave channels before and now says nothing: it stalls, which passes. */
+const STALLED_MS = 5_000;
 
 export interface ChannelPoolOptions {
   /** Sent with the request for an upgrade. */
@@ -23,6 +25,7 @@ export class ChannelPool {
   readonly #idle: Channel[] = [];
   /** The peer gave one when it was last asked. */
   #hasChannels = false;
+  #hadChannels = false;
   #asking: Promise<Channel | null> | null = null;
   #httpOnlyUntilMs = 0;
 
@@ -49,8 +52,12 @@ export class ChannelPool {
   async #open(): Promise<Channel | null> {
     const answer = await new Handshake(this.#dispatcher, this.#options.headers).answer;
     this.#hasChannels = typeof answer !== 'string';
-    if (answer === 'http') this.#httpOnlyUntilMs = performance.now() + HTTP_ONLY_MS;
+    if (answer === 'http' || answer === 'silent') {
+      const isStalled = answer === 'silent' && this.#hadChannels;
+      this.#httpOnlyUntilMs = performance.now() + (isStalled ? STALLED_MS : HTTP_ONLY_MS);
+    }
     if (typeof answer === 'string') return null;
+    this.#hadChannels = true;
     const channel = new Channel(answer, () => this.#forget(channel));
     this.#all.add(channel);
     return channel;
