@@ -46,6 +46,7 @@ export function createApp(options: AppOptions): ServiceApp {
     bodyLimit: options.bodyLimitBytes,
     requestTimeout: 60_000,
     forceCloseConnections: 'idle',
+    return503OnClosing: false, // Fastify's own has no code
     genReqId: (request: IncomingMessage) => {
       const given = request.headers[REQUEST_ID_HEADER];
       return isRequestId(given) ? given : randomUUID();
@@ -68,6 +69,7 @@ export function createApp(options: AppOptions): ServiceApp {
   channels?.attach(app.server, count);
 
   // One hook, and not an async one: every call between the services passes here.
+  let isClosing = false;
   app.addHook('onRequest', (request, reply, done) => {
     reply.header(REQUEST_ID_HEADER, request.id);
     watchEnd(reply.raw, (status) => {
@@ -77,11 +79,14 @@ export function createApp(options: AppOptions): ServiceApp {
       const level = routeOptions.config.isRoutine ? 'debug' : 'info';
       request.log[level]({ req_id: id, method, route: routeOptions.url, status, ms }, 'request');
     });
-    done();
+    if (!isClosing) return done();
+    reply.header('connection', 'close');
+    done(new ServiceError('shutting_down', 'the service is stopping'));
   });
 
   // Closing waits for every connection. One whose answer ends only now would idle until its keep-alive time is over.
   app.addHook('preClose', async () => {
+    isClosing = true;
     channels?.drain();
     const sweep = setInterval(() => app.server.closeIdleConnections(), 50);
     app.server.once('close', () => clearInterval(sweep));

@@ -51,8 +51,16 @@ export function flagSetting(options: Described & { default: boolean }) {
   return annotate(schema.default(options.default), options);
 }
 
+/** Where a service answers: http(s)://host[:port], no path, since every service has its routes at the root. */
+export function isServiceUrl(text: string): boolean {
+  if (!/^https?:/.test(text) || !URL.canParse(text)) return false;
+  const { pathname, search, hash, username, password } = new URL(text);
+  return pathname === '/' && `${search}${hash}${username}${password}` === '';
+}
+
 export function urlSetting(options: Described & { default: string }) {
-  return annotate(z.url({ protocol: /^https?$/, error: 'must be an http(s) URL' }).default(options.default), options);
+  const error = 'must be a URL such as http://host:8001, without a path';
+  return annotate(z.string().refine(isServiceUrl, { error }).default(options.default), options);
 }
 
 /** Settings that every service has. */
@@ -60,7 +68,7 @@ export const commonSettings = {
   HOST: stringSetting({ default: '127.0.0.1', reason: 'Address to listen on; 0.0.0.0 inside a container.' }),
   LOG_LEVEL: choiceSetting(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
     default: 'info',
-    reason: 'info logs one line per request, debug one per round.',
+    reason: 'info logs one line per request; debug, in the model services, one per call.',
   }),
   SHUTDOWN_TIMEOUT_S: integerSetting({
     default: 30,
@@ -78,10 +86,10 @@ export class ConfigError extends Error {
   override readonly name = 'ConfigError';
 }
 
-/** Parses the environment. Empty values count as absent. Errors: ConfigError, naming every bad setting and its value. */
+/** Parses the environment. Blank values count as absent. Errors: ConfigError, naming every bad setting and its value. */
 export function readConfig<T extends z.ZodObject>(schema: T, env: NodeJS.ProcessEnv): z.output<T> {
   const present = Object.fromEntries(
-    Object.entries(env).filter(([name, value]) => name in schema.shape && value !== ''),
+    Object.entries(env).filter(([name, value]) => name in schema.shape && value?.trim() !== ''),
   );
   const result = schema.safeParse(present);
   if (result.success) return result.data;

@@ -159,6 +159,36 @@ describe('the shell of a service', () => {
     expect(answer).toContain('"code":"invalid_request"');
   });
 
+  it('refuses with a code of its own what comes while it stops', async () => {
+    build();
+    let finish: () => void = () => {};
+    const finished = new Promise<void>((resolve) => {
+      finish = resolve;
+    });
+    app.get('/slow', async () => {
+      await finished;
+      return 'done';
+    });
+    await app.listen({ host: '127.0.0.1', port: 0 });
+    const { port } = app.server.address() as { port: number };
+    let text = '';
+    const socket = connect(port, '127.0.0.1');
+    socket.setEncoding('utf8').on('data', (chunk) => {
+      text += chunk;
+    });
+    socket.write('GET /slow HTTP/1.1\r\nhost: x\r\n\r\n');
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    const closed = app.close();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    socket.write('GET /healthz HTTP/1.1\r\nhost: x\r\nx-request-id: late\r\n\r\n');
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    finish();
+    await closed;
+    await vi.waitFor(() => expect(text).toContain('"code":"shutting_down"'));
+    expect(text).toContain('done');
+    expect(text).toContain('"request_id":"late"');
+  });
+
   it('shows a service error as it is', async () => {
     build();
     app.get('/mismatch', async () => {

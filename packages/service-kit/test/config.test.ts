@@ -1,0 +1,37 @@
+import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { flagSetting, integerSetting, isServiceUrl, readConfig, urlSetting } from '../src/index.ts';
+
+const schema = z.object({
+  LIMIT: integerSetting({ default: 7, min: 0, max: 9, reason: 'r' }),
+  LOUD: flagSetting({ default: true, reason: 'r' }),
+  ENDPOINT: urlSetting({ default: 'http://127.0.0.1:1', reason: 'r' }),
+  API_TOKEN: integerSetting({ default: 0, min: 0, max: 9, reason: 'r' }),
+});
+
+describe('the settings', () => {
+  it.each(['', ' ', '\t'])('have their defaults where the environment says %j', (blank) => {
+    const defaults = { LIMIT: 7, LOUD: true, ENDPOINT: 'http://127.0.0.1:1', API_TOKEN: 0 };
+    expect(readConfig(schema, { LIMIT: blank, LOUD: blank, ENDPOINT: blank })).toEqual(defaults);
+  });
+
+  it('refuse what is wrong, all of it at once, with its name and value, and hide secrets', () => {
+    const wrong = { LIMIT: '10', LOUD: 'yes', ENDPOINT: 'ftp://x', API_TOKEN: 'abc' };
+    expect(() => readConfig(schema, wrong)).toThrow(
+      /LIMIT=10: must be a whole number from 0 to 9\n {2}LOUD=yes: .*\n {2}ENDPOINT=ftp:\/\/x: .*\n {2}API_TOKEN=\(hidden\): /,
+    );
+  });
+
+  it.each([
+    ['http://host', true],
+    ['https://host:8001/', true],
+    ['http://[::1]:8001', true],
+    ['http://host/target', false],
+    ['http://host?a=b', false],
+    ['http://name:word@host', false],
+    ['host:8001', false],
+    ['', false],
+  ])('%j is the address of a service: %s', (text, expected) => {
+    expect(isServiceUrl(text)).toBe(expected);
+  });
+});
