@@ -14,6 +14,7 @@ import {
 import type { Frame, Section } from './frame.ts';
 import { type LawRows, lawSections, numLawRows, readLawRows } from './law-rows.ts';
 import { flattenFrame } from './message.ts';
+import { PROTOCOL_VERSION } from './version.ts';
 
 export const proposeRequestSchema = z.strictObject({
   ...sequenceFields,
@@ -38,7 +39,10 @@ export type ProposeRequestInput = Omit<z.input<typeof proposeRequestSchema>, 'to
 };
 
 export function proposeRequestFrame({ token_ids, features, ...header }: ProposeRequestInput): Frame {
-  return { header, sections: { token_ids, ...(features && { features }) } };
+  return {
+    header: { protocol_version: PROTOCOL_VERSION, ...header },
+    sections: { token_ids, ...(features && { features }) },
+  };
 }
 
 const proposeReplyHeader = z.object({

@@ -5,6 +5,7 @@ import { boundedInteger, sequenceFields, timingSchema, tokenIdsSchema, wireSampl
 import type { Frame, Section } from './frame.ts';
 import { type LawRows, lawSections, readLawRows } from './law-rows.ts';
 import { flattenFrame } from './message.ts';
+import { PROTOCOL_VERSION } from './version.ts';
 
 export const ROW_KINDS = ['argmax', 'probs', 'logits'] as const;
 
@@ -25,7 +26,7 @@ export type ScoreRequest = z.output<typeof scoreRequestSchema>;
 export type ScoreRequestInput = Omit<z.input<typeof scoreRequestSchema>, 'token_ids'> & { token_ids: Int32Array };
 
 export function scoreRequestFrame({ token_ids, ...header }: ScoreRequestInput): Frame {
-  return { header, sections: { token_ids } };
+  return { header: { protocol_version: PROTOCOL_VERSION, ...header }, sections: { token_ids } };
 }
 
 const scoreReplyHeader = z.object({

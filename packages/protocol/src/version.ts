@@ -2,5 +2,4 @@
 export const PROTOCOL_VERSION = 1;
 /** Binary frames; the same routes speak application/json for people. */
 export const FRAME_CONTENT_TYPE = 'application/vnd.forerunner.frame';
-export const PROTOCOL_HEADER = 'x-forerunner-protocol';
 export const REQUEST_ID_HEADER = 'x-request-id';

@@ -17,7 +17,8 @@ function watched() {
     return state.card;
   };
   const target = new ToyPeer('target-service', toyModel(1, 1));
-  target.getJson = async () => toyCard('target-service', { features_offered: features });
+  const targetChange: Partial<ModelCard> = { features_offered: features };
+  target.getJson = async () => toyCard('target-service', targetChange);
   const error = vi.fn();
   const logger = { error, warn: vi.fn(), info: vi.fn() } as unknown as Logger;
   const draft = new DraftPeer({ client: peer, timeoutMs: 100, logger });
@@ -28,7 +29,7 @@ function watched() {
     intervalMs: 1000,
     logger,
   });
-  return { state, draft, monitor, error };
+  return { state, targetChange, draft, monitor, error };
 }
 
 describe('the monitor of peers', () => {
@@ -66,6 +67,24 @@ describe('the monitor of peers', () => {
       expect(draft.card?.features_wanted?.width).toBe(8);
     },
   );
+
+  it.each([
+    ['another tokenizer', { tokenizer_fingerprint: 'e'.repeat(64) }, /tokenizer \(f+\) is not that of target/],
+    ['another protocol', { protocol_version: 2 }, /speaks protocol version 2, the coordinator 1/],
+  ])('serves no target with %s in the place of one that fits', async (_what, change, reason) => {
+    const { targetChange, monitor } = watched();
+    await monitor.check();
+    expect(monitor.target).not.toBeNull();
+    const before = { ...targetChange };
+    Object.assign(targetChange, change);
+    await monitor.check();
+    expect(monitor.target).toBeNull();
+    expect(monitor.readiness).toMatchObject({ ready: false, reason: expect.stringMatching(reason) });
+    for (const name of Object.keys(change)) delete targetChange[name as keyof ModelCard];
+    expect(targetChange).toEqual(before);
+    await monitor.check();
+    expect(monitor.readiness).toEqual({ ready: true });
+  });
 
   it('leaves a draft that is away to the breaker', async () => {
     const { state, draft, monitor } = watched();

@@ -2,7 +2,7 @@
  * Keeps the model cards of both sides fresh: whether there is a target, and whether the draft that answers fits it.
  * A misfit at start refuses the start; a misfit later (somebody replaced the draft) turns drafting off and says so.
  */
-import { type ModelCard, modelCardSchema } from '@forerunner/protocol';
+import { type ModelCard, modelCardSchema, PROTOCOL_VERSION } from '@forerunner/protocol';
 import type { Logger, Peer, Readiness } from '@forerunner/service-kit';
 import type { DraftPeer } from './draft-peer.ts';
 import { findDoubt, findMismatch } from './pairing.ts';
@@ -74,8 +74,18 @@ export class PeerMonitor {
       this.#targetProblem = (cards[0] as Error).message;
       return;
     }
+    // With either of the first two misfits an answer would be nonsense or none at all.
+    const foreign = good.find((card) => card.protocol_version !== PROTOCOL_VERSION);
+    if (foreign) {
+      this.#target = null;
+      this.#targetProblem =
+        `target "${foreign.model_id}" speaks protocol version ${foreign.protocol_version}, ` +
+        `the coordinator ${PROTOCOL_VERSION}`;
+      return;
+    }
     const own = this.#options.tokenizerFingerprint;
     if (first.tokenizer_fingerprint !== own) {
+      this.#target = null;
       this.#targetProblem =
         `the coordinator's tokenizer (${own.slice(0, 12)}) is not that of target "${first.model_id}" ` +
         `(${first.tokenizer_fingerprint.slice(0, 12)}): give it the target's MODEL_SIZE or MODEL_DIR`;
