@@ -1,13 +1,21 @@
 /** Settings of the coordinator. Reasons, defaults and units stand on the fields; docs are generated from them. */
 import { MAX_SPECULATIVE_TOKENS } from '@forerunner/protocol';
-import { commonSettings, integerSetting, optionalSetting, stringSetting, urlSetting } from '@forerunner/service-kit';
+import {
+  commonSettings,
+  integerSetting,
+  isServiceUrl,
+  optionalSetting,
+  stringSetting,
+  urlSetting,
+} from '@forerunner/service-kit';
 import { z } from 'zod';
 
 const urlList = z.string().transform((text, context) => {
   const urls = text.split(',').map((part) => part.trim());
   for (const url of urls) {
-    if (!z.url({ protocol: /^https?$/ }).safeParse(url).success) {
-      context.addIssue({ code: 'custom', message: 'must be http(s) URLs, separated by commas' });
+    if (!isServiceUrl(url)) {
+      const message = 'must be URLs such as http://host:8002, without a path, separated by commas';
+      context.addIssue({ code: 'custom', message });
     }
   }
   return urls;

@@ -69,11 +69,15 @@ export function createMetrics(registry: Registry, sources: { admission: Admissio
       "Tokens of clients' own predictions (OpenAI's `prediction`) that the target checked, by outcome: accepted or rejected. Not among the draft tokens.",
       ['outcome'],
     ),
-    requests: counter('forerunner_requests_total', 'Generation requests ended, by route and outcome.', [
-      'route',
-      'outcome',
-    ]),
-    promptTokens: counter('forerunner_prompt_tokens_total', 'Tokens of prompts whose generation began.'),
+    requests: counter(
+      'forerunner_requests_total',
+      'Answers ended, by route and outcome; each choice of a request is one.',
+      ['route', 'outcome'],
+    ),
+    promptTokens: counter(
+      'forerunner_prompt_tokens_total',
+      'Tokens of prompts whose generation began; once for each choice of a request.',
+    ),
     generatedTokens: counter('forerunner_generated_tokens_total', 'Tokens emitted in answers.'),
     degradedRounds: counter(
       'forerunner_degraded_rounds_total',

@@ -6,16 +6,24 @@
 import type { FastifyReply } from 'fastify';
 
 const HEARTBEAT_MS = 15_000;
+/** A reader that has taken nothing for so long after the answer was given up is left. */
+const FAREWELL_MS = 5_000;
 
 export class EventStream {
   readonly #reply: FastifyReply;
   readonly #signal: AbortSignal;
+  readonly #farewellMs: number;
   readonly #heartbeat: NodeJS.Timeout;
   #isOpen = false;
 
-  constructor(reply: FastifyReply, signal: AbortSignal, heartbeatMs = HEARTBEAT_MS) {
+  constructor(
+    reply: FastifyReply,
+    signal: AbortSignal,
+    { heartbeatMs = HEARTBEAT_MS, farewellMs = FAREWELL_MS }: { heartbeatMs?: number; farewellMs?: number } = {},
+  ) {
     this.#reply = reply;
     this.#signal = signal;
+    this.#farewellMs = farewellMs;
     this.#heartbeat = setInterval(() => this.#beat(), heartbeatMs).unref();
   }
 
@@ -35,9 +43,15 @@ export class EventStream {
     this.#write(eventText(data, 'error'));
   }
 
+  /** After an abort the connection goes soon, taken or not: whoever does not read holds no place for ever. */
   end(): void {
     clearInterval(this.#heartbeat);
-    if (this.#isOpen && !this.#reply.raw.destroyed) this.#reply.raw.end();
+    const { raw } = this.#reply;
+    if (!this.#isOpen || raw.destroyed) return;
+    raw.end();
+    if (!this.#signal.aborted) return;
+    const leave = setTimeout(() => raw.destroy(), this.#farewellMs).unref();
+    raw.once('close', () => clearTimeout(leave));
   }
 
   /** Takes the reply over from Fastify and sends its head. */

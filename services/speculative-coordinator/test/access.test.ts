@@ -5,7 +5,7 @@ import { request as httpsRequest } from 'node:https';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { digestOf, generateKey, type KeyEntry } from '../src/access/key-file.ts';
 import { type ScriptedTrio, type ScriptedTrioOptions, startScriptedTrio } from './surface/scripted-trio.ts';
 
@@ -112,6 +112,23 @@ describe('API keys', () => {
     await ask('/generate', keys.alice);
     await ask('/generate', keys.bob);
     expect([...trio.target.scopes]).toEqual(['scope:team']);
+  });
+
+  it('are counted, too, when their client leaves', async () => {
+    await start({ prepare: withKeys(entry('alice')) });
+    trio.target.before = () => new Promise((resolve) => setTimeout(resolve, 100));
+    const left = new AbortController();
+    setTimeout(() => left.abort(), 50);
+    const reply = fetch(`${trio.url}/generate`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${keys.alice}` },
+      body: JSON.stringify({ prompt: 'x' }),
+      signal: left.signal,
+    });
+    await expect(reply).rejects.toThrow();
+    await vi.waitFor(async () =>
+      expect(await trio.metrics()).toMatch(/forerunner_key_requests_total\{key="alice",outcome="cancelled".*\} 1/),
+    );
   });
 
   it('are counted by name in the metrics, strangers not at all', async () => {

@@ -106,6 +106,16 @@ describe('a feature draft', () => {
     expect(output.tokenIds).toEqual(await aloneTokens());
   });
 
+  it('asks no more, and is not degraded, when the text has outgrown the draft', async () => {
+    const trio = featureTrio();
+    const full = () => new PeerError('refused', 'the context is full', 'context_length_exceeded');
+    trio.draft.faults = (call) => (call >= 3 ? full() : null);
+    const promptTokenIds = Int32Array.from({ length: 80 }, (_, i) => 1 + (i % 14));
+    const { statistics } = await trio.generate({ ...greedy, promptTokenIds });
+    expect(trio.draft.numCalls).toBe(4);
+    expect(statistics.speculative_decoding.num_degraded_rounds).toBe(0);
+  });
+
   it('is given only the end of a long prompt', async () => {
     const trio = featureTrio();
     trio.maxWindowBytes = 8 * ROW_BYTES;

@@ -65,6 +65,16 @@ describe('a greedy answer', () => {
     expect(statistics.speculative_decoding.num_degraded_rounds).toBe(18); // the last one wanted none
   });
 
+  it('asks no more, and is not degraded, when the text has outgrown the draft', async () => {
+    const trio = trioOf();
+    const full = () => new PeerError('refused', 'the context is full', 'context_length_exceeded');
+    trio.draft.faults = (call) => (call >= 3 ? full() : null);
+    const promptTokenIds = Int32Array.from({ length: 80 }, (_, i) => 1 + (i % 14));
+    const { statistics } = await trio.generate({ ...greedy, promptTokenIds });
+    expect(trio.draft.numCalls).toBe(4);
+    expect(statistics.speculative_decoding.num_degraded_rounds).toBe(0);
+  });
+
   it('survives a target that forgets the sequence at any moment', async () => {
     for (let lost = 0; lost < 8; lost++) {
       const trio = trioOf();
@@ -198,6 +208,28 @@ describe('the end of an answer', () => {
       expect(pieces.join('')).toBe(output.text);
       expect(output.finishReason).toBe('stop');
     }
+  });
+
+  it('leaves no text behind on a draft that was still caching it', async () => {
+    const trio = trioOf();
+    trio.draft.faults = async () => {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      return null;
+    };
+    await trio.generate({ ...greedy, maxNewTokens: 1 });
+    await new Promise((resolve) => setTimeout(resolve, 80));
+    expect([trio.draft.numCalls, trio.draft.numFreed, trio.draft.numSequences]).toEqual([1, 1, 0]);
+  });
+
+  it('comes with the reason of the abort, also while a busy target is waited for', async () => {
+    const trio = trioOf();
+    const reason = new Error('too late');
+    const controller = new AbortController();
+    trio.target.faults = () => {
+      setTimeout(() => controller.abort(reason), 10);
+      return new PeerError('busy', 'queue full', 'overloaded');
+    };
+    await expect(trio.generate(greedy, controller.signal)).rejects.toBe(reason);
   });
 
   it('comes at once when the caller goes away', async () => {

@@ -33,7 +33,10 @@ async function open(url: string, path: string, body?: object): Promise<Socket> {
 }
 
 /** An app with one streaming route. */
-async function appWith(stream: (events: EventStream) => Promise<void>, heartbeatMs = 20): Promise<string> {
+async function appWith(
+  stream: (events: EventStream) => Promise<void>,
+  giveUp: AbortSignal = new AbortController().signal,
+): Promise<string> {
   const app = createApp({
     logger: createLogger('test', 'silent'),
     registry: createRegistry('test'),
@@ -42,7 +45,8 @@ async function appWith(stream: (events: EventStream) => Promise<void>, heartbeat
   });
   closers.push(() => app.close());
   app.get('/stream', async (_request, reply) => {
-    const events = new EventStream(reply as never, disconnectSignal(reply as never), heartbeatMs);
+    const signal = AbortSignal.any([disconnectSignal(reply as never), giveUp]);
+    const events = new EventStream(reply as never, signal, { heartbeatMs: 20, farewellMs: 100 });
     try {
       await stream(events);
     } catch (error) {
@@ -107,6 +111,41 @@ describe('an event stream', () => {
     socket.resume();
     await eventually('the rest comes', () => numBytes > 50_000_000, 20_000);
     expect(numSent).toBe(5000);
+  });
+});
+
+describe('an event stream that was given up', () => {
+  it('leaves a reader that takes nothing', async () => {
+    const giveUp = new AbortController();
+    const chunk = { text: 'x'.repeat(10_000) };
+    const url = await appWith(async (events) => {
+      setTimeout(() => giveUp.abort(new Error('too long')), 300);
+      for (let i = 0; i < 5000; i++) await events.send(chunk);
+    }, giveUp.signal);
+    const socket = await open(url, '/stream');
+    socket.pause();
+    await sleep(800);
+    let text = '';
+    const closed = new Promise((resolve) => socket.on('close', resolve).on('error', resolve));
+    socket.setEncoding('utf8').on('data', (data) => {
+      text += data;
+    });
+    socket.resume();
+    await closed;
+    expect(text.length).toBeGreaterThan(10_000);
+    expect(text).not.toContain('too long'); // it stands behind all that was not taken
+  });
+
+  it('tells one that does read', async () => {
+    const giveUp = new AbortController();
+    const url = await appWith(async (events) => {
+      await events.send({ text: 'a' });
+      giveUp.abort(new Error('too long'));
+      await events.send({ text: 'b' });
+    }, giveUp.signal);
+    expect(await (await fetch(`${url}/stream`)).text()).toBe(
+      'data: {"text":"a"}\n\nevent: error\ndata: {"error":"too long"}\n\n',
+    );
   });
 });
 

@@ -119,8 +119,15 @@ export class ToyPeer implements Peer {
     this.#sequences.clear();
   }
 
-  async postFrame(path: string, frame: Frame): Promise<Uint8Array> {
-    const fault = await this.faults(this.numCalls++, this);
+  async postFrame(
+    path: string,
+    frame: Frame,
+    { signal }: { signal?: AbortSignal | undefined } = {},
+  ): Promise<Uint8Array> {
+    const aborted = new Promise<never>((_, reject) =>
+      signal?.addEventListener('abort', () => reject(signal.reason), { once: true }),
+    );
+    const fault = await Promise.race([this.faults(this.numCalls++, this), aborted]);
     if (fault) throw fault;
     const message = flattenFrame(encodeFrame(frame));
     return path === '/v1/score' ? this.#score(message) : this.#propose(message);

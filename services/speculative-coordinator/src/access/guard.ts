@@ -3,7 +3,8 @@
  * limits count by address. Refusals come before the body is read.
  */
 import { timingSafeEqual } from 'node:crypto';
-import { ServiceError } from '@forerunner/protocol';
+import { ERROR_STATUS, ServiceError } from '@forerunner/protocol';
+import { watchEnd } from '@forerunner/service-kit';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Counter, type Registry } from 'prom-client';
 import { digestOf, type KeyEntry } from './key-file.ts';
@@ -33,7 +34,7 @@ export class Guard {
     const registers = [options.registry];
     this.#requests = new Counter({
       name: 'forerunner_key_requests_total',
-      help: 'Requests with an API key, by the name of the key and the outcome (ok, refused, limited, failed).',
+      help: 'Requests with an API key, by the name of the key and the outcome (ok, refused, limited, cancelled, failed).',
       labelNames: ['key', 'outcome'],
       registers,
     });
@@ -46,10 +47,12 @@ export class Guard {
   }
 
   install(app: FastifyInstance): void {
-    app.addHook('onRequest', async (request, reply) => this.#enter(request, reply));
-    app.addHook('onResponse', async (request, reply) => {
-      const entry = this.#entries.get(request);
-      if (entry) this.#requests.inc({ key: entry.name, outcome: outcomeOf(reply.statusCode) });
+    app.addHook('onRequest', async (request, reply) => {
+      watchEnd(reply.raw, (status) => {
+        const entry = this.#entries.get(request);
+        if (entry) this.#requests.inc({ key: entry.name, outcome: outcomeOf(status) });
+      });
+      this.#enter(request, reply);
     });
   }
 
@@ -129,8 +132,9 @@ function unauthorized(request: FastifyRequest, reply: FastifyReply): ServiceErro
   );
 }
 
-function outcomeOf(status: number): 'ok' | 'refused' | 'limited' | 'failed' {
+function outcomeOf(status: number): 'ok' | 'refused' | 'limited' | 'cancelled' | 'failed' {
   if (status < 400) return 'ok';
+  if (status === ERROR_STATUS.client_closed_request) return 'cancelled';
   if (status === 429) return 'limited';
   return status < 500 ? 'refused' : 'failed';
 }

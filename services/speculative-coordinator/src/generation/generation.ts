@@ -146,8 +146,9 @@ export class Generation {
     const startMs = performance.now();
     const proposal = await draft.propose({ committed: this.#committed, numSpeculativeTokens: k });
     if (typeof proposal === 'object') {
+      if (proposal.origin === 'prediction') return proposal; // says nothing of the draft
       metrics.proposeSeconds.observe((performance.now() - startMs) / 1000);
-      if (proposal.origin !== 'prediction') this.#noteDraft(); // a prediction says nothing of the draft
+      this.#noteDraft();
       return proposal;
     }
     if (proposal !== 'none') {

@@ -28,13 +28,14 @@ export class ClassicDraftSession implements DraftSession {
 
   prefill(committed: TokenPrefix): void {
     this.#warming = this.#ask(committed, 0)
-      .catch(() => {}) // only the caller's own abort, which it sees elsewhere
+      .catch(() => {}) // only the caller's own abort, which it sees elsewhere, or the end of the answer
       .finally(() => {
         this.#warming = null;
       });
   }
 
   async propose({ committed, numSpeculativeTokens }: ProposeCall): Promise<Proposal | Absence> {
+    if (this.#sequence.isFull) return 'none';
     // Waiting for the prompt's own prefill keeps seeded answers reproducible; a draft that hangs is not waited for.
     if (this.#warming && !this.#proposed) await Promise.race([this.#warming, sleep(this.#peer.timeoutMs)]);
     this.#proposed = true;

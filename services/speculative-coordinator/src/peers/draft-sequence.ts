@@ -39,6 +39,11 @@ export class DraftSequence {
   readonly #peer: DraftPeer;
   readonly #context: DraftContext;
   readonly #id = `d-${randomUUID()}`;
+  /** Ends a call that nobody waits for any more. */
+  readonly #closing = new AbortController();
+  readonly #signal: AbortSignal;
+  #lastCall: Promise<unknown> = Promise.resolve();
+  #isFull = false;
   #numCachedTokens = 0;
   /** Where the last proposal began, and how long it was. */
   #proposal = { start: 0, length: 0 };
@@ -47,6 +52,12 @@ export class DraftSequence {
   constructor(peer: DraftPeer, context: DraftContext) {
     this.#peer = peer;
     this.#context = context;
+    this.#signal = AbortSignal.any([context.signal, this.#closing.signal]);
+  }
+
+  /** The text has outgrown the draft's context: there is nothing to ask for any more. */
+  get isFull(): boolean {
+    return this.#isFull;
   }
 
   /** Tokens of the text that the service holds. */
@@ -59,11 +70,13 @@ export class DraftSequence {
     this.#numCachedTokens = 0;
   }
 
-  /** Asks for a proposal. Never fails but for the caller's own abort. */
+  /** Asks for a proposal. Never fails but for the caller's own abort, or `close`. */
   async propose(call: DraftCall): Promise<Proposal | Absence> {
     if (!this.#peer.tryEnter()) return 'unavailable';
     try {
-      const { draftTokenIds, laws } = await this.#call(call);
+      const reply = this.#call(call);
+      this.#lastCall = reply.catch(() => {});
+      const { draftTokenIds, laws } = await reply;
       this.#peer.succeed();
       this.#proposal = { start: call.text.length, length: draftTokenIds.length };
       if (draftTokenIds.length === 0) return 'none';
@@ -72,7 +85,8 @@ export class DraftSequence {
       this.#numCachedTokens = 0;
       this.#peer.report(error);
       if (!(error instanceof PeerError)) throw error;
-      return error.code === 'context_length_exceeded' ? 'none' : 'unavailable';
+      this.#isFull = error.code === 'context_length_exceeded';
+      return this.#isFull ? 'none' : 'unavailable';
     }
   }
 
@@ -85,8 +99,12 @@ export class DraftSequence {
     );
   }
 
+  /** Frees the sequence, after a call that may still be caching its text has ended: it would create it anew. */
   async close(): Promise<void> {
-    if (this.#used) await this.#peer.free(this.#id, this.#context.requestId);
+    if (!this.#used) return;
+    this.#closing.abort(new Error('the answer has ended'));
+    await this.#lastCall;
+    await this.#peer.free(this.#id, this.#context.requestId);
   }
 
   /** Errors: PeerError; the signal's reason when aborted. */
@@ -113,7 +131,7 @@ export class DraftSequence {
         {
           requestId: this.#context.requestId,
           timeoutMs: this.#peer.timeoutFor(text.length - position),
-          signal: this.#context.signal,
+          signal: this.#signal,
         },
       );
     });

@@ -46,6 +46,7 @@ export class FeatureDraftSession implements DraftSession {
   }
 
   async propose({ committed, numSpeculativeTokens }: ProposeCall): Promise<Proposal | Absence> {
+    if (this.#sequence.isFull) return 'none';
     if (this.#warming) return 'warming';
     if (this.#window.end < committed.length - 1) return 'warming'; // the target's next pass brings what is missing
     if (this.#window.firstUsable > this.#base + this.#sequence.numCachedTokens) this.#begin(this.#window.firstUsable);
@@ -81,7 +82,7 @@ export class FeatureDraftSession implements DraftSession {
 
   #warm(): void {
     this.#warming = this.#ask(0)
-      .catch(() => {}) // only the caller's own abort, which it sees elsewhere
+      .catch(() => {}) // only the caller's own abort, which it sees elsewhere, or the end of the answer
       .finally(() => {
         this.#warming = null;
       });

@@ -66,7 +66,7 @@ export class TargetSequence {
   async score(call: ScoreCall): Promise<ScoreReply> {
     let failure: PeerError | null = null;
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-      if (attempt > 0) await sleep(BACKOFF_MS * 2 ** (attempt - 1), undefined, { signal: this.#context.signal });
+      if (attempt > 0) await this.#pause(BACKOFF_MS * 2 ** (attempt - 1));
       failure = null;
       for (const replica of this.#replicas.candidates(this.#replica)) {
         try {
@@ -99,6 +99,12 @@ export class TargetSequence {
       .client(this.#replica)
       .delete(path, { requestId, timeoutMs: 2000 })
       .catch(() => {});
+  }
+
+  /** Errors: the signal's reason, for which Node's own timer would put an error of its own. */
+  async #pause(ms: number): Promise<void> {
+    const { signal } = this.#context;
+    await sleep(ms, undefined, { signal }).catch(() => signal.throwIfAborted());
   }
 
   async #scoreOn(replica: number, call: ScoreCall): Promise<ScoreReply> {
