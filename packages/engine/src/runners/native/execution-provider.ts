@@ -83,10 +83,17 @@ function appendWebGpu(api: OrtApi, sessionOptions: Pointer, { options }: Executi
   });
 }
 
+/**
+ * Flash, memory-efficient and plain attention (bits 1, 2 and 16 of ONNX Runtime's AttentionBackend), so not cuDNN's, which
+ * ONNX Runtime prefers from compute capability 9.0 on: it compiles a graph for every pair of rows and length that it has
+ * not seen, some 20 ms, and a text has a new one in every pass.
+ */
+const SDPA_KERNEL = String(1 | 2 | 16);
+
 function appendCuda(api: OrtApi, sessionOptions: Pointer, { deviceId, options }: ExecutionProvider): void {
   const cudaOptions = api.CreateCUDAProviderOptions();
   try {
-    withTexts({ device_id: String(deviceId), ...options }, (keys, values, count) => {
+    withTexts({ device_id: String(deviceId), sdpa_kernel: SDPA_KERNEL, ...options }, (keys, values, count) => {
       api.UpdateCUDAProviderOptions(cudaOptions, keys, values, count);
     });
     api.SessionOptionsAppendExecutionProvider_CUDA_V2(sessionOptions, cudaOptions);

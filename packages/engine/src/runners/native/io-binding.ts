@@ -55,6 +55,7 @@ export class IoBinding {
   /** Runs on libuv's pool. Everything bound belongs to ONNX Runtime until the promise settles. */
   async run(runOptions: Pointer): Promise<void> {
     this.#requireIdle();
+    this.#synchronizeInputs();
     this.#running = true;
     try {
       await this.#api.async.RunWithBinding(this.#session.pointer, runOptions, this.#pointer);
@@ -66,6 +67,7 @@ export class IoBinding {
   /** The same on this thread. */
   runSync(runOptions: Pointer): void {
     this.#requireIdle();
+    this.#synchronizeInputs();
     this.#api.RunWithBinding(this.#session.pointer, runOptions, this.#pointer);
   }
 
@@ -77,6 +79,11 @@ export class IoBinding {
     this.#inputs.clear();
     this.#outputs.clear();
     this.#hostTensors.clear();
+  }
+
+  /** Binding copies to a device on a stream of its own, for which the run does not wait by itself. */
+  #synchronizeInputs(): void {
+    if (this.#session.provider.name !== 'cpu') this.#api.SynchronizeBoundInputs(this.#pointer);
   }
 
   #requireIdle(): void {

@@ -90,6 +90,7 @@ export const ortFunctions = {
   BindInput: status(136, 'pointer', 'text', 'pointer'),
   BindOutput: status(137, 'pointer', 'text', 'pointer'),
   RunWithBinding: status(133, 'pointer', 'pointer', 'pointer'),
+  SynchronizeBoundInputs: status(202, 'pointer'),
   ReleaseIoBinding: release(135),
 } as const satisfies Record<string, Omit<Entry, 'returns'> & { returns: Returns | 'pointer' }>;
 

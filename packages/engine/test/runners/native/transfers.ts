@@ -19,12 +19,15 @@ export interface PassTransfers {
   /** Where the caches are, each place once. */
   readonly kvPlaces: readonly string[];
   readonly kvBytes: number;
+  /** The copies of what was bound have been waited for. */
+  readonly isSynchronized: boolean;
 }
 
 /** Listens to the calls of this thread's API from now on; one entry a pass. `profilePrefix` starts the profile's path. */
 export function watchTransfers(profilePrefix: string): PassTransfers[] {
   const api = ortApi() as { -readonly [N in keyof ReturnType<typeof ortApi>]: ReturnType<typeof ortApi>[N] };
   const bound = new Map<Pointer, Map<string, Bound>>();
+  const synchronized = new Set<Pointer>();
   const passes: PassTransfers[] = [];
   for (const call of ['BindInput', 'BindOutput'] as const) {
     const original = api[call];
@@ -33,9 +36,15 @@ export function watchTransfers(profilePrefix: string): PassTransfers[] {
       const bytes = api.GetTensorSizeInBytes(value as Pointer);
       const tensors = bound.get(binding as Pointer) ?? new Map<string, Bound>();
       bound.set(binding as Pointer, tensors.set(`${call} ${name}`, { name, place, bytes }));
+      synchronized.delete(binding as Pointer);
       return original(binding, name, value);
     };
   }
+  const { SynchronizeBoundInputs } = api;
+  api.SynchronizeBoundInputs = (binding) => {
+    synchronized.add(binding as Pointer);
+    return SynchronizeBoundInputs(binding);
+  };
   const { ReleaseIoBinding, SetSessionGraphOptimizationLevel } = api;
   api.ReleaseIoBinding = (binding) => {
     bound.delete(binding as Pointer); // its address may be another binding's next
@@ -49,14 +58,15 @@ export function watchTransfers(profilePrefix: string): PassTransfers[] {
   api.async = {
     ...api.async,
     RunWithBinding(session, runOptions, binding) {
-      passes.push(summary([...bound.get(binding as Pointer)!.values()]));
+      const isSynchronized = synchronized.has(binding as Pointer);
+      passes.push({ ...summary([...bound.get(binding as Pointer)!.values()]), isSynchronized });
       return RunWithBinding(session, runOptions, binding);
     },
   };
   return passes;
 }
 
-function summary(tensors: readonly Bound[]): PassTransfers {
+function summary(tensors: readonly Bound[]): Omit<PassTransfers, 'isSynchronized'> {
   const sum = (some: readonly Bound[]) => some.reduce((bytes, tensor) => bytes + tensor.bytes, 0);
   const isCache = ({ name }: Bound) => /^(past_key_values|present)\./.test(name);
   const onHost = tensors.filter(({ place }) => place === 'Cpu');

@@ -1,6 +1,6 @@
 /**
- * Run by webgpu.test.ts in a process of its own: generates on the CPU and on WebGPU, and prints the tokens and what went
- * between host and device.
+ * Run by the tests of devices in a process of its own: generates on the CPU and on a device, and prints the tokens and
+ * what went between host and device.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -8,10 +8,10 @@ import { join } from 'node:path';
 import { argmax, open, pass, someIds } from '../fixtures.ts';
 import { copiesInGraph, watchTransfers } from './transfers.ts';
 
-const [model = 'tiny-target'] = process.argv.slice(2);
+const [provider, model] = process.argv.slice(2) as ['webgpu' | 'cuda', string];
 const logged: unknown[] = [];
 
-async function generate(executionProvider: 'cpu' | 'webgpu') {
+async function generate(executionProvider: 'cpu' | typeof provider) {
   const runner = await open('native', model, { executionProvider, log: (_, fields) => logged.push(fields) });
   const cache = runner.createCache(8);
   const tokens: number[] = [];
@@ -42,8 +42,8 @@ const cpu = await generate('cpu');
 const folder = mkdtempSync(join(tmpdir(), 'forerunner-profile-'));
 try {
   const passes = watchTransfers(join(folder, 'session'));
-  const webgpu = await generate('webgpu');
-  console.log(JSON.stringify({ cpu, webgpu, logged, passes, copies: copiesInGraph(join(folder, 'session')) }));
+  const device = await generate(provider);
+  console.log(JSON.stringify({ cpu, device, logged, passes, copies: copiesInGraph(join(folder, 'session')) }));
 } finally {
   rmSync(folder, { recursive: true });
 }

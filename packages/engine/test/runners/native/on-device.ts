@@ -1,0 +1,65 @@
+/** What every device must do, and how its tests ask for it: device-generation.ts in a process of its own. */
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { expect } from 'vitest';
+import type { RunnerDescription } from '../../../src/index.ts';
+import type { PassTransfers } from './transfers.ts';
+
+const script = fileURLToPath(new URL('./device-generation.ts', import.meta.url));
+
+export interface Generated {
+  readonly cpu: Generation;
+  readonly device: Generation;
+  readonly logged: readonly { readonly operators: readonly string[] }[];
+  readonly passes: readonly PassTransfers[];
+  readonly copies: readonly number[];
+}
+
+interface Generation {
+  readonly tokens: readonly number[];
+  readonly capacity: number;
+  readonly description: RunnerDescription;
+}
+
+export async function generateOn(provider: string, model: string, env: NodeJS.ProcessEnv = {}): Promise<Generated> {
+  const options = { env: { ...process.env, ...env }, timeout: 110_000 };
+  const { stdout } = await promisify(execFile)(process.execPath, [script, provider, model], options);
+  return JSON.parse(stdout) as Generated;
+}
+
+interface Expected {
+  readonly kvMemory: RegExp;
+  /** Of one logit. */
+  readonly logitBytes: number;
+  /** What the graph itself copies in a pass: the mask's length. */
+  readonly copiedBytes: number;
+}
+
+/** The CPU's tokens through growth, rollback and fork, with the caches on the device and nothing moved that need not be. */
+export function expectOnDevice(
+  { cpu, device, logged, passes, copies }: Generated,
+  { kvMemory, logitBytes, copiedBytes }: Expected,
+): void {
+  expect(device.tokens).toEqual(cpu.tokens);
+  expect(new Set(cpu.tokens).size).toBeGreaterThan(10);
+  expect(device.capacity).toBeGreaterThan(64);
+  expect(cpu.description).toMatchObject({ executionProvider: 'cpu', kvMemory: 'Cpu', numFallbackNodes: 0 });
+  expect(device.description.kvMemory).toMatch(kvMemory);
+  // What is left to the CPU counts the mask; nothing of it reads or writes a cache.
+  expect(logged[0]!.operators).not.toContain('GroupQueryAttention');
+  expect(device.description.numFallbackNodes).toBeLessThan(10);
+
+  // Every cache tensor of every pass is in the device's memory.
+  expect(passes.length).toBe(device.tokens.length);
+  expect(new Set(passes.flatMap(({ kvPlaces }) => kvPlaces))).toEqual(new Set([device.description.kvMemory]));
+  expect(Math.max(...passes.map(({ kvBytes }) => kvBytes))).toBeGreaterThanOrEqual(16_384 * logitBytes);
+  // No pass starts before its inputs have arrived.
+  expect(passes.filter(({ isSynchronized }) => !isSynchronized)).toEqual([]);
+  // Two rows (one is padding) of ids, a scalar and two rows of logits; the same at 9 tokens as at 80, but for the mask.
+  const steps = passes.slice(1, 72);
+  expect(new Set(steps.map(({ hostBytes }) => hostBytes))).toEqual(new Set([2 * 8 + 8 + 2 * 1024 * logitBytes]));
+  expect(steps.map(({ maskBytes }) => maskBytes)).toEqual(steps.map((_, i) => 8 * (9 + i + 2)));
+  // Growing and forking copy nothing to the host either.
+  expect(copies).toEqual(passes.map(() => copiedBytes));
+}
