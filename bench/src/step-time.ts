@@ -1,21 +1,22 @@
 /**
- * What one pass costs by rows and by the capacity of the cache, side by side: the native runner, the onnxruntime-node
- * runner, and ONNX Runtime's own Python io_binding where `python3 -c "import onnxruntime, numpy"` works. All take turns
+ * What one pass costs by rows and by the capacity of the cache, side by side: the native runner and, on the CPU, the
+ * onnxruntime-node runner and ONNX Runtime's own Python io_binding where `python3 -c "import onnxruntime, numpy"` works. All take turns
  * within one run, so that a busy host slows all alike. The cache holds 64 tokens whatever its capacity: a runtime that
  * copies caches shows in the columns to the right.
  *
- *   node bench/src/step-time.ts [--model smollm2-135m-instruct-int8] [--threads 1] [--rounds 20]
- *     [--capacities 128,1024,4096]
+ *   node bench/src/step-time.ts [--model smollm2-135m-instruct-int8 | a folder] [--threads 1] [--rounds 20]
+ *     [--capacities 128,1024,4096] [--provider cpu | cuda | webgpu]
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { openRunner, THREADING_OPTIONS } from '@forerunner/engine';
 import { quantile } from './stats.ts';
 
-const ROWS = [1, 2, 5, 9];
+const ROWS = [1, 2, 3, 5, 9, 17];
 const PAST = 64;
 
 /** Of one pass, in milliseconds. On a busy host the CPU time is the steadier of the two. */
@@ -36,9 +37,11 @@ const { values } = parseArgs({
     threads: { type: 'string', default: '1' },
     rounds: { type: 'string', default: '20' },
     capacities: { type: 'string', default: '128,1024,4096' },
+    provider: { type: 'string', default: 'cpu' },
   },
 });
-const modelDir = fileURLToPath(new URL(`../../models/${values.model}`, import.meta.url));
+const modelDir = resolve(import.meta.dirname, '../../models', values.model);
+const onCpu = values.provider === 'cpu';
 const numThreads = Number(values.threads);
 const capacities = values.capacities.split(',').map(Number);
 
@@ -48,7 +51,7 @@ async function openStepper(runtime: 'native' | 'node'): Promise<Stepper> {
     numThreads,
     minRows: 1,
     maxBatchItems: 1,
-    executionProvider: 'cpu',
+    executionProvider: values.provider as 'cpu' | 'cuda' | 'webgpu',
     deviceId: 0,
     runtime,
   });
@@ -99,9 +102,13 @@ async function openPython(): Promise<Stepper | undefined> {
   };
 }
 
-const python = await openPython();
-if (!python) console.log('no Python with onnxruntime and numpy here: io_binding is left out');
-const steppers = [await openStepper('native'), await openStepper('node'), ...(python ? [python] : [])];
+const python = onCpu ? await openPython() : undefined;
+if (onCpu && !python) console.log('no Python with onnxruntime and numpy here: io_binding is left out');
+const steppers = [
+  await openStepper('native'),
+  ...(onCpu ? [await openStepper('node')] : []),
+  ...(python ? [python] : []),
+];
 const samples = new Map<string, Cost[]>();
 for (let round = 0; round < Number(values.rounds) + 2; round++) {
   for (const capacity of capacities) {
@@ -116,7 +123,9 @@ for (let round = 0; round < Number(values.rounds) + 2; round++) {
 }
 for (const stepper of steppers) await stepper.close();
 
-console.log(`${values.model}, ${numThreads} thread(s), ${values.rounds} rounds; ms a pass, median and lower quartile`);
+console.log(
+  `${values.model} on ${values.provider}, ${numThreads} thread(s), ${values.rounds} rounds; ms a pass, median and lower quartile`,
+);
 for (const kind of ['wall', 'cpu'] as const) {
   console.log(`\n${kind} time`);
   console.table(
