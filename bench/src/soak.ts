@@ -101,6 +101,8 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
       count('fork');
     } else if (dice < 0.2) {
       const abort = new AbortController();
+      const isEarly = random() < 0.5;
+      if (isEarly) abortOnceHeard(abort);
       const passing = pass([sequence], 100, abort.signal).then(
         () => count('finished before the cancellation'),
         (error: unknown) => {
@@ -108,8 +110,7 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
           count('cancel');
         },
       );
-      if (random() < 0.5) setImmediate(() => abort.abort());
-      else abort.abort();
+      if (!isEarly) setImmediate(() => abort.abort()); // on a busy host the pass may be over by then
       await passing;
     } else if (dice < 0.22) {
       release(index);
@@ -143,6 +144,16 @@ async function settledRssMb(collect: () => void): Promise<number> {
     await new Promise((resolve) => setImmediate(resolve));
   }
   return Math.round(process.memoryUsage.rss() / 1e5) / 10;
+}
+
+/** Aborts when the runner first listens: the pass has its turn and has not begun, so it is cancelled however busy the host. */
+function abortOnceHeard(abort: AbortController): void {
+  const { signal } = abort;
+  const listen = signal.addEventListener.bind(signal) as (...given: unknown[]) => void;
+  signal.addEventListener = (...given: unknown[]) => {
+    listen(...given);
+    abort.abort();
+  };
 }
 
 /** A small seeded generator, so that a failure can be repeated. */

@@ -53,6 +53,17 @@ export async function pass(
   return copy;
 }
 
+/** Aborts when the runner first listens: the pass has its turn and has not begun, so it is cancelled however busy the host. */
+export function abortedOnceHeard(): AbortSignal {
+  const abort = new AbortController();
+  const listen = abort.signal.addEventListener.bind(abort.signal) as (...given: unknown[]) => void;
+  abort.signal.addEventListener = (...given: unknown[]) => {
+    listen(...given);
+    abort.abort();
+  };
+  return abort.signal;
+}
+
 export function row(values: Float32Array, width: number, index: number): Float32Array {
   return values.subarray(index * width, (index + 1) * width);
 }

@@ -5,7 +5,7 @@
 import { rmSync } from 'node:fs';
 import { afterAll, describe, expect, test } from 'vitest';
 import type { KvCache, ModelRunner } from '../../src/index.ts';
-import { argmax, codeOf, largestDifference, open, pass, row, sameBits, someIds } from './fixtures.ts';
+import { abortedOnceHeard, argmax, codeOf, largestDifference, open, pass, row, sameBits, someIds } from './fixtures.ts';
 import { plainModelDir } from './plain-graph.ts';
 
 describe('a graph with plain attention', () => {
@@ -59,11 +59,12 @@ describe('a graph with plain attention', () => {
     const cache = runner.createCache(500);
     await pass(runner, cache, 0, someIds(8));
     const fork = cache.fork(6);
-    const abort = new AbortController();
     const item = { cache, numPastTokens: 5, tokenIds: someIds(480, 9), numLogitRows: 1 };
-    const cancelled = codeOf(runner.forward([item], abort.signal));
+    const abort = new AbortController();
+    const halfway = codeOf(runner.forward([item], abort.signal));
     setImmediate(() => abort.abort());
-    expect(await cancelled).toBe('aborted');
+    expect(await halfway).toMatch(/^(aborted|no error)$/); // on a busy host the pass may be over by then
+    expect(await codeOf(runner.forward([item], abortedOnceHeard()))).toBe('aborted');
     expect(await codeOf(pass(runner, cache, 6, someIds(1)))).toMatch(/holds 5 tokens/);
     const fresh = runner.createCache(20);
     await pass(runner, fresh, 0, someIds(8));
