@@ -37,8 +37,12 @@ const services: Service[] = [
     env: {
       MODEL_SIZE: targetSize,
       DRAFT_ENDPOINT: env.DRAFT_ENDPOINT ?? `http://${HOST}:${draftPort}`,
-      // The best for the embedded pair on a CPU: its first guess rides in a row that is computed anyway.
-      ...(targetSize === '135m' && { DEFAULT_DRAFT_TOKENS: env.DEFAULT_DRAFT_TOKENS ?? '1' }),
+      // The best for the embedded pair on a CPU: the first guess rides in a row that is computed anyway, further ones
+      // must be likely.
+      ...(targetSize === '135m' && {
+        DEFAULT_DRAFT_TOKENS: env.DEFAULT_DRAFT_TOKENS ?? '4',
+        DEFAULT_MIN_CONFIDENCE: env.DEFAULT_MIN_CONFIDENCE ?? '0.9',
+      }),
       TARGET_ENDPOINT: env.TARGET_ENDPOINT ?? `http://${HOST}:${targetPort}`,
     },
   },

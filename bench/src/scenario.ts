@@ -26,13 +26,18 @@ const MEASURED: Partial<TrioOptions> = {
   coordinatorEnv: { MAX_DRAFT_TOKENS: '16', DRAFT_TIMEOUT_MS: '10000' },
 };
 
+export interface CutShort {
+  readonly draft_k: number;
+  readonly min_confidence: number;
+}
+
 export interface SpeculationOptions {
   readonly label: string;
   readonly servers: Readonly<Record<string, TrioOptions>>;
   /** The server whose target, alone, the others are compared with; the first by default. */
   readonly baselines: readonly string[];
-  /** Draft lengths to try on each server. */
-  readonly ks: Readonly<Record<string, readonly number[]>>;
+  /** Draft lengths to try on each server, as they are or cut short by the draft's confidence. */
+  readonly ks: Readonly<Record<string, readonly (number | CutShort)[]>>;
   readonly temperatures: readonly number[];
   readonly numPrompts: number;
   readonly maxNewTokens: number;
@@ -57,8 +62,13 @@ export function speculationScenarios(options: SpeculationOptions): Scenario[] {
         request: { speculative: false, temperature },
       })),
       ...Object.entries(options.ks).flatMap(([server, ks]) =>
-        ks.map((draft_k) => ({ name: `${server}: k = ${draft_k}`, server, request: { draft_k, temperature } })),
+        ks.map((k) => variant(server, typeof k === 'number' ? { draft_k: k, min_confidence: 0 } : k, temperature)),
       ),
     ],
   }));
+}
+
+function variant(server: string, { draft_k, min_confidence }: CutShort, temperature: number): Variant {
+  const until = min_confidence > 0 ? `, to ${min_confidence}` : '';
+  return { name: `${server}: k = ${draft_k}${until}`, server, request: { draft_k, min_confidence, temperature } };
 }

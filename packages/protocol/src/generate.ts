@@ -28,7 +28,9 @@ export const generateRequestSchema = z
     ...samplingFields,
     seed: boundedInteger(0, Number.MAX_SAFE_INTEGER, 'seed')
       .optional()
-      .describe('Equal seeds give equal answers from the same pair and draft_k. Drawn at random when absent.'),
+      .describe(
+        'Equal seeds give equal answers from the same pair, draft_k and min_confidence. Drawn at random when absent.',
+      ),
     stop: z
       .union([z.string(), z.array(z.string())])
       .transform((stop) => (typeof stop === 'string' ? [stop] : stop))
@@ -48,8 +50,10 @@ export const generateRequestSchema = z
       .number()
       .min(0)
       .max(1)
-      .default(0)
-      .describe('The draft stops a proposal after a token that it gives less probability than this.'),
+      .optional()
+      .describe(
+        'The draft stops a proposal after a token that it gives less probability than this. When absent: 0 with a draft_k, DEFAULT_MIN_CONFIDENCE (0) without.',
+      ),
     return_token_ids: z.boolean().default(false).describe('Add token ids and where each token came from.'),
   })
   .refine((r) => (r.prompt === undefined) !== (r.messages === undefined), {

@@ -4,6 +4,7 @@ import {
   commonSettings,
   integerSetting,
   isServiceUrl,
+  numberSetting,
   optionalSetting,
   stringSetting,
   urlSetting,
@@ -53,6 +54,14 @@ export const coordinatorSettings = z.object({
     unit: 'tokens',
     reason:
       'draft_k of requests that name none (at most MAX_DRAFT_TOKENS). The best value is a property of the pair and the hardware: docs/tune-k.md.',
+  }),
+  DEFAULT_MIN_CONFIDENCE: numberSetting({
+    default: 0,
+    min: 0,
+    max: 1,
+    unit: 'probability',
+    reason:
+      'min_confidence of requests that name neither it nor draft_k: a proposal ends after a token that the draft gives less. 0 never ends one early.',
   }),
   MODELS_DIR: optionalSetting({ reason: 'Folder with catalogue.json; default: models/ beside the services.' }),
   MODEL_SIZE: stringSetting({ default: '135m', reason: 'Catalogue name of the target, whose tokenizer is used.' }),

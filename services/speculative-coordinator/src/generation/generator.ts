@@ -4,7 +4,13 @@
  * for all of them.
  */
 import { randomInt } from 'node:crypto';
-import { type ChatMessage, type ModelCard, ServiceError, type WireSampling } from '@forerunner/protocol';
+import {
+  type ChatMessage,
+  type GenerateRequest,
+  type ModelCard,
+  ServiceError,
+  type WireSampling,
+} from '@forerunner/protocol';
 import type { Logger } from '@forerunner/service-kit';
 import { ChatTemplateError, type Tokenizer } from '@forerunner/tokenizer';
 import type { Admission } from '../admission.ts';
@@ -48,6 +54,9 @@ export interface GenerationOrder {
   readonly predictionTokenIds?: Int32Array | undefined;
 }
 
+/** What a request may say about drafting. */
+export type DraftingFields = Partial<Pick<GenerateRequest, 'speculative' | 'draft_k' | 'min_confidence'>>;
+
 export interface GenerationCaller {
   /** Route pattern, a metric label. */
   readonly route: string;
@@ -77,10 +86,21 @@ export class Generator {
     this.#deps = deps;
   }
 
-  /** Tokens drafted per round: for a request that names no number, and at most. */
-  get draftTokens(): { readonly default: number; readonly max: number } {
-    const { DEFAULT_DRAFT_TOKENS, MAX_DRAFT_TOKENS } = this.#deps.config;
-    return { default: Math.min(DEFAULT_DRAFT_TOKENS, MAX_DRAFT_TOKENS), max: MAX_DRAFT_TOKENS };
+  /**
+   * How to draft: as the request says, and as the settings say where it is silent. Whoever names a draft_k gets
+   * proposals of that length, unless a confidence is named too. `predicted`: the client foretold the answer, which is
+   * worth the longest guesses.
+   */
+  drafting(
+    asked: DraftingFields,
+    { predicted = false } = {},
+  ): Pick<GenerationOrder, 'numSpeculativeTokens' | 'minConfidence'> {
+    const { DEFAULT_DRAFT_TOKENS, DEFAULT_MIN_CONFIDENCE, MAX_DRAFT_TOKENS } = this.#deps.config;
+    const usual = predicted ? MAX_DRAFT_TOKENS : Math.min(DEFAULT_DRAFT_TOKENS, MAX_DRAFT_TOKENS);
+    return {
+      numSpeculativeTokens: asked.speculative === false ? 0 : (asked.draft_k ?? usual),
+      minConfidence: asked.min_confidence ?? (asked.draft_k === undefined ? DEFAULT_MIN_CONFIDENCE : 0),
+    };
   }
 
   /** Ids of raw text. Errors: invalid_request for a text without tokens. */

@@ -15,8 +15,8 @@ export function chatOrders(body: ChatRequest, generator: Generator): GenerationO
   const limit = body.max_completion_tokens ?? body.max_tokens;
   const { prediction } = body;
   const order = {
-    // A prediction is mostly right: it is worth the longest guesses.
-    ...commonOrder(body, promptTokenIds, prediction ? generator.draftTokens.max : generator.draftTokens.default),
+    ...commonOrder(body, promptTokenIds),
+    ...generator.drafting(body.forerunner ?? {}, { predicted: !!prediction }),
     maxNewTokens: limit ?? remainingTokens(promptTokenIds.length, generator),
     numTopLogprobs: body.logprobs ? (body.top_logprobs ?? 0) : null,
     predictionTokenIds: prediction ? generator.encodeFragment(prediction.content) : undefined,
@@ -38,7 +38,8 @@ export function completionOrders(body: CompletionRequest, generator: Generator):
     const promptTokenIds =
       typeof prompt === 'string' ? generator.encodePrompt(prompt) : checkedIds(prompt, generator.requireTarget());
     const order = {
-      ...commonOrder(body, promptTokenIds, generator.draftTokens.default),
+      ...commonOrder(body, promptTokenIds),
+      ...generator.drafting(body.forerunner ?? {}),
       maxNewTokens: body.max_tokens ?? DEFAULT_COMPLETION_TOKENS,
       numTopLogprobs: body.logprobs ?? null,
     };
@@ -54,12 +55,10 @@ export function checkModel(model: string | null | undefined, served: string): vo
   throw new ServiceError('not_found', message, { field: 'model' });
 }
 
-function commonOrder(body: CommonRequest, promptTokenIds: Int32Array, defaultDraftTokens: number) {
+function commonOrder(body: CommonRequest, promptTokenIds: Int32Array) {
   const extra = body.forerunner;
-  const speculative = extra?.speculative ?? true;
   return {
     promptTokenIds,
-    numSpeculativeTokens: speculative ? (extra?.draft_k ?? defaultDraftTokens) : 0,
     sampling: {
       temperature: body.temperature ?? 1,
       top_p: Math.max(body.top_p ?? 1, SMALLEST_TOP_P),
@@ -71,7 +70,6 @@ function commonOrder(body: CommonRequest, promptTokenIds: Int32Array, defaultDra
     },
     stop: body.stop ?? [],
     ignoreEos: extra?.ignore_eos ?? false,
-    minConfidence: extra?.min_confidence ?? 0,
   };
 }
 

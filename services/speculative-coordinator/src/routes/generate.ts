@@ -48,12 +48,11 @@ function orderOf(body: GenerateRequest, generator: Generator): GenerationOrder {
     promptTokenIds:
       body.messages === undefined ? generator.encodePrompt(body.prompt ?? '') : generator.encodeChat(body.messages),
     maxNewTokens: body.max_new_tokens,
-    numSpeculativeTokens: body.speculative ? (body.draft_k ?? generator.draftTokens.default) : 0,
+    ...generator.drafting(body),
     sampling: { temperature, top_k, top_p, min_p, presence_penalty, frequency_penalty, logit_bias },
     seed: body.seed,
     stop: body.stop,
     ignoreEos: body.ignore_eos,
-    minConfidence: body.min_confidence,
     numTopLogprobs: null,
   };
 }
