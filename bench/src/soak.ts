@@ -9,6 +9,8 @@ import { parseArgs } from 'node:util';
 import { EngineError, type KvCache, openRunner } from '@forerunner/engine';
 
 const MAX_SEQUENCES = 12;
+/** Of one sequence, which is evicted near it: short enough that it happens often. */
+const MAX_TOKENS = 255;
 /** Resident memory may move by this much between the first quarter and the end; a leak of a cache a step shows at once. */
 export const ALLOWED_GROWTH_MB = 24;
 
@@ -53,7 +55,7 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
 
   let runner = await open();
   let sequences: Sequence[] = [];
-  const limit = runner.signature.contextLength - 1;
+  const limit = Math.min(MAX_TOKENS, runner.signature.contextLength - 1);
   const ids = (n: number) => Int32Array.from({ length: n }, () => below(runner.signature.vocabSize));
   const rssMb: number[] = [];
 
