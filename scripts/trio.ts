@@ -41,7 +41,7 @@ const services: Service[] = [
       // must be likely.
       ...(targetSize === '135m' && {
         DEFAULT_DRAFT_TOKENS: env.DEFAULT_DRAFT_TOKENS ?? '4',
-        DEFAULT_MIN_CONFIDENCE: env.DEFAULT_MIN_CONFIDENCE ?? '0.9',
+        DEFAULT_MIN_CONFIDENCE: env.DEFAULT_MIN_CONFIDENCE ?? '0.7',
       }),
       TARGET_ENDPOINT: env.TARGET_ENDPOINT ?? `http://${HOST}:${targetPort}`,
     },

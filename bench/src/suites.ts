@@ -7,7 +7,7 @@ const feature: TrioOptions = { target: '135m', draft: '135m-feature-draft' };
 /** The fastest target-only configuration: passes of one row, at the price of bit equality. */
 const oneRow = { CANONICAL_SHAPES: 'false' };
 
-/** Up to four guesses, as long as the draft is sure: the last is what `npm start` and docker-compose.yml set. */
+/** Up to four guesses, as long as the draft is sure: the first is what `npm start` and docker-compose.yml set. */
 const cutShort = [
   { draft_k: 4, min_confidence: 0.7 },
   { draft_k: 4, min_confidence: 0.9 },
