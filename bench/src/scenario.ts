@@ -26,9 +26,10 @@ const MEASURED: Partial<TrioOptions> = {
   coordinatorEnv: { MAX_DRAFT_TOKENS: '16', DRAFT_TIMEOUT_MS: '10000' },
 };
 
-export interface CutShort {
+/** Fields of POST /generate that say how long proposals are. */
+export interface DraftLength {
   readonly draft_k: number;
-  readonly min_confidence: number;
+  readonly min_confidence?: number;
 }
 
 export interface SpeculationOptions {
@@ -37,7 +38,7 @@ export interface SpeculationOptions {
   /** The server whose target, alone, the others are compared with; the first by default. */
   readonly baselines: readonly string[];
   /** Draft lengths to try on each server, as they are or cut short by the draft's confidence. */
-  readonly ks: Readonly<Record<string, readonly (number | CutShort)[]>>;
+  readonly ks: Readonly<Record<string, readonly (number | DraftLength)[]>>;
   readonly temperatures: readonly number[];
   readonly numPrompts: number;
   readonly maxNewTokens: number;
@@ -62,13 +63,13 @@ export function speculationScenarios(options: SpeculationOptions): Scenario[] {
         request: { speculative: false, temperature },
       })),
       ...Object.entries(options.ks).flatMap(([server, ks]) =>
-        ks.map((k) => variant(server, typeof k === 'number' ? { draft_k: k, min_confidence: 0 } : k, temperature)),
+        ks.map((k) => variant(server, typeof k === 'number' ? { draft_k: k } : k, temperature)),
       ),
     ],
   }));
 }
 
-function variant(server: string, { draft_k, min_confidence }: CutShort, temperature: number): Variant {
-  const until = min_confidence > 0 ? `, to ${min_confidence}` : '';
-  return { name: `${server}: k = ${draft_k}${until}`, server, request: { draft_k, min_confidence, temperature } };
+function variant(server: string, length: DraftLength, temperature: number): Variant {
+  const surely = length.min_confidence ? ` while at least ${length.min_confidence} sure` : '';
+  return { name: `${server}: k = ${length.draft_k}${surely}`, server, request: { ...length, temperature } };
 }

@@ -15,8 +15,7 @@ export function chatOrders(body: ChatRequest, generator: Generator): GenerationO
   const limit = body.max_completion_tokens ?? body.max_tokens;
   const { prediction } = body;
   const order = {
-    ...commonOrder(body, promptTokenIds),
-    ...generator.drafting(body.forerunner ?? {}, { predicted: !!prediction }),
+    ...commonOrder(body, promptTokenIds, generator, { predicted: !!prediction }),
     maxNewTokens: limit ?? remainingTokens(promptTokenIds.length, generator),
     numTopLogprobs: body.logprobs ? (body.top_logprobs ?? 0) : null,
     predictionTokenIds: prediction ? generator.encodeFragment(prediction.content) : undefined,
@@ -38,8 +37,7 @@ export function completionOrders(body: CompletionRequest, generator: Generator):
     const promptTokenIds =
       typeof prompt === 'string' ? generator.encodePrompt(prompt) : checkedIds(prompt, generator.requireTarget());
     const order = {
-      ...commonOrder(body, promptTokenIds),
-      ...generator.drafting(body.forerunner ?? {}),
+      ...commonOrder(body, promptTokenIds, generator),
       maxNewTokens: body.max_tokens ?? DEFAULT_COMPLETION_TOKENS,
       numTopLogprobs: body.logprobs ?? null,
     };
@@ -55,10 +53,16 @@ export function checkModel(model: string | null | undefined, served: string): vo
   throw new ServiceError('not_found', message, { field: 'model' });
 }
 
-function commonOrder(body: CommonRequest, promptTokenIds: Int32Array) {
+function commonOrder(
+  body: CommonRequest,
+  promptTokenIds: Int32Array,
+  generator: Generator,
+  { predicted = false } = {},
+) {
   const extra = body.forerunner;
   return {
     promptTokenIds,
+    ...generator.drafting(extra ?? {}, { predicted }),
     sampling: {
       temperature: body.temperature ?? 1,
       top_p: Math.max(body.top_p ?? 1, SMALLEST_TOP_P),

@@ -1,5 +1,5 @@
 /** How long proposals are where a request is silent, and where it is not: on the tiny pair, through HTTP. */
-import { generate, startTrio, type Trio } from '@forerunner/testkit';
+import { type Answer, startTrio, type Trio } from '@forerunner/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 let trio: Trio;
@@ -15,28 +15,23 @@ beforeAll(async () => {
 afterAll(() => trio?.stop());
 
 const text = { prompt: 'Once upon a time', temperature: 0 };
+const bodies: Record<string, (drafting: object) => object> = {
+  '/generate': (drafting) => ({ ...text, max_new_tokens: 40, ignore_eos: true, ...drafting }),
+  '/v1/completions': (drafting) => ({ ...text, max_tokens: 40, forerunner: { ignore_eos: true, ...drafting } }),
+};
 
-/** Of one answer on either route: how long its longest proposal was. */
+/** Of one answer: how long its longest proposal was. */
 async function longestProposal(route: string, drafting: object): Promise<number> {
-  if (route === '/generate') {
-    const answer = await generate(trio.coordinator.url, {
-      ...text,
-      max_new_tokens: 40,
-      ignore_eos: true,
-      ...drafting,
-    });
-    return answer.metrics.speculative_decoding.num_draft_tokens_per_pos.length;
-  }
   const reply = await fetch(`${trio.coordinator.url}${route}`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ ...text, max_tokens: 40, forerunner: { ignore_eos: true, ...drafting } }),
+    body: JSON.stringify(bodies[route]!(drafting)),
   });
-  const { metrics } = (await reply.json()) as Pick<Awaited<ReturnType<typeof generate>>, 'metrics'>;
+  const { metrics } = (await reply.json()) as Pick<Answer, 'metrics'>;
   return metrics.speculative_decoding.num_draft_tokens_per_pos.length;
 }
 
-describe.each(['/generate', '/v1/completions'])('a request to %s', (route) => {
+describe.each(Object.keys(bodies))('a request to %s', (route) => {
   it.each<[string, object, number]>([
     ['says nothing: the settings hold', {}, 1],
     ['names a draft_k: proposals of that length', { draft_k: 3 }, 3],
