@@ -10,7 +10,7 @@ export interface Anatomy {
   readonly roundMs: number;
   readonly draftModelMs: number;
   readonly targetModelMs: number;
-  /** What is neither model: network, encoding, laws, verification. */
+  /** What is neither model: network, encoding, distributions, verification. */
   readonly besidesMs: number;
   /** Bytes of frames per round, both ways. */
   readonly draftBytes: number;
@@ -32,8 +32,8 @@ export async function readCounters(trio: Trio): Promise<Counters> {
   return {
     rounds: sumOf(coordinator!, 'forerunner_round_seconds_count'),
     round: sumOf(coordinator!, 'forerunner_round_seconds_sum'),
-    draft: sumOf(draft!, 'forerunner_model_step_seconds_sum'),
-    target: sumOf(target!, 'forerunner_model_step_seconds_sum'),
+    draft: sumOf(draft!, 'forerunner_model_pass_seconds_sum'),
+    target: sumOf(target!, 'forerunner_model_pass_seconds_sum'),
     draftBytes: bytes('draft'),
     targetBytes: bytes('target'),
   };

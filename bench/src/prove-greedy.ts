@@ -4,8 +4,8 @@
  * logits. Exits 1 when there is one that the target's numeric regime does not allow.
  *
  * With --faults eight answers run at once, the draft has room for five texts of them, the coordinator keeps a dozen
- * features of each, and every second time the draft is killed in the middle and started again: so its texts are evicted
- * and lost, and begin anew behind the features that are lost.
+ * hidden states of each, and every second time the draft is killed in the middle and started again: so its texts are evicted
+ * and lost, and begin anew behind the hidden states that are lost.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -31,7 +31,7 @@ const trio = await startTrio({
   coordinatorEnv: {
     MAX_DRAFT_TOKENS: '16',
     DRAFT_TIMEOUT_MS: '10000',
-    ...(values.faults && { FEATURE_WINDOW_KIB: '16' }),
+    ...(values.faults && { HIDDEN_STATE_WINDOW_KIB: '16' }),
   },
 });
 const url = trio.coordinator.url;

@@ -8,7 +8,7 @@ import { until } from './until.ts';
 
 export async function startProcesses(kind: StackKind): Promise<Stack> {
   const isTiny = kind === 'faults';
-  // A short lease for the tiny pair: a scenario sees it run out.
+  // A short idle TTL for the tiny pair: a scenario sees it run out.
   const env = { LOG_LEVEL: 'info', ...(isTiny && { SEQUENCE_TTL_S: '8' }) };
   const service = async (name: ServiceProcess['name'], own: Record<string, string>) =>
     new ServiceProcess(name, await freePort(), { ...env, ...own });

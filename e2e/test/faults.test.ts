@@ -182,7 +182,7 @@ describe('the trio under faults', () => {
     });
   });
 
-  it('holds nothing when all is over: what could not be freed is given up with its lease', async () => {
+  it('holds nothing when all is over: what could not be freed is freed after its idle TTL', async () => {
     for (const member of ['draft-service', 'target-service', 'target-service-2'] as const) {
       await until(`${member} holds no sequence`, async () => {
         return sumOf(await scrape(stack.urlOf(member)), 'forerunner_sequences') === 0;

@@ -38,8 +38,8 @@ describe('the embedded models', () => {
 
   it('have a feature draft that was trained on the very target that ships with it', () => {
     const config = readFileSync(join(models, 'smollm2-135m-draft-feature-int8', 'config.json'), 'utf8');
-    const { draft_features } = JSON.parse(config) as { draft_features: { target_digest: string } };
-    expect(draft_features.target_digest).toBe(modelDigest(join(models, 'smollm2-135m-instruct-int8')));
+    const { draft_hidden_states } = JSON.parse(config) as { draft_hidden_states: { target_digest: string } };
+    expect(draft_hidden_states.target_digest).toBe(modelDigest(join(models, 'smollm2-135m-instruct-int8')));
   });
 });
 

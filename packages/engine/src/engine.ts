@@ -17,7 +17,7 @@ export interface EngineOptions {
   readonly maxBatchItems: number;
   readonly kvBudgetBytes: number;
   /** An idle sequence is freed after so long. */
-  readonly leaseMs: number;
+  readonly idleTtlMs: number;
   /** Most tokens of one sequence in one pass; a longer prompt queues again after each chunk. */
   readonly prefillChunkTokens: number;
   /** Requests under way or waiting beyond which new ones are refused. */
@@ -74,10 +74,10 @@ export class Engine {
     this.signature = runner.signature;
     this.description = runner.description;
     this.contextLength = runner.signature.contextLength - (options.minRows - 1);
-    const { maxBatchItems, kvBudgetBytes: budgetBytes, leaseMs } = options;
-    this.#sequences = new SequenceStore({ runner, budgetBytes, leaseMs });
+    const { maxBatchItems, kvBudgetBytes: budgetBytes, idleTtlMs } = options;
+    this.#sequences = new SequenceStore({ runner, budgetBytes, idleTtlMs });
     this.#scheduler = new Scheduler({ runner, maxBatchItems, onPass: (pass) => this.#note(pass) });
-    this.#sweep = setInterval(() => this.#sequences.evictExpired(), Math.max(100, leaseMs / 8)).unref();
+    this.#sweep = setInterval(() => this.#sequences.evictExpired(), Math.max(100, idleTtlMs / 8)).unref();
   }
 
   /**
@@ -106,7 +106,7 @@ export class Engine {
           contextLength: this.contextLength,
           chunkTokens: this.#options.prefillChunkTokens,
           headSize: this.signature.headSize,
-          featureWidth: this.signature.features?.width ?? 0,
+          hiddenStatesWidth: this.signature.hiddenStatesInput?.width ?? 0,
         });
         return await use(lease);
       } finally {

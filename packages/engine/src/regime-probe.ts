@@ -67,9 +67,9 @@ function batchedRows(runner: ModelRunner, cache: KvCache, tokenIds: Int32Array, 
 }
 
 function probeItem(runner: ModelRunner, cache: KvCache, numPastTokens: number, tokenIds: Int32Array): ForwardItem {
-  const width = runner.signature.features?.width;
-  const features = width !== undefined && { features: new Float32Array(tokenIds.length * width).fill(0.1) };
-  return { cache, numPastTokens, tokenIds, numLogitRows: tokenIds.length, ...features };
+  const width = runner.signature.hiddenStatesInput?.width;
+  const hiddenStates = width !== undefined && { hiddenStates: new Float32Array(tokenIds.length * width).fill(0.1) };
+  return { cache, numPastTokens, tokenIds, numLogitRows: tokenIds.length, ...hiddenStates };
 }
 
 /** Logits of the tokens from `start` on, computed in passes of `passLength`. */

@@ -65,7 +65,7 @@ export interface ForwardItem {
   /** Logits are wanted for the last so many of the new tokens; 0 for a prefill chunk that nobody looks at. */
   readonly numLogitRows: number;
   /** Input of a feature draft: one row per new token. */
-  readonly features?: Float32Array; // [numTokens, featureWidth]
+  readonly hiddenStates?: Float32Array; // [numTokens, hiddenStatesWidth]
   /** Return the graph's hidden states for the new tokens as well. */
   readonly wantHiddenStates?: boolean;
 }
@@ -73,7 +73,7 @@ export interface ForwardItem {
 export interface ForwardOutput {
   /** Row-major; headSize is the draft's reduced vocabulary where it has one. float32 whatever the graph's type. */
   readonly logits: Float32Array; // [numLogitRows, headSize]
-  readonly hiddenStates?: Float32Array; // [numTokens, featureWidth]
+  readonly hiddenStates?: Float32Array; // [numTokens, hiddenStatesWidth]
 }
 
 export interface ForwardBatch {

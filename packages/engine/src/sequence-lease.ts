@@ -9,7 +9,7 @@ export interface AppendOptions {
   /** Called in order with all wanted rows, in one or several parts. `rows` is valid during the call only. */
   readonly onLogits?: (rows: Float32Array, firstRow: number) => void; // [n, headSize]
   /** Input of a feature draft. */
-  readonly features?: Float32Array | undefined; // [numTokens, featureWidth]
+  readonly hiddenStates?: Float32Array | undefined; // [numTokens, hiddenStatesWidth]
   /** As onLogits, with the hidden states of every token. */
   readonly onHiddenStates?: ((rows: Float32Array, firstRow: number) => void) | undefined; // [n, width]
 }
@@ -24,7 +24,7 @@ interface LeaseOptions {
   readonly contextLength: number;
   readonly chunkTokens: number;
   readonly headSize: number;
-  readonly featureWidth: number;
+  readonly hiddenStatesWidth: number;
 }
 
 export class SequenceLease {
@@ -87,8 +87,8 @@ export class SequenceLease {
   }
 
   async #appendChunk(tokenIds: Int32Array, start: number, end: number, options: AppendOptions): Promise<void> {
-    const { sequence, scheduler, signal, featureWidth } = this.#options;
-    const { numLogitRows = 0, features, onLogits, onHiddenStates } = options;
+    const { sequence, scheduler, signal, hiddenStatesWidth } = this.#options;
+    const { numLogitRows = 0, hiddenStates, onLogits, onHiddenStates } = options;
     const firstWanted = Math.max(start, tokenIds.length - numLogitRows);
     const chunk = tokenIds.subarray(start, end);
     const pass = await scheduler.submit(
@@ -97,7 +97,9 @@ export class SequenceLease {
         numPastTokens: sequence.prefix.length,
         tokenIds: chunk,
         numLogitRows: Math.max(0, end - firstWanted),
-        ...(features && { features: features.subarray(start * featureWidth, end * featureWidth) }),
+        ...(hiddenStates && {
+          hiddenStates: hiddenStates.subarray(start * hiddenStatesWidth, end * hiddenStatesWidth),
+        }),
         ...(onHiddenStates && { wantHiddenStates: true }),
       },
       signal,

@@ -41,11 +41,11 @@ export interface SequenceStoreOptions {
   readonly runner: ModelRunner;
   readonly budgetBytes: number;
   /** An idle sequence that nobody has used for so long is freed. */
-  readonly leaseMs: number;
+  readonly idleTtlMs: number;
   readonly now?: () => number;
 }
 
-export type EvictionReason = 'budget' | 'lease';
+export type EvictionReason = 'budget' | 'idle_ttl';
 
 /** `false`: the sequence is gone, look again. */
 type Turn = (isYours: boolean) => void;
@@ -60,17 +60,17 @@ interface Entry extends Sequence {
 export class SequenceStore {
   readonly #runner: ModelRunner;
   readonly #budgetBytes: number;
-  readonly #leaseMs: number;
+  readonly #idleTtlMs: number;
   readonly #now: () => number;
   readonly #entries = new Map<string, Entry>();
   /** Deleted while in use: freed when they are released. */
   readonly #leaving = new Set<Entry>();
-  readonly numEvictions: Record<EvictionReason, number> = { budget: 0, lease: 0 };
+  readonly numEvictions: Record<EvictionReason, number> = { budget: 0, idle_ttl: 0 };
 
   constructor(options: SequenceStoreOptions) {
     this.#runner = options.runner;
     this.#budgetBytes = options.budgetBytes;
-    this.#leaseMs = options.leaseMs;
+    this.#idleTtlMs = options.idleTtlMs;
     this.#now = options.now ?? (() => performance.now());
   }
 
@@ -152,11 +152,11 @@ export class SequenceStore {
     return true;
   }
 
-  /** Frees sequences whose lease ran out. */
+  /** Frees sequences that nobody used for their idle TTL. */
   evictExpired(): void {
-    const oldest = this.#now() - this.#leaseMs;
+    const oldest = this.#now() - this.#idleTtlMs;
     for (const entry of [...this.#entries.values()]) {
-      if (!entry.isHeld && entry.lastUsedMs < oldest) this.#evict(entry, 'lease');
+      if (!entry.isHeld && entry.lastUsedMs < oldest) this.#evict(entry, 'idle_ttl');
     }
   }
 

@@ -22,7 +22,7 @@ export interface GraphSignature {
   /** Name of the scalar int64 input that limits the head to the last N rows, where the graph has one. */
   readonly numLogitsToKeepInput?: string;
   /** Output with the head's input (after the last norm), where the graph has one. */
-  readonly hiddenStates?: { readonly output: string; readonly width: number };
+  readonly hiddenStatesOutput?: { readonly output: string; readonly width: number };
   /** Input of a feature draft, where the graph has one. */
-  readonly features?: { readonly input: string; readonly width: number };
+  readonly hiddenStatesInput?: { readonly input: string; readonly width: number };
 }

@@ -17,7 +17,7 @@ async function open(options: Partial<EngineOptions> = {}, toy = new ToyRunner())
     minRows: 2,
     maxBatchItems: 4,
     kvBudgetBytes: 1e6,
-    leaseMs: 60_000,
+    idleTtlMs: 60_000,
     prefillChunkTokens: 4,
     maxRequests: 3,
     ...options,

@@ -29,7 +29,7 @@ it.each([1, 2, 3])('gives only right rows under random use (seed %i)', async (se
     minRows: 2,
     maxBatchItems: 4,
     kvBudgetBytes: 4 * CONTEXT * BYTES_PER_TOKEN, // room for half of the clients
-    leaseMs: 60_000,
+    idleTtlMs: 60_000,
     prefillChunkTokens: 7,
     maxRequests: NUM_CLIENTS - 1,
   });

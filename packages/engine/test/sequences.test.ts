@@ -15,7 +15,7 @@ beforeEach(() => {
 });
 
 function storeWith(budgetBytes: number): SequenceStore {
-  return new SequenceStore({ runner, budgetBytes, leaseMs: 1000, now: () => nowMs });
+  return new SequenceStore({ runner, budgetBytes, idleTtlMs: 1000, now: () => nowMs });
 }
 
 const ids = (...values: number[]) => Int32Array.from(values);
@@ -207,7 +207,7 @@ describe('memory', () => {
     await store1('d', range(8));
     expect((await errorOf(store.acquire(request('b', range(8), ids(1))))).code).toBe('sequence_mismatch');
     for (const id of ['a', 'c', 'd']) store.release((await store.acquire(request(id, range(8), ids(1)))).sequence);
-    expect(store.numEvictions).toEqual({ budget: 1, lease: 0 });
+    expect(store.numEvictions).toEqual({ budget: 1, idle_ttl: 0 });
   });
 
   it('never evicts a sequence in use, and evicts nothing when that would not be enough', async () => {
@@ -223,14 +223,14 @@ describe('memory', () => {
     expect([store.numSequences, store.kvBytes]).toEqual([1, 160]);
   });
 
-  it('frees what nobody used for the length of a lease', async () => {
+  it('frees what nobody used for the length of the idle TTL', async () => {
     await store1('old', range(8));
     nowMs = 900;
     await store1('young', range(8));
     const held = await store.acquire(request('young', range(8), ids(1)));
     nowMs = 1001;
     store.evictExpired();
-    expect([store.numSequences, store.numEvictions.lease]).toEqual([1, 1]);
+    expect([store.numSequences, store.numEvictions.idle_ttl]).toEqual([1, 1]);
     nowMs = 5000;
     store.evictExpired();
     expect(store.numSequences).toBe(1); // in use

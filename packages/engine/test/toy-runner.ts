@@ -87,7 +87,7 @@ export class ToyRunner implements ModelRunner {
       logitsType: 'float32',
       hasPositionIds: false,
       hasAttentionMask: true,
-      hiddenStates: { output: 'hidden_states', width: 1 },
+      hiddenStatesOutput: { output: 'hidden_states', width: 1 },
     };
   }
 

@@ -6,21 +6,24 @@ import { Transfer } from '@forerunner/engine';
 import { encodeMessage, type Frame, type MessageForm, type Timing } from '@forerunner/protocol';
 
 /** How the reply is wanted, and since when it is waited for. */
-export interface ReplyWish {
+export interface ReplyOptions {
   readonly form: MessageForm;
   /** When the request arrived, milliseconds since 1970 (each thread's performance.now() has its own zero). */
   readonly receivedMs: number;
 }
 
-export function encodeReply(frame: Frame, { form }: ReplyWish): Transfer<Uint8Array> {
+export function encodeReply(frame: Frame, { form }: ReplyOptions): Transfer<Uint8Array> {
   const encoded = encodeMessage(frame, form);
   // A small Buffer may be a piece of Node's shared pool, which cannot be moved.
   const bytes = encoded.byteLength === encoded.buffer.byteLength ? encoded : Uint8Array.from(encoded);
   return new Transfer<Uint8Array>(bytes, [bytes.buffer as ArrayBuffer]);
 }
 
-export function timingOf(wish: ReplyWish, { queueMs, modelMs }: { queueMs: number; modelMs: number }): Timing {
-  const totalMs = performance.timeOrigin + performance.now() - wish.receivedMs;
+export function timingOf(
+  replyOptions: ReplyOptions,
+  { queueMs, modelMs }: { queueMs: number; modelMs: number },
+): Timing {
+  const totalMs = performance.timeOrigin + performance.now() - replyOptions.receivedMs;
   return { queue_ms: toMicroseconds(queueMs), model_ms: toMicroseconds(modelMs), total_ms: toMicroseconds(totalMs) };
 }
 

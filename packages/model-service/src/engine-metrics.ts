@@ -29,13 +29,13 @@ export function installEngineMetrics(registry: Registry, takeStats: () => Promis
   );
   const evictions = new Counter({
     name: 'forerunner_kv_evictions_total',
-    help: 'Sequences evicted, by reason: budget (memory was needed) or lease (SEQUENCE_TTL_S ran out).',
+    help: 'Sequences evicted, by reason: budget (memory was needed) or idle_ttl (SEQUENCE_TTL_S ran out).',
     labelNames: ['reason'],
     registers,
     collect,
   });
   const steps = new Histogram({
-    name: 'forerunner_model_step_seconds',
+    name: 'forerunner_model_pass_seconds',
     help: 'Seconds of one pass of the model, by rows (new tokens of all its sequences): 1, 2, 4, ... 256 or +Inf at most.',
     labelNames: ['rows'],
     buckets: [0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.024, 4.096],
@@ -43,13 +43,13 @@ export function installEngineMetrics(registry: Registry, takeStats: () => Promis
     collect,
   });
   const items = new Counter({
-    name: 'forerunner_model_step_sequences_total',
-    help: 'Sequences over all passes; divided by forerunner_model_step_seconds_count it is the mean batch size.',
+    name: 'forerunner_model_pass_sequences_total',
+    help: 'Sequences over all passes; divided by forerunner_model_pass_seconds_count it is the mean batch size.',
     registers,
     collect,
   });
-  const counted = { budget: 0, lease: 0 };
-  for (const reason of ['budget', 'lease'] as const) evictions.inc({ reason }, 0);
+  const counted = { budget: 0, idle_ttl: 0 };
+  for (const reason of ['budget', 'idle_ttl'] as const) evictions.inc({ reason }, 0);
 
   const note = (pass: PassObservation) => {
     const rows = ROW_CLASSES.find((end) => pass.numTokens <= end) ?? '+Inf';
@@ -62,7 +62,7 @@ export function installEngineMetrics(registry: Registry, takeStats: () => Promis
     budget.set(stats.kvBudgetBytes);
     depth.set(stats.queueDepth);
     requests.set(stats.numRequests);
-    for (const reason of ['budget', 'lease'] as const) {
+    for (const reason of ['budget', 'idle_ttl'] as const) {
       evictions.inc({ reason }, stats.numEvictions[reason] - counted[reason]);
       counted[reason] = stats.numEvictions[reason];
     }

@@ -25,7 +25,7 @@ export interface ModelFacts {
   readonly eosTokenIds: readonly number[];
   readonly hiddenStates: { readonly output: string; readonly width: number } | null;
   /** Values per token that a feature draft wants; 0 for any other model. */
-  readonly featureWidth: number;
+  readonly hiddenStatesWidth: number;
   readonly description: Engine['description'];
   readonly numericRegime: Engine['numericRegime'];
 }
@@ -62,8 +62,8 @@ function factsOf(engine: Engine): ModelFacts {
     contextLength: engine.contextLength,
     bosTokenId: signature.bosTokenId ?? null,
     eosTokenIds: signature.eosTokenIds,
-    hiddenStates: signature.hiddenStates ?? null,
-    featureWidth: signature.features?.width ?? 0,
+    hiddenStates: signature.hiddenStatesOutput ?? null,
+    hiddenStatesWidth: signature.hiddenStatesInput?.width ?? 0,
     description: engine.description,
     numericRegime: engine.numericRegime,
   };

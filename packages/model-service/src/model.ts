@@ -53,7 +53,7 @@ export async function startModel<M extends Methods>(options: StartModelOptions):
     ...(config.ORT_LIBRARY !== undefined && { libraryPath: config.ORT_LIBRARY }),
     runtime: config.RUNTIME,
     kvBudgetBytes: kvBudgetBytes(config),
-    leaseMs: config.SEQUENCE_TTL_S * 1000,
+    idleTtlMs: config.SEQUENCE_TTL_S * 1000,
     prefillChunkTokens: config.PREFILL_CHUNK_TOKENS,
     maxRequests: config.MAX_QUEUE,
   };
@@ -101,11 +101,11 @@ export function modelCard(
   config: ModelServiceConfig,
   facts: ModelFacts,
 ): ModelCard {
-  const { draft_features: wanted } = JSON.parse(readFileSync(join(modelDir, 'config.json'), 'utf8')) as {
-    draft_features?: { target_output?: string; target_digest?: string };
+  const { draft_hidden_states: wanted } = JSON.parse(readFileSync(join(modelDir, 'config.json'), 'utf8')) as {
+    draft_hidden_states?: { target_output?: string; target_digest?: string };
   };
   const { runtime, runtimeVersion, executionProvider, numFallbackNodes, numThreads } = facts.description;
-  const { hiddenStates, featureWidth } = facts;
+  const { hiddenStates, hiddenStatesWidth } = facts;
   return {
     protocol_version: PROTOCOL_VERSION,
     service,
@@ -124,15 +124,15 @@ export function modelCard(
     num_threads: numThreads,
     numeric_regime: facts.numericRegime,
     kv_cache_budget_bytes: kvBudgetBytes(config),
-    features_offered:
+    hidden_states_offered:
       service === 'target-service' && hiddenStates
         ? { name: hiddenStates.output, width: hiddenStates.width, dtype: 'float16' }
         : null,
-    features_wanted:
-      featureWidth > 0
+    hidden_states_wanted:
+      hiddenStatesWidth > 0
         ? {
             name: wanted?.target_output ?? 'hidden_states',
-            width: featureWidth,
+            width: hiddenStatesWidth,
             dtype: 'float16',
             target_digest: wanted?.target_digest ?? null,
           }

@@ -86,7 +86,7 @@ export function modelServiceSettings(defaults: Defaults) {
       min: 1024,
       max: 1 << 30,
       unit: 'bytes',
-      reason: 'Largest request body. Features take 2 bytes for each token and hidden unit.',
+      reason: 'Largest request body. Hidden states take 2 bytes for each token and hidden unit.',
     }),
     NUM_THREADS: integerSetting({
       default: defaults.numThreads,

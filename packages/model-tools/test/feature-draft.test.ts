@@ -21,7 +21,7 @@ describe('a feature draft trained on what tiny-target writes', () => {
   let target: LmSession;
   let draft: LmSession;
   /** Greedy texts from other seeds than the training's, with the target's hidden states. */
-  let texts: { tokenIds: Int32Array; features: Float32Array }[];
+  let texts: { tokenIds: Int32Array; hiddenStates: Float32Array }[];
 
   beforeAll(async () => {
     await trainTinyFeatureDraft(TARGET, draftDir);
@@ -36,15 +36,18 @@ describe('a feature draft trained on what tiny-target writes', () => {
     rmSync(root, { recursive: true });
   });
 
-  async function agreement(session: LmSession, change?: (features: Float32Array) => Float32Array): Promise<Agreement> {
+  async function agreement(
+    session: LmSession,
+    change?: (hiddenStates: Float32Array) => Float32Array,
+  ): Promise<Agreement> {
     const total = newAgreement(3);
-    for (const { tokenIds, features } of texts) {
-      const own = change?.(features);
+    for (const { tokenIds, hiddenStates } of texts) {
+      const own = change?.(hiddenStates);
       await addAgreement(total, {
         draft: session,
         tokenIds,
         numPromptTokens: NUM_PROMPT_TOKENS,
-        features: own ?? features,
+        hiddenStates: own ?? hiddenStates,
       });
     }
     return total;
@@ -59,19 +62,19 @@ describe('a feature draft trained on what tiny-target writes', () => {
     }
   });
 
-  it('guesses worse from noise, so it really reads the features', async () => {
+  it('guesses worse from noise, so it really reads the hidden states', async () => {
     const random = seededRandom(5);
-    const [withFeatures = 0] = shares(await agreement(draft));
-    const [withNoise = 1] = shares(await agreement(draft, (features) => features.map(() => 4 * random() - 2)));
-    expect(withNoise).toBeLessThan(withFeatures / 1.5);
+    const [withHiddenStates = 0] = shares(await agreement(draft));
+    const [withNoise = 1] = shares(await agreement(draft, (hiddenStates) => hiddenStates.map(() => 4 * random() - 2)));
+    expect(withNoise).toBeLessThan(withHiddenStates / 1.5);
   });
 
   it('continues from its cache as if it had read everything at once', async () => {
-    const { tokenIds, features } = texts[0]!;
+    const { tokenIds, hiddenStates } = texts[0]!;
     const run = (from: number, to: number, past = draft.emptyPast()) =>
       draft.run({
         tokenIds: tokenIds.subarray(from + 1, to + 1),
-        features: features.subarray(from * WIDTH, to * WIDTH),
+        hiddenStates: hiddenStates.subarray(from * WIDTH, to * WIDTH),
         past,
         numPastTokens: from,
       });
@@ -86,7 +89,12 @@ describe('a feature draft trained on what tiny-target writes', () => {
     expect(config).toMatchObject({
       num_hidden_layers: 1,
       vocab_size: 1024,
-      draft_features: { input: 'features', target_output: 'hidden_states', own_output: 'hidden_states', width: WIDTH },
+      draft_hidden_states: {
+        input: 'features',
+        target_output: 'hidden_states',
+        own_output: 'hidden_states',
+        width: WIDTH,
+      },
     });
     expect(draft.inputNames).toEqual(
       expect.arrayContaining([
@@ -118,8 +126,12 @@ describe('a feature draft trained on what tiny-target writes', () => {
     expect(keptTokenIds).toEqual(keptTokenIds.toSorted());
     const cut = await openFolder(cutDir);
     try {
-      const { tokenIds, features } = texts[0]!;
-      const step = { tokenIds: tokenIds.subarray(1, 9), features: features.subarray(0, 8 * WIDTH), numPastTokens: 0 };
+      const { tokenIds, hiddenStates } = texts[0]!;
+      const step = {
+        tokenIds: tokenIds.subarray(1, 9),
+        hiddenStates: hiddenStates.subarray(0, 8 * WIDTH),
+        numPastTokens: 0,
+      };
       const full = toFloat32((await draft.run({ ...step, past: draft.emptyPast() })).logits);
       const few = toFloat32((await cut.run({ ...step, past: cut.emptyPast() })).logits);
       for (const [row, tokenId] of keptTokenIds.entries()) {
@@ -142,7 +154,7 @@ async function openFolder(folder: string): Promise<LmSession> {
 
 async function greedyTexts(target: LmSession, count: number) {
   const random = seededRandom(99);
-  const texts: { tokenIds: Int32Array; features: Float32Array }[] = [];
+  const texts: { tokenIds: Int32Array; hiddenStates: Float32Array }[] = [];
   for (let text = 0; text < count; text++) {
     const start = [1, Math.floor(random() * 1024)];
     const options = { promptTokenIds: start, numTokens: NUM_PROMPT_TOKENS, temperature: 1, random };
@@ -154,7 +166,7 @@ async function greedyTexts(target: LmSession, count: number) {
       random,
     });
     const outputs = await target.run({ tokenIds, past: target.emptyPast(), numPastTokens: 0 });
-    texts.push({ tokenIds, features: toFloat32(outputs.hidden_states) });
+    texts.push({ tokenIds, hiddenStates: toFloat32(outputs.hidden_states) });
   }
   return texts;
 }

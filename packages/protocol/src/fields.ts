@@ -26,7 +26,7 @@ export const MAX_TOP_K = 1_000_000;
 /** The widest proposal that the wire allows; a service's own setting may be lower. */
 export const MAX_SPECULATIVE_TOKENS = 32;
 
-/** How logits become a law; the same on draft, target and everywhere else. */
+/** How logits become a distribution; the same on draft, target and everywhere else. */
 export const samplingFields = {
   temperature: boundedNumber(0, 100, '0 is greedy')
     .default(1)
@@ -89,8 +89,8 @@ export const tokenIdsSchema = z.union(
   { error: 'must be an array of token ids (whole numbers from 0)' },
 );
 
-/** Rows of half-precision features as they come: a section of a frame, or an array of a JSON body. */
-export const featuresSchema = z.union(
+/** Rows of half-precision hidden states as they come: a section of a frame, or an array of a JSON body. */
+export const hiddenStatesSchema = z.union(
   [z.instanceof(Float16Array), z.array(z.number()).transform((values) => Float16Array.from(values))],
   { error: 'must be an array of numbers' },
 );

@@ -44,7 +44,7 @@ export const generateRequestSchema = z
     verification: z
       .enum(VERIFICATION_RULES)
       .default('rejection')
-      .describe("How draft tokens are checked; every rule gives answers of the target's own law."),
+      .describe("How draft tokens are checked; every rule gives answers of the target's own distribution."),
     speculative: z.boolean().default(true).describe('false: the target alone.'),
     min_confidence: z
       .number()

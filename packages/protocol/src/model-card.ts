@@ -1,7 +1,7 @@
 /** GET /v1/model: what a service serves, so that another can tell whether they fit. */
 import { z } from 'zod';
 
-const featureOffer = z.object({ name: z.string(), width: z.int(), dtype: z.literal('float16') });
+const hiddenStatesOffer = z.object({ name: z.string(), width: z.int(), dtype: z.literal('float16') });
 
 export const modelCardSchema = z.object({
   protocol_version: z.int(),
@@ -27,9 +27,9 @@ export const modelCardSchema = z.object({
   numeric_regime: z.enum(['bit-exact', 'tolerance']),
   kv_cache_budget_bytes: z.number(),
   /** What a target can give to a draft. */
-  features_offered: featureOffer.nullable(),
+  hidden_states_offered: hiddenStatesOffer.nullable(),
   /** What a draft wants from its target; `target_digest` is the model_digest it was trained for, where it says. */
-  features_wanted: featureOffer.extend({ target_digest: z.string().nullable() }).nullable(),
+  hidden_states_wanted: hiddenStatesOffer.extend({ target_digest: z.string().nullable() }).nullable(),
   /** Rows of a draft's head, where it is smaller than the vocabulary. */
   draft_vocab_size: z.int().nullable(),
 });

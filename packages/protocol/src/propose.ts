@@ -1,10 +1,16 @@
-/** POST /v1/propose of the draft-service: continue a sequence by up to K tokens, and say which laws they came from. */
+/** POST /v1/propose of the draft-service: continue a sequence by up to K tokens, and say which distributions they came from. */
 import { z } from 'zod';
+import {
+  type DistributionRows,
+  distributionSections,
+  numDistributionRows,
+  readDistributionRows,
+} from './distribution-rows.ts';
 import { parseOrThrow, ServiceError } from './errors.ts';
 import {
   boundedInteger,
   boundedNumber,
-  featuresSchema,
+  hiddenStatesSchema,
   MAX_SPECULATIVE_TOKENS,
   sequenceFields,
   timingSchema,
@@ -12,7 +18,6 @@ import {
   wireSamplingSchema,
 } from './fields.ts';
 import type { Frame, Section } from './frame.ts';
-import { type LawRows, lawSections, numLawRows, readLawRows } from './law-rows.ts';
 import { flattenFrame } from './message.ts';
 import { PROTOCOL_VERSION } from './version.ts';
 
@@ -30,18 +35,18 @@ export const proposeRequestSchema = z.strictObject({
    */
   min_confidence: boundedNumber(0, 1, 'probability').default(0),
   /** One row of the target's hidden states for each of `token_ids`, for a draft that reads them. */
-  features: featuresSchema.optional(),
+  hidden_states: hiddenStatesSchema.optional(),
 });
 export type ProposeRequest = z.output<typeof proposeRequestSchema>;
-export type ProposeRequestInput = Omit<z.input<typeof proposeRequestSchema>, 'token_ids' | 'features'> & {
+export type ProposeRequestInput = Omit<z.input<typeof proposeRequestSchema>, 'token_ids' | 'hidden_states'> & {
   token_ids: Int32Array;
-  features?: Float16Array | undefined;
+  hidden_states?: Float16Array | undefined;
 };
 
-export function proposeRequestFrame({ token_ids, features, ...header }: ProposeRequestInput): Frame {
+export function proposeRequestFrame({ token_ids, hidden_states, ...header }: ProposeRequestInput): Frame {
   return {
     header: { protocol_version: PROTOCOL_VERSION, ...header },
-    sections: { token_ids, ...(features && { features }) },
+    sections: { token_ids, ...(hidden_states && { hidden_states }) },
   };
 }
 
@@ -55,12 +60,15 @@ const proposeReplyHeader = z.object({
 });
 export interface ProposeReply extends z.output<typeof proposeReplyHeader> {
   readonly draftTokenIds: Int32Array; // [k], k <= K
-  /** The laws that the tokens were drawn from; absent for greedy, where each law is one-hot. */
-  readonly laws?: LawRows; // k laws
+  /** The distributions that the tokens were drawn from; absent for greedy, where each distribution is one-hot. */
+  readonly distributions?: DistributionRows; // k distributions
 }
 
-export function proposeReplyFrame({ draftTokenIds, laws, ...header }: ProposeReply): Frame {
-  return { header, sections: { draft_token_ids: draftTokenIds, ...(laws && lawSections(laws)) } };
+export function proposeReplyFrame({ draftTokenIds, distributions, ...header }: ProposeReply): Frame {
+  return {
+    header,
+    sections: { draft_token_ids: draftTokenIds, ...(distributions && distributionSections(distributions)) },
+  };
 }
 
 /** Errors: malformed_frame, invalid_request, token_out_of_range. */
@@ -74,10 +82,10 @@ export function parseProposeReply(bytes: Uint8Array): ProposeReply {
   if (draftTokenIds.some((id) => id < 0 || id >= header.vocab_size)) {
     throw new ServiceError('token_out_of_range', 'the draft proposed a token outside its vocabulary');
   }
-  if (!('law_offsets' in message)) return { ...header, draftTokenIds };
-  const laws = readLawRows(message as Record<string, Section>, header.vocab_size);
-  if (numLawRows(laws) !== draftTokenIds.length) {
-    throw new ServiceError('malformed_frame', 'malformed frame: not one law for each proposed token');
+  if (!('prob_offsets' in message)) return { ...header, draftTokenIds };
+  const distributions = readDistributionRows(message as Record<string, Section>, header.vocab_size);
+  if (numDistributionRows(distributions) !== draftTokenIds.length) {
+    throw new ServiceError('malformed_frame', 'malformed frame: not one distribution for each proposed token');
   }
-  return { ...header, draftTokenIds, laws };
+  return { ...header, draftTokenIds, distributions };
 }

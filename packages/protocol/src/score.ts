@@ -1,9 +1,9 @@
 /** POST /v1/score of the target-service: one pass over the new tokens of a sequence, one row per position. */
 import { z } from 'zod';
+import { type DistributionRows, distributionSections, readDistributionRows } from './distribution-rows.ts';
 import { parseOrThrow } from './errors.ts';
 import { boundedInteger, sequenceFields, timingSchema, tokenIdsSchema, wireSamplingSchema } from './fields.ts';
 import type { Frame, Section } from './frame.ts';
-import { type LawRows, lawSections, readLawRows } from './law-rows.ts';
 import { flattenFrame } from './message.ts';
 import { PROTOCOL_VERSION } from './version.ts';
 
@@ -12,7 +12,7 @@ export const ROW_KINDS = ['argmax', 'probs', 'logits'] as const;
 export const scoreRequestSchema = z.strictObject({
   ...sequenceFields,
   token_ids: tokenIdsSchema,
-  /** Form of the rows: argmax ids (greedy), laws after the filters, or raw logits. */
+  /** Form of the rows: argmax ids (greedy), distributions after the filters, or raw logits. */
   rows: z.enum(ROW_KINDS).default('argmax'),
   /** Rows are returned for the last so many of `token_ids`; 0 for a prefill whose rows nobody needs. */
   num_rows: boundedInteger(0, 1 << 20, 'rows').optional(),
@@ -41,16 +41,16 @@ const scoreReplyHeader = z.object({
 export interface ScoreReply extends z.output<typeof scoreReplyHeader> {
   /** Exactly one of these three is present, as `rows` asked. */
   readonly argmaxTokenIds?: Int32Array; // [numRows]
-  readonly laws?: LawRows; // numRows laws
+  readonly distributions?: DistributionRows; // numRows distributions
   readonly logits?: Float32Array; // [numRows, vocabSize]
   readonly hiddenStates?: Float16Array; // [numTokens, width]
 }
 
 export function scoreReplyFrame(reply: ScoreReply): Frame {
-  const { argmaxTokenIds, laws, logits, hiddenStates, ...header } = reply;
+  const { argmaxTokenIds, distributions, logits, hiddenStates, ...header } = reply;
   const sections: Record<string, Section> = {};
   if (argmaxTokenIds) sections.argmax_token_ids = argmaxTokenIds;
-  if (laws) Object.assign(sections, lawSections(laws));
+  if (distributions) Object.assign(sections, distributionSections(distributions));
   if (logits) sections.logits = logits;
   if (hiddenStates) sections.hidden_states = hiddenStates;
   return { header, sections };
@@ -64,7 +64,9 @@ export function parseScoreReply(bytes: Uint8Array): ScoreReply {
   return {
     ...header,
     ...(argmax_token_ids instanceof Int32Array && { argmaxTokenIds: argmax_token_ids }),
-    ...('law_offsets' in message && { laws: readLawRows(message as Record<string, Section>, header.vocab_size) }),
+    ...('prob_offsets' in message && {
+      distributions: readDistributionRows(message as Record<string, Section>, header.vocab_size),
+    }),
     ...(logits instanceof Float32Array && { logits }),
     ...(hidden_states instanceof Float16Array && { hiddenStates: hidden_states }),
   };

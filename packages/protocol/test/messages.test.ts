@@ -4,7 +4,7 @@ import {
   encodeMessage,
   flattenFrame,
   generateRequestSchema,
-  packLaws,
+  packDistributions,
   parseOrThrow,
   parseProposeReply,
   parseScoreReply,
@@ -71,8 +71,8 @@ describe('a score request', () => {
 });
 
 describe('replies', () => {
-  it('carry argmax ids, laws, logits and hidden states', () => {
-    const laws = packLaws([
+  it('carry argmax ids, distributions, logits and hidden states', () => {
+    const distributions = packDistributions([
       { tokenIds: Int32Array.of(1, 3), probs: Float32Array.of(0.25, 0.75) },
       { tokenIds: null, probs: Float32Array.of(0.25, 0.25, 0.25, 0.25) },
     ]);
@@ -83,12 +83,12 @@ describe('replies', () => {
       num_reused_tokens: 0,
       timing,
       argmaxTokenIds: Int32Array.of(3),
-      laws,
+      distributions,
       logits: Float32Array.of(1, 2, 3, 4),
       hiddenStates: Float16Array.of(0.5, 1),
     };
     expect(parseScoreReply(encodeFrame(scoreReplyFrame(reply)))).toEqual(reply);
-    expect([...laws.tokenIds!]).toEqual([1, 3, 0, 1, 2, 3]);
+    expect([...distributions.tokenIds!]).toEqual([1, 3, 0, 1, 2, 3]);
   });
 
   it.each([
@@ -96,8 +96,8 @@ describe('replies', () => {
     ['ids outside the vocabulary', Int32Array.of(1, 4), Int32Array.of(0, 2)],
     ['offsets that do not span', Int32Array.of(1, 3), Int32Array.of(0, 1)],
   ])('with %s are malformed', (_what, tokenIds, offsets) => {
-    const laws = { offsets, tokenIds, probs: Float32Array.of(0.5, 0.5) };
-    const reply = { sequence_id: 's', cached_length: 2, vocab_size: 4, num_reused_tokens: 0, timing, laws };
+    const distributions = { offsets, tokenIds, probs: Float32Array.of(0.5, 0.5) };
+    const reply = { sequence_id: 's', cached_length: 2, vocab_size: 4, num_reused_tokens: 0, timing, distributions };
     expect(() => parseScoreReply(encodeFrame(scoreReplyFrame(reply)))).toThrow(/malformed/);
   });
 

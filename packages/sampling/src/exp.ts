@@ -1,6 +1,6 @@
 /**
  * exp(x) for x <= 0, which is all that a softmax needs. About twice as fast as Math.exp over a vocabulary, and made of
- * additions and multiplications only, so that a law has the same bits on every machine (Math.exp may differ).
+ * additions and multiplications only, so that a distribution has the same bits on every machine (Math.exp may differ).
  */
 
 const STEPS_PER_OCTAVE = 32;

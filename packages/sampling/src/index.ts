@@ -1,10 +1,10 @@
+export { oneHotDistribution, probOf, type WeightedTokens } from './distribution.ts';
+export { DistributionBuilder } from './distribution-builder.ts';
 export { drawFrom } from './draw.ts';
 export { SamplingError, type SamplingErrorCode } from './errors.ts';
-export { oneHotLaw, probOf, type WeightedTokens } from './law.ts';
-export { LawBuilder } from './law-builder.ts';
 export { applyPenalties, logSumExp, type TokenLogprob, topLogprobs } from './logits.ts';
 export { argmax } from './rank.ts';
-export { residualLaw } from './residual.ts';
+export { residualDistribution } from './residual.ts';
 export { CounterRng, deriveSeed, STREAM } from './rng.ts';
-export type { SamplingParams, TokenLaw, VerificationOutcome } from './types.ts';
+export type { SamplingParams, TokenDistribution, VerificationOutcome } from './types.ts';
 export { type RejectionInput, verifyGreedy, verifyRejection } from './verify.ts';

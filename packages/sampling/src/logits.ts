@@ -1,4 +1,4 @@
-/** What is done to a row of logits before it becomes a law, and the log probabilities that clients ask for. */
+/** What is done to a row of logits before it becomes a distribution, and the log probabilities that clients ask for. */
 import { SamplingError } from './errors.ts';
 import { expNegative } from './exp.ts';
 import { argmax, selectTop } from './rank.ts';

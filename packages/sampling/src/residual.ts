@@ -1,17 +1,17 @@
-/** What is left of the target's law where the draft's is taken away: the law of the token after a refusal. */
-import { lawTotal, type WeightedTokens } from './law.ts';
-import type { TokenLaw } from './types.ts';
+/** What is left of the target's distribution where the draft's is taken away: the distribution of the token after a refusal. */
+import { distributionTotal, type WeightedTokens } from './distribution.ts';
+import type { TokenDistribution } from './types.ts';
 
-/** Mass below which a residual is rounding noise of two equal laws. */
+/** Mass below which a residual is rounding noise of two equal distributions. */
 const EMPTY_RESIDUAL_MASS = 1e-14;
 
 /**
- * max(p - q, 0) over the support of p, of the normalised laws, in float64 (not normalised again: its mass is the
- * probability of a refusal). null where it is empty, that is p ≈ q. Errors: invalid_law.
+ * max(p - q, 0) over the support of p, of the normalised distributions, in float64 (not normalised again: its mass is the
+ * probability of a refusal). null where it is empty, that is p ≈ q. Errors: invalid_distribution.
  */
-export function residualLaw(p: TokenLaw, q: TokenLaw): WeightedTokens | null {
-  const pScale = 1 / lawTotal(p);
-  const qScale = 1 / lawTotal(q);
+export function residualDistribution(p: TokenDistribution, q: TokenDistribution): WeightedTokens | null {
+  const pScale = 1 / distributionTotal(p);
+  const qScale = 1 / distributionTotal(q);
   const probs = new Float64Array(p.probs.length);
   let mass = 0;
   let j = 0; // place in a sparse q; both supports ascend

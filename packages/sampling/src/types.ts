@@ -2,21 +2,21 @@
  * The words of this package. Pure mathematics: it knows nothing of services, models or text.
  *
  * A *draft token* is what the draft proposed; it is *accepted* when the verification rule keeps it. The token that
- * follows the accepted ones is *recovered* (drawn from the residual law after a refusal) or the *bonus* token (drawn
- * from the target's law after every draft token was accepted).
+ * follows the accepted ones is *recovered* (drawn from the residual distribution after a refusal) or the *bonus* token (drawn
+ * from the target's distribution after every draft token was accepted).
  */
 
 /**
- * A probability law over token ids, after temperature and every filter.
+ * A probability distribution over token ids, after temperature and every filter.
  * `tokenIds` is ascending and lists the support; null means dense: entry i of `probs` belongs to token id i.
- * `probs` need not add up to exactly 1: readers normalise in float64, and that normalised law is the law.
+ * `probs` need not add up to exactly 1: readers normalise in float64, and that normalised distribution is the distribution.
  */
-export interface TokenLaw {
+export interface TokenDistribution {
   readonly tokenIds: Int32Array | null; // [support], ascending
   readonly probs: Float32Array; // [support] or [vocabSize]
 }
 
-/** How logits become a law. Temperature 0 is greedy: a one-hot law on the argmax, the lowest id wins ties. */
+/** How logits become a distribution. Temperature 0 is greedy: a one-hot distribution on the argmax, the lowest id wins ties. */
 export interface SamplingParams {
   /** > 0 scales logits by 1/temperature; 0 is greedy. */
   readonly temperature: number;

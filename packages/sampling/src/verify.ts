@@ -1,20 +1,21 @@
 /**
  * The rules that decide how many draft tokens are kept and which token follows, so that what is emitted has the
- * target's law. Pure functions: the uniforms are arguments, tokens and laws are known. Stop conditions, counters and
+ * target's distribution. Pure functions: the uniforms are arguments, tokens and distributions are known. Stop conditions, counters and
  * emitting belong to the caller.
  */
+
+import { oneHotDistribution, probOf } from './distribution.ts';
 import { drawFrom } from './draw.ts';
 import { SamplingError } from './errors.ts';
-import { oneHotLaw, probOf } from './law.ts';
-import { residualLaw } from './residual.ts';
-import type { TokenLaw, VerificationOutcome } from './types.ts';
+import { residualDistribution } from './residual.ts';
+import type { TokenDistribution, VerificationOutcome } from './types.ts';
 
 export interface RejectionInput {
   readonly draftTokenIds: Int32Array; // [k]
-  /** The laws that the tokens were really drawn from; a token without a law (n-gram, greedy) counts as one-hot. */
-  readonly draftLaws: readonly (TokenLaw | undefined)[]; // [<= k]
+  /** The distributions that the tokens were really drawn from; a token without a distribution (n-gram, greedy) counts as one-hot. */
+  readonly draftDistributions: readonly (TokenDistribution | undefined)[]; // [<= k]
   /** p at the position of each draft token, and at the one after the last. */
-  readonly targetLaws: readonly TokenLaw[]; // [k + 1]
+  readonly targetDistributions: readonly TokenDistribution[]; // [k + 1]
   /** In (0, 1], independent of the draft's noise and of each other. */
   readonly acceptanceUniforms: ArrayLike<number>; // [k]
   /** In (0, 1], independent of all of them: draws the recovered or the bonus token. */
@@ -26,40 +27,40 @@ export interface RejectionInput {
  * Keeps x_i while u_i · q_i(x_i) <= p_i(x_i); the first refusal draws from max(p_i - q_i, 0) and ends the round; after
  * none, the bonus token is drawn from p_{k+1}. `emptyResidual` tells that a refusal found p ≈ q and drew from p.
  * Dense rows are read for their sums up to the refusal, and compared only there.
- * Errors: draft_token_outside_law, invalid_law, invalid_argument.
+ * Errors: draft_token_outside_distribution, invalid_distribution, invalid_argument.
  */
 export function verifyRejection(input: RejectionInput): VerificationOutcome & { readonly emptyResidual: boolean } {
-  const { draftTokenIds, draftLaws, targetLaws, acceptanceUniforms, followUniform } = input;
+  const { draftTokenIds, draftDistributions, targetDistributions, acceptanceUniforms, followUniform } = input;
   const k = draftTokenIds.length;
-  if (targetLaws.length !== k + 1 || acceptanceUniforms.length < k || draftLaws.length > k) {
+  if (targetDistributions.length !== k + 1 || acceptanceUniforms.length < k || draftDistributions.length > k) {
     throw new SamplingError(
       'invalid_argument',
-      `${k} draft tokens need ${k + 1} target laws, ${k} uniforms and at most ${k} draft laws, ` +
-        `got ${targetLaws.length}, ${acceptanceUniforms.length} and ${draftLaws.length}`,
+      `${k} draft tokens need ${k + 1} target distributions, ${k} uniforms and at most ${k} draft distributions, ` +
+        `got ${targetDistributions.length}, ${acceptanceUniforms.length} and ${draftDistributions.length}`,
     );
   }
   for (let i = 0; i < k; i++) {
     const tokenId = draftTokenIds[i]!;
-    const p = targetLaws[i]!;
-    const q = draftLaws[i] ?? oneHotLaw(tokenId);
+    const p = targetDistributions[i]!;
+    const q = draftDistributions[i] ?? oneHotDistribution(tokenId);
     const draftProb = probOf(q, tokenId);
     if (draftProb === 0) {
       throw new SamplingError(
-        'draft_token_outside_law',
-        `draft token ${i} (id ${tokenId}) has probability 0 under the law it is said to come from`,
+        'draft_token_outside_distribution',
+        `draft token ${i} (id ${tokenId}) has probability 0 under the distribution it is said to come from`,
       );
     }
     if (acceptanceUniforms[i]! * draftProb <= probOf(p, tokenId)) continue;
-    const residual = residualLaw(p, q);
+    const residual = residualDistribution(p, q);
     const recoveredTokenId = drawFrom(residual ?? p, followUniform);
     return { numAcceptedTokens: i, recoveredTokenId, emptyResidual: residual === null };
   }
-  return { numAcceptedTokens: k, bonusTokenId: drawFrom(targetLaws[k]!, followUniform), emptyResidual: false };
+  return { numAcceptedTokens: k, bonusTokenId: drawFrom(targetDistributions[k]!, followUniform), emptyResidual: false };
 }
 
 /**
  * Rule 2, temperature 0: keeps draft tokens while they are the target's argmax (the lowest id wins ties, as in
- * `argmax`). `targetArgmaxTokenIds` [k + 1] as in `targetLaws`. Errors: invalid_argument.
+ * `argmax`). `targetArgmaxTokenIds` [k + 1] as in `targetDistributions`. Errors: invalid_argument.
  */
 export function verifyGreedy(draftTokenIds: Int32Array, targetArgmaxTokenIds: Int32Array): VerificationOutcome {
   const k = draftTokenIds.length;

@@ -1,17 +1,17 @@
 /**
  * Proof 2: at scale, with the real generator and filters. V = 16, draft logits = -target logits (so that most drafts
  * are refused), N = 200,000 rounds; at every position, among the rounds that reach it, what is emitted follows the
- * target's law by chi-square. Each test has a twin that must fail.
+ * target's distribution by chi-square. Each test has a twin that must fail.
  */
 import { describe, expect, it } from 'vitest';
 import {
   CounterRng,
+  DistributionBuilder,
   deriveSeed,
   drawFrom,
-  LawBuilder,
   type SamplingParams,
   STREAM,
-  type TokenLaw,
+  type TokenDistribution,
   verifyRejection,
 } from '../src/index.ts';
 import { denseProbs, randomLogits, sampling } from './support.ts';
@@ -21,11 +21,11 @@ const NUM_ROUNDS = 200_000;
 const K = 3;
 const MIN_EXPECTED = 5;
 
-const builder = new LawBuilder(VOCAB_SIZE);
-const lawsOf = (sign: 1 | -1, count: number, overrides: Partial<SamplingParams>): TokenLaw[] =>
+const builder = new DistributionBuilder(VOCAB_SIZE);
+const distributionsOf = (sign: 1 | -1, count: number, overrides: Partial<SamplingParams>): TokenDistribution[] =>
   Array.from({ length: count }, (_, i) => {
     const logits = randomLogits(100 + i, VOCAB_SIZE).map((x) => sign * x);
-    return builder.law(logits, sampling(overrides));
+    return builder.distribution(logits, sampling(overrides));
   });
 
 interface Fit {
@@ -55,9 +55,12 @@ function fit(observed: readonly number[], probs: readonly number[]): Fit {
 }
 
 /** One fit per position 0..K, over the rounds that reach it. Also the share of first drafts that were refused. */
-function fitsOfRounds(overrides: Partial<SamplingParams>, drawnFrom?: TokenLaw[]): { fits: Fit[]; refusals: number } {
-  const targetLaws = lawsOf(1, K + 1, overrides);
-  const draftLaws = lawsOf(-1, K, overrides);
+function fitsOfRounds(
+  overrides: Partial<SamplingParams>,
+  drawnFrom?: TokenDistribution[],
+): { fits: Fit[]; refusals: number } {
+  const targetDistributions = distributionsOf(1, K + 1, overrides);
+  const draftDistributions = distributionsOf(-1, K, overrides);
   const observed = Array.from({ length: K + 1 }, () => new Array<number>(VOCAB_SIZE).fill(0));
   const rng = new CounterRng(deriveSeed(2024, 'chi-square'));
   const draftTokenIds = new Int32Array(K);
@@ -65,23 +68,29 @@ function fitsOfRounds(overrides: Partial<SamplingParams>, drawnFrom?: TokenLaw[]
   let refusals = 0;
   for (let round = 0; round < NUM_ROUNDS; round++) {
     for (let i = 0; i < K; i++) {
-      draftTokenIds[i] = drawFrom((drawnFrom ?? draftLaws)[i]!, rng.uniform(STREAM.draftDraw, round, i));
+      draftTokenIds[i] = drawFrom((drawnFrom ?? draftDistributions)[i]!, rng.uniform(STREAM.draftDraw, round, i));
       acceptanceUniforms[i] = rng.uniform(STREAM.acceptance, round, i);
     }
     const followUniform = rng.uniform(STREAM.followDraw, round);
-    const outcome = verifyRejection({ draftTokenIds, draftLaws, targetLaws, acceptanceUniforms, followUniform });
+    const outcome = verifyRejection({
+      draftTokenIds,
+      draftDistributions,
+      targetDistributions,
+      acceptanceUniforms,
+      followUniform,
+    });
     const kept = outcome.numAcceptedTokens;
     for (let i = 0; i < kept; i++) observed[i]![draftTokenIds[i]!]!++;
     observed[kept]![outcome.bonusTokenId ?? outcome.recoveredTokenId]!++;
     if (kept === 0) refusals++;
   }
   return {
-    fits: observed.map((counts, i) => fit(counts, denseProbs(targetLaws[i]!, VOCAB_SIZE))),
+    fits: observed.map((counts, i) => fit(counts, denseProbs(targetDistributions[i]!, VOCAB_SIZE))),
     refusals: refusals / NUM_ROUNDS,
   };
 }
 
-describe('emitted tokens follow the target’s law at every position that is reached', () => {
+describe('emitted tokens follow the target’s distribution at every position that is reached', () => {
   it.each<Partial<SamplingParams>>([{}, { temperature: 1.5, topK: 13 }, { topP: 0.95 }])('%j', (overrides) => {
     const { fits, refusals } = fitsOfRounds(overrides);
     expect(refusals).toBeGreaterThan(0.4);
@@ -91,18 +100,18 @@ describe('emitted tokens follow the target’s law at every position that is rea
     }
   });
 
-  it('but not if the proposals come from another law than stated', () => {
-    const { fits } = fitsOfRounds({}, lawsOf(-1, K, { temperature: 1.3 }));
+  it('but not if the proposals come from another distribution than stated', () => {
+    const { fits } = fitsOfRounds({}, distributionsOf(-1, K, { temperature: 1.3 }));
     expect(fits[0]!.chiSquare).toBeGreaterThan(2 * fits[0]!.limit);
   });
 });
 
 /** Pairs of neighbours in texts of 6 tokens, one seed a text, each number addressed by the token's position. */
 function fitOfPairs(acceptanceStream: number): Fit {
-  const [p, q] = [lawsOf(1, 1, {})[0]!, lawsOf(-1, 1, { temperature: 1.5 })[0]!];
+  const [p, q] = [distributionsOf(1, 1, {})[0]!, distributionsOf(-1, 1, { temperature: 1.5 })[0]!];
   const observed = new Array<number>(VOCAB_SIZE * VOCAB_SIZE).fill(0);
-  const draftLaws = new Array<TokenLaw>(K).fill(q);
-  const targetLaws = new Array<TokenLaw>(K + 1).fill(p);
+  const draftDistributions = new Array<TokenDistribution>(K).fill(q);
+  const targetDistributions = new Array<TokenDistribution>(K + 1).fill(p);
   for (let seed = 0; seed < 30_000; seed++) {
     const rng = new CounterRng(deriveSeed(seed, 'pairs'));
     const output: number[] = [];
@@ -111,9 +120,15 @@ function fitOfPairs(acceptanceStream: number): Fit {
       const draftTokenIds = Int32Array.from({ length: K }, (_, i) =>
         drawFrom(q, rng.uniform(STREAM.draftDraw, start + i)),
       );
-      const acceptanceUniforms = draftLaws.map((_, i) => rng.uniform(acceptanceStream, start + i));
+      const acceptanceUniforms = draftDistributions.map((_, i) => rng.uniform(acceptanceStream, start + i));
       const followUniform = rng.uniform(STREAM.followDraw, start);
-      const outcome = verifyRejection({ draftTokenIds, draftLaws, targetLaws, acceptanceUniforms, followUniform });
+      const outcome = verifyRejection({
+        draftTokenIds,
+        draftDistributions,
+        targetDistributions,
+        acceptanceUniforms,
+        followUniform,
+      });
       output.push(...draftTokenIds.subarray(0, outcome.numAcceptedTokens));
       output.push(outcome.bonusTokenId ?? outcome.recoveredTokenId);
     }

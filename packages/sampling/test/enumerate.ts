@@ -1,20 +1,20 @@
 /**
- * Exact laws of what verification emits, over toy models small enough to try everything. Knows nothing of how the
+ * Exact distributions of what verification emits, over toy models small enough to try everything. Knows nothing of how the
  * rules decide: the borders between the outcomes of the real functions are found by bisection over every uniform, and
  * the lengths between them are the probabilities.
  */
-import { type TokenLaw, type VerificationOutcome, verifyRejection } from '../src/index.ts';
+import { type TokenDistribution, type VerificationOutcome, verifyRejection } from '../src/index.ts';
 import { denseProbs } from './support.ts';
 
-/** The law of the next token after a context; token strings such as "0212" stand for contexts and drafts. */
-export type Model = (context: string) => TokenLaw;
+/** The distribution of the next token after a context; token strings such as "0212" stand for contexts and drafts. */
+export type Model = (context: string) => TokenDistribution;
 /** Probabilities of token strings. */
 export type Measure = Map<string, number>;
 
 export interface RejectionRound {
   readonly target: Model;
   readonly draft: Model;
-  /** The laws that the verifier is told; undefined where draft tokens come without. */
+  /** The distributions that the verifier is told; undefined where draft tokens come without. */
   readonly stated: Model | undefined;
   /** Whether the draft ends here. */
   readonly stops: (draft: string, context: string) => boolean;
@@ -23,7 +23,7 @@ export interface RejectionRound {
 }
 
 /** All that a round of rejection verification may emit after `context`. */
-export function rejectionRoundLaw(round: RejectionRound, context: string, vocabSize: number): Measure {
+export function rejectionRoundDistribution(round: RejectionRound, context: string, vocabSize: number): Measure {
   const emitted: Measure = new Map();
   const stops = (draft: string) => round.stops(draft, context);
   for (const [drawn, mass] of sampledTexts((draft) => round.draft(context + draft), stops, vocabSize)) {
@@ -37,11 +37,17 @@ function addOutcomes(round: RejectionRound, context: string, draft: string, draf
   const { stated } = round;
   const contexts = Array.from({ length: k + 1 }, (_, i) => context + draft.slice(0, i));
   const draftTokenIds = Int32Array.from(draft, Number);
-  const draftLaws = stated ? contexts.slice(0, k).map(stated) : [];
-  const targetLaws = contexts.map(round.target);
+  const draftDistributions = stated ? contexts.slice(0, k).map(stated) : [];
+  const targetDistributions = contexts.map(round.target);
   const verify = (uniforms: number[], followUniform: number) => {
     const acceptanceUniforms = Array.from({ length: k }, (_, i) => uniforms[i] ?? 0.5);
-    return verifyRejection({ draftTokenIds, draftLaws, targetLaws, acceptanceUniforms, followUniform });
+    return verifyRejection({
+      draftTokenIds,
+      draftDistributions,
+      targetDistributions,
+      acceptanceUniforms,
+      followUniform,
+    });
   };
   const follow = (uniforms: number[], mass: number): void => {
     const stretches = stretchesOf((u) => emittedText(draft, verify(uniforms, u)));
@@ -62,8 +68,8 @@ function addOutcomes(round: RejectionRound, context: string, draft: string, draf
   branch([], draftMass);
 }
 
-/** The law of the next `numTokens` tokens when round follows round; what a round emits beyond them is cut off. */
-export function jointLaw(roundLaw: (context: string) => Measure, numTokens: number): Measure {
+/** The distribution of the next `numTokens` tokens when round follows round; what a round emits beyond them is cut off. */
+export function jointDistribution(roundDistribution: (context: string) => Measure, numTokens: number): Measure {
   const joint: Measure = new Map();
   const known = new Map<string, Measure>();
   const extend = (text: string, mass: number): void => {
@@ -73,7 +79,7 @@ export function jointLaw(roundLaw: (context: string) => Measure, numTokens: numb
     }
     let round = known.get(text);
     if (!round) {
-      round = roundLaw(text);
+      round = roundDistribution(text);
       known.set(text, round);
     }
     for (const [tokens, p] of round) extend(text + tokens, mass * p);
@@ -82,7 +88,7 @@ export function jointLaw(roundLaw: (context: string) => Measure, numTokens: numb
   return joint;
 }
 
-/** The law of drawing from `model` token by token until `stops` says so. */
+/** The distribution of drawing from `model` token by token until `stops` says so. */
 export function sampledTexts(model: Model, stops: (text: string) => boolean, vocabSize: number): Measure {
   const texts: Measure = new Map();
   const extend = (text: string, mass: number): void => {

@@ -1,15 +1,15 @@
 /**
- * Proof 1: with vocabulary 3, K <= 3 and context-dependent toy models, the joint law of the next 4 tokens under
+ * Proof 1: with vocabulary 3, K <= 3 and context-dependent toy models, the joint distribution of the next 4 tokens under
  * verification is the target's, to 1e-12 in total variation. Nothing here is random.
  */
 import { describe, expect, it } from 'vitest';
-import { argmax, LawBuilder, type SamplingParams, verifyGreedy } from '../src/index.ts';
+import { argmax, DistributionBuilder, type SamplingParams, verifyGreedy } from '../src/index.ts';
 import {
   emittedText,
-  jointLaw,
+  jointDistribution,
   type Model,
   type RejectionRound,
-  rejectionRoundLaw,
+  rejectionRoundDistribution,
   sampledTexts,
   totalVariation,
 } from './enumerate.ts';
@@ -19,24 +19,25 @@ const VOCAB_SIZE = 3;
 const NUM_TOKENS = 4;
 const MAX_TOTAL_VARIATION = 1e-12;
 
-const builder = new LawBuilder(VOCAB_SIZE);
+const builder = new DistributionBuilder(VOCAB_SIZE);
 
 /** Logits that depend on the whole context, unrelated from one to the next. */
 const logitsAfter = (model: number, context: string) =>
   randomLogits(model * 100_000 + Number.parseInt(`1${context}`, 4), VOCAB_SIZE, 1.5);
 
 function toyModel(model: number, overrides: Partial<SamplingParams> = {}): Model {
-  const laws = new Map<string, ReturnType<Model>>();
+  const distributions = new Map<string, ReturnType<Model>>();
   return (context) => {
-    const law = laws.get(context) ?? builder.law(logitsAfter(model, context), sampling(overrides));
-    laws.set(context, law);
-    return law;
+    const distribution =
+      distributions.get(context) ?? builder.distribution(logitsAfter(model, context), sampling(overrides));
+    distributions.set(context, distribution);
+    return distribution;
   };
 }
 
-/** How far the joint law under rejection verification is from the target's own. */
+/** How far the joint distribution under rejection verification is from the target's own. */
 function biasOf(round: RejectionRound): number {
-  const joint = jointLaw((context) => rejectionRoundLaw(round, context, VOCAB_SIZE), NUM_TOKENS);
+  const joint = jointDistribution((context) => rejectionRoundDistribution(round, context, VOCAB_SIZE), NUM_TOKENS);
   const own = sampledTexts(round.target, (text) => text.length === NUM_TOKENS, VOCAB_SIZE);
   return totalVariation(joint, own);
 }
@@ -45,7 +46,11 @@ const stopAfter = (k: number) => (draft: string) => draft.length === k;
 
 const CASES: [string, target: Partial<SamplingParams>, draft: Partial<SamplingParams>][] = [
   ['at temperature 1', {}, {}],
-  ['at temperature 0.6 with top-k 2 (sparse laws, different supports)', { temperature: 0.6, topK: 2 }, { topK: 2 }],
+  [
+    'at temperature 0.6 with top-k 2 (sparse distributions, different supports)',
+    { temperature: 0.6, topK: 2 },
+    { topK: 2 },
+  ],
   ['with top-p 0.7 and a hot draft', { topP: 0.7 }, { topP: 0.7, temperature: 2 }],
   ['with a dense target and a sparse draft', {}, { topK: 2 }],
   ['with a sparse target and a dense draft', { topK: 2 }, {}],
@@ -53,7 +58,7 @@ const CASES: [string, target: Partial<SamplingParams>, draft: Partial<SamplingPa
   ['with a greedy target and a sampling draft', { temperature: 0 }, {}],
 ];
 
-describe('rejection verification emits the joint law of the target', () => {
+describe('rejection verification emits the joint distribution of the target', () => {
   for (const [what, target, draft] of CASES) {
     it.each([1, 2, 3])(`${what}, K = %i`, (k) => {
       const q = toyModel(2, draft);
@@ -67,7 +72,7 @@ describe('rejection verification emits the joint law of the target', () => {
     expect(biasOf({ target: p, draft: p, stated: p, stops: stopAfter(3) })).toBeLessThan(MAX_TOTAL_VARIATION);
   });
 
-  it.each([0, 1])('when draft tokens come without laws, drawn at temperature %i', (temperature) => {
+  it.each([0, 1])('when draft tokens come without distributions, drawn at temperature %i', (temperature) => {
     const guesses = toyModel(2, { temperature });
     const round = { target: toyModel(1), draft: guesses, stated: undefined, stops: stopAfter(2) };
     expect(biasOf(round)).toBeLessThan(MAX_TOTAL_VARIATION);
@@ -89,7 +94,7 @@ describe('the enumeration sees', () => {
     expect(biasOf({ target, draft: q, stated: q, stops: stopsEarly(q), trim })).toBeGreaterThan(0.01);
   });
 
-  it('a draft that states another law than it draws from', () => {
+  it('a draft that states another distribution than it draws from', () => {
     const stated = toyModel(2, { temperature: 1.2 });
     expect(biasOf({ target, draft: q, stated, stops: stopAfter(2) })).toBeGreaterThan(0.01);
   });
@@ -99,7 +104,7 @@ describe('greedy verification emits the target’s own greedy text', () => {
   it.each([1, 2, 3])('whatever is proposed, K = %i', (k) => {
     const argmaxAfter = (context: string) => argmax(logitsAfter(1, context));
     const anything: Model = () => ({ tokenIds: null, probs: new Float32Array(VOCAB_SIZE).fill(1) });
-    const joint = jointLaw((context) => {
+    const joint = jointDistribution((context) => {
       const round = new Map<string, number>();
       for (const [draft, mass] of sampledTexts(anything, stopAfter(k), VOCAB_SIZE)) {
         const targets = Array.from({ length: k + 1 }, (_, i) => argmaxAfter(context + draft.slice(0, i)));
@@ -115,8 +120,8 @@ describe('greedy verification emits the target’s own greedy text', () => {
 });
 
 function isUnlikely(q: Model, draft: string, context: string): boolean {
-  const law = q(context + draft.slice(0, -1));
-  return law.probs[Number(draft.at(-1))]! < 0.3;
+  const distribution = q(context + draft.slice(0, -1));
+  return distribution.probs[Number(draft.at(-1))]! < 0.3;
 }
 
 /** Three tokens, or up to and with the first one that the draft finds unlikely. */

@@ -39,7 +39,7 @@ describe('CounterRng', () => {
     expect(new Set(numbers).size).toBe(numbers.length);
   });
 
-  it('stays above 0 and at most 1, with the mean and variance of a uniform law', () => {
+  it('stays above 0 and at most 1, with the mean and variance of a uniform distribution', () => {
     const rng = new CounterRng(Number.MAX_SAFE_INTEGER);
     const n = 100_000;
     let sum = 0;

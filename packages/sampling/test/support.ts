@@ -1,5 +1,5 @@
-/** What several tests share: plain parameters, seeded noise, and the slow, obvious way to make a law. */
-import { CounterRng, type SamplingParams, type TokenLaw } from '../src/index.ts';
+/** What several tests share: plain parameters, seeded noise, and the slow, obvious way to make a distribution. */
+import { CounterRng, type SamplingParams, type TokenDistribution } from '../src/index.ts';
 
 export function sampling(overrides: Partial<SamplingParams> = {}): SamplingParams {
   return {
@@ -16,7 +16,7 @@ export function sampling(overrides: Partial<SamplingParams> = {}): SamplingParam
 
 const NOISE = 1_000; // a stream that the package itself does not use
 
-/** Logits from a normal law (Box-Muller), by seed. */
+/** Logits from a normal distribution (Box-Muller), by seed. */
 export function randomLogits(seed: number, length: number, spread = 1): Float32Array {
   const rng = new CounterRng(seed);
   return Float32Array.from({ length }, (_, i) => {
@@ -25,18 +25,18 @@ export function randomLogits(seed: number, length: number, spread = 1): Float32A
   });
 }
 
-/** Normalised probabilities by token id, as a law's reader sees them. */
-export function denseProbs(law: TokenLaw, vocabSize: number): number[] {
+/** Normalised probabilities by token id, as a distribution's reader sees them. */
+export function denseProbs(distribution: TokenDistribution, vocabSize: number): number[] {
   const dense = new Array<number>(vocabSize).fill(0);
-  const total = law.probs.reduce((sum, p) => sum + p, 0);
-  law.probs.forEach((p, i) => {
-    dense[law.tokenIds ? law.tokenIds[i]! : i] = p / total;
+  const total = distribution.probs.reduce((sum, p) => sum + p, 0);
+  distribution.probs.forEach((p, i) => {
+    dense[distribution.tokenIds ? distribution.tokenIds[i]! : i] = p / total;
   });
   return dense;
 }
 
 /** Sorts the whole row and cuts it with one filter after the other. Returns probabilities by token id. */
-export function naiveLaw(logits: ArrayLike<number>, params: SamplingParams): Map<number, number> {
+export function naiveDistribution(logits: ArrayLike<number>, params: SamplingParams): Map<number, number> {
   const scaled = Array.from(logits, (logit) => logit / params.temperature);
   const max = Math.max(...scaled);
   const weight = (id: number) => Math.exp(scaled[id]! - max);

@@ -1,25 +1,25 @@
 import { describe, expect, it } from 'vitest';
 import {
   CounterRng,
+  DistributionBuilder,
   drawFrom,
-  LawBuilder,
-  oneHotLaw,
+  oneHotDistribution,
   type RejectionInput,
   STREAM,
-  type TokenLaw,
+  type TokenDistribution,
   verifyGreedy,
   verifyRejection,
 } from '../src/index.ts';
 import { randomLogits, sampling } from './support.ts';
 
-const dense = (...probs: number[]): TokenLaw => ({ tokenIds: null, probs: Float32Array.from(probs) });
+const dense = (...probs: number[]): TokenDistribution => ({ tokenIds: null, probs: Float32Array.from(probs) });
 
 describe('verifyRejection', () => {
   const even = dense(0.5, 0.5, 0);
   const input = (overrides: Partial<RejectionInput>): RejectionInput => ({
     draftTokenIds: Int32Array.of(0, 1),
-    draftLaws: [even, even],
-    targetLaws: [even, even, even],
+    draftDistributions: [even, even],
+    targetDistributions: [even, even, even],
     acceptanceUniforms: [1, 1],
     followUniform: 1,
     ...overrides,
@@ -30,57 +30,66 @@ describe('verifyRejection', () => {
   });
 
   it('accepts up to the ratio of the probabilities and refuses beyond', () => {
-    const targetLaws = [dense(0.25, 0.25, 0.5), even, even];
-    const outcome = (u: number) => verifyRejection(input({ targetLaws, acceptanceUniforms: [u, 1] }));
+    const targetDistributions = [dense(0.25, 0.25, 0.5), even, even];
+    const outcome = (u: number) => verifyRejection(input({ targetDistributions, acceptanceUniforms: [u, 1] }));
     expect(outcome(0.5).numAcceptedTokens).toBe(2);
     expect(outcome(0.5000001)).toEqual({ numAcceptedTokens: 0, recoveredTokenId: 2, emptyResidual: false });
   });
 
   it('ends the round at the first refusal, whatever comes after it', () => {
-    const targetLaws = [even, dense(0, 0, 1), even];
-    expect(verifyRejection(input({ targetLaws }))).toMatchObject({ numAcceptedTokens: 1, recoveredTokenId: 2 });
+    const targetDistributions = [even, dense(0, 0, 1), even];
+    expect(verifyRejection(input({ targetDistributions }))).toMatchObject({
+      numAcceptedTokens: 1,
+      recoveredTokenId: 2,
+    });
   });
 
   it('gives one token from p when nothing was proposed', () => {
-    const outcome = verifyRejection(input({ draftTokenIds: new Int32Array(0), draftLaws: [], targetLaws: [even] }));
+    const outcome = verifyRejection(
+      input({ draftTokenIds: new Int32Array(0), draftDistributions: [], targetDistributions: [even] }),
+    );
     expect(outcome).toEqual({ numAcceptedTokens: 0, bonusTokenId: 1, emptyResidual: false });
   });
 
-  it('takes a draft token without a law as certain, and recovers from the rest of p', () => {
-    const targetLaws = [dense(0.5, 0.25, 0.25), even, even];
+  it('takes a draft token without a distribution as certain, and recovers from the rest of p', () => {
+    const targetDistributions = [dense(0.5, 0.25, 0.25), even, even];
     const outcome = (u: number) =>
-      verifyRejection(input({ draftLaws: [], targetLaws, acceptanceUniforms: [u, 0.1], followUniform: 0.5 }));
+      verifyRejection(
+        input({ draftDistributions: [], targetDistributions, acceptanceUniforms: [u, 0.1], followUniform: 0.5 }),
+      );
     expect(outcome(0.5).numAcceptedTokens).toBe(2);
     expect(outcome(0.51)).toMatchObject({ numAcceptedTokens: 0, recoveredTokenId: 1 });
   });
 
   it('never accepts a token that the target masks, even at the smallest uniform', () => {
-    const targetLaws = [dense(0, 1, 0), even, even];
-    const outcome = verifyRejection(input({ targetLaws, acceptanceUniforms: [2 ** -53, 1] }));
+    const targetDistributions = [dense(0, 1, 0), even, even];
+    const outcome = verifyRejection(input({ targetDistributions, acceptanceUniforms: [2 ** -53, 1] }));
     expect(outcome).toMatchObject({ numAcceptedTokens: 0, recoveredTokenId: 1 });
   });
 
   it('samples p and says so when a refusal finds p and q equal up to rounding', () => {
     const q = dense(0.5, 0.5, 0);
-    // A u that rounding carried past 1: the only way to a refusal between equal laws.
-    const outcome = verifyRejection(input({ draftLaws: [q], acceptanceUniforms: [1 + 1e-15, 1], followUniform: 0.2 }));
+    // A u that rounding carried past 1: the only way to a refusal between equal distributions.
+    const outcome = verifyRejection(
+      input({ draftDistributions: [q], acceptanceUniforms: [1 + 1e-15, 1], followUniform: 0.2 }),
+    );
     expect(outcome).toEqual({ numAcceptedTokens: 0, recoveredTokenId: 0, emptyResidual: true });
   });
 
-  it('refuses a draft token that its own law excludes', () => {
-    const error = expect.objectContaining({ code: 'draft_token_outside_law' });
+  it('refuses a draft token that its own distribution excludes', () => {
+    const error = expect.objectContaining({ code: 'draft_token_outside_distribution' });
     expect(() => verifyRejection(input({ draftTokenIds: Int32Array.of(2, 0) }))).toThrow(error);
-    expect(() => verifyRejection(input({ draftLaws: [oneHotLaw(1)] }))).toThrow(error);
+    expect(() => verifyRejection(input({ draftDistributions: [oneHotDistribution(1)] }))).toThrow(error);
   });
 
-  it('refuses laws that are not laws, and numbers of laws that do not fit', () => {
-    expect(() => verifyRejection(input({ targetLaws: [dense(Number.NaN, 1), even, even] }))).toThrow(
-      expect.objectContaining({ code: 'invalid_law' }),
+  it('refuses distributions that are not distributions, and numbers of distributions that do not fit', () => {
+    expect(() => verifyRejection(input({ targetDistributions: [dense(Number.NaN, 1), even, even] }))).toThrow(
+      expect.objectContaining({ code: 'invalid_distribution' }),
     );
     const invalidArgument = expect.objectContaining({ code: 'invalid_argument' });
-    expect(() => verifyRejection(input({ targetLaws: [even, even] }))).toThrow(invalidArgument);
+    expect(() => verifyRejection(input({ targetDistributions: [even, even] }))).toThrow(invalidArgument);
     expect(() => verifyRejection(input({ acceptanceUniforms: [1] }))).toThrow(invalidArgument);
-    expect(() => verifyRejection(input({ draftLaws: [even, even, even] }))).toThrow(invalidArgument);
+    expect(() => verifyRejection(input({ draftDistributions: [even, even, even] }))).toThrow(invalidArgument);
   });
 });
 
@@ -100,14 +109,14 @@ describe('verifyGreedy', () => {
     );
   });
 
-  it('is the rejection rule with one-hot laws', () => {
+  it('is the rejection rule with one-hot distributions', () => {
     for (let code = 0; code < 27; code++) {
       const draftTokenIds = Int32Array.of(code % 3, Math.floor(code / 3) % 3, Math.floor(code / 9));
       const targetArgmax = Int32Array.of(1, 0, 2, 1);
       const { emptyResidual, ...outcome } = verifyRejection({
         draftTokenIds,
-        draftLaws: [],
-        targetLaws: Array.from(targetArgmax, oneHotLaw),
+        draftDistributions: [],
+        targetDistributions: Array.from(targetArgmax, oneHotDistribution),
         acceptanceUniforms: [0.3, 0.6, 1],
         followUniform: 0.4,
       });
@@ -120,12 +129,12 @@ describe('verifyGreedy', () => {
 describe('generation with a seed', () => {
   const VOCAB = 24;
   const MASKED = 5;
-  const builder = new LawBuilder(VOCAB);
+  const builder = new DistributionBuilder(VOCAB);
   const params = sampling({ temperature: 0.9, topP: 0.95 });
-  const lawAfter = (model: number, prefix: readonly number[]): TokenLaw => {
+  const distributionAfter = (model: number, prefix: readonly number[]): TokenDistribution => {
     const row = randomLogits(model * 1_000 + (prefix.at(-1) ?? VOCAB), VOCAB, 2);
     row[MASKED] = -Infinity;
-    return builder.law(row, params);
+    return builder.distribution(row, params);
   };
 
   /** Rounds of K = 3 until there are `length` tokens; the excess of the last round is trimmed. */
@@ -136,18 +145,24 @@ describe('generation with a seed', () => {
     while (output.length < length) {
       const start = output.length;
       const context = [...output];
-      const draftLaws: TokenLaw[] = [];
-      const targetLaws = [lawAfter(1, context)];
+      const draftDistributions: TokenDistribution[] = [];
+      const targetDistributions = [distributionAfter(1, context)];
       for (let i = 0; i < 3; i++) {
-        const q = lawAfter(2, context);
-        draftLaws.push(q);
+        const q = distributionAfter(2, context);
+        draftDistributions.push(q);
         context.push(drawFrom(q, rng.uniform(STREAM.draftDraw, start + i)));
-        targetLaws.push(lawAfter(1, context));
+        targetDistributions.push(distributionAfter(1, context));
       }
       const draftTokenIds = Int32Array.from(context.slice(start));
-      const acceptanceUniforms = draftLaws.map((_, i) => rng.uniform(STREAM.acceptance, start + i));
+      const acceptanceUniforms = draftDistributions.map((_, i) => rng.uniform(STREAM.acceptance, start + i));
       const followUniform = rng.uniform(STREAM.followDraw, start);
-      const outcome = verifyRejection({ draftTokenIds, draftLaws, targetLaws, acceptanceUniforms, followUniform });
+      const outcome = verifyRejection({
+        draftTokenIds,
+        draftDistributions,
+        targetDistributions,
+        acceptanceUniforms,
+        followUniform,
+      });
       counts.rounds++;
       counts.accepted += outcome.numAcceptedTokens;
       if (outcome.bonusTokenId === undefined) counts.recovered++;

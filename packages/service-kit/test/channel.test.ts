@@ -310,7 +310,7 @@ describe('a peer without channels', () => {
     expect(requests).toEqual(['GET', 'POST', 'GET', 'POST']);
   });
 
-  it('is asked again at once when it was only unwell', async () => {
+  it('is asked again at once when it was only failing', async () => {
     const { requests, client } = await withoutChannels((response) => response.writeHead(503).end('{}'));
     await client.postFrame('/v1/call', frame(1), call);
     await client.postFrame('/v1/call', frame(1), call);

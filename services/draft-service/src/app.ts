@@ -11,14 +11,16 @@ export function buildDraftApp(
 ): ServiceApp {
   const { model } = deps;
   return createModelApp(config, deps, (routes) => {
-    serveCall(routes, '/v1/propose', proposeRequestSchema, async (request, wish, signal) => {
-      check(request, model.info.featureWidth);
+    serveCall(routes, '/v1/propose', proposeRequestSchema, async (request, replyOptions, signal) => {
+      check(request, model.info.hiddenStatesWidth);
       const tokenIds = detachable(request.token_ids);
-      const features = request.features && detachable(request.features);
-      const transfer = [tokenIds, ...(features ? [features] : [])].map((section) => section.buffer as ArrayBuffer);
+      const hiddenStates = request.hidden_states && detachable(request.hidden_states);
+      const transfer = [tokenIds, ...(hiddenStates ? [hiddenStates] : [])].map(
+        (section) => section.buffer as ArrayBuffer,
+      );
       return model.call(
         'propose',
-        { request: { ...request, token_ids: tokenIds, features }, wish },
+        { request: { ...request, token_ids: tokenIds, hidden_states: hiddenStates }, replyOptions },
         { signal, transfer },
       );
     });
@@ -26,18 +28,18 @@ export function buildDraftApp(
 }
 
 /** What a schema cannot know. Errors: ServiceError protocol_mismatch | invalid_request. */
-function check(request: ProposeRequest, featureWidth: number): void {
+function check(request: ProposeRequest, hiddenStatesWidth: number): void {
   checkProtocolVersion(request.protocol_version);
   const numTokens = request.token_ids.length;
   if (numTokens === 0)
     throw new ServiceError('invalid_request', '"token_ids": must have at least one token id, got none');
-  const numValues = request.features?.length;
-  if (featureWidth === 0 && numValues !== undefined) {
-    throw new ServiceError('invalid_request', '"features": this draft takes none');
+  const numValues = request.hidden_states?.length;
+  if (hiddenStatesWidth === 0 && numValues !== undefined) {
+    throw new ServiceError('invalid_request', '"hidden_states": this draft takes none');
   }
-  if (featureWidth > 0 && numValues !== numTokens * featureWidth) {
+  if (hiddenStatesWidth > 0 && numValues !== numTokens * hiddenStatesWidth) {
     const got = numValues === undefined ? 'none' : `${numValues} values`;
-    const want = `${featureWidth} for each of the ${numTokens} token_ids`;
-    throw new ServiceError('invalid_request', `"features": this draft needs ${want}, got ${got}`);
+    const want = `${hiddenStatesWidth} for each of the ${numTokens} token_ids`;
+    throw new ServiceError('invalid_request', `"hidden_states": this draft needs ${want}, got ${got}`);
   }
 }

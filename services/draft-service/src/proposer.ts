@@ -1,31 +1,31 @@
 /**
- * Continues a sequence by up to K tokens, one pass per token. Each is drawn from the draft's own law, which goes back with
+ * Continues a sequence by up to K tokens, one pass per token. Each is drawn from the draft's own distribution, which goes back with
  * it, since the verification rule must know what the token was really drawn from.
  */
 import type { Engine, SequenceLease, Transfer } from '@forerunner/engine';
-import { encodeReply, type ReplyWish, samplingParams, timingOf } from '@forerunner/model-service/beside-model';
-import { type ProposeReply, type ProposeRequest, packLaws, proposeReplyFrame } from '@forerunner/protocol';
-import { LawBuilder } from '@forerunner/sampling';
+import { encodeReply, type ReplyOptions, samplingParams, timingOf } from '@forerunner/model-service/beside-model';
+import { type ProposeReply, type ProposeRequest, packDistributions, proposeReplyFrame } from '@forerunner/protocol';
+import { DistributionBuilder } from '@forerunner/sampling';
 import { TokenDrawer } from './token-drawer.ts';
 
 export interface ProposeCall {
   readonly request: ProposeRequest;
-  readonly wish: ReplyWish;
+  readonly replyOptions: ReplyOptions;
 }
 
 export class Proposer {
   readonly #engine: Engine;
-  readonly #laws: LawBuilder;
+  readonly #distributions: DistributionBuilder;
 
   constructor(engine: Engine) {
     this.#engine = engine;
-    this.#laws = new LawBuilder(engine.signature.headSize, engine.signature.draftToTarget ?? null);
+    this.#distributions = new DistributionBuilder(engine.signature.headSize, engine.signature.draftToTarget ?? null);
   }
 
   /** Errors: those of Engine.run; SamplingError invalid_logits. */
-  async propose({ request, wish }: ProposeCall, signal: AbortSignal): Promise<Transfer<Uint8Array>> {
+  async propose({ request, replyOptions }: ProposeCall, signal: AbortSignal): Promise<Transfer<Uint8Array>> {
     const { token_ids: tokenIds, num_speculative_tokens: k } = request;
-    const readsFeatures = this.#engine.signature.features !== undefined;
+    const readsHiddenStates = this.#engine.signature.hiddenStatesInput !== undefined;
     const reply = await this.#engine.run(
       {
         sequenceId: request.sequence_id,
@@ -33,44 +33,44 @@ export class Proposer {
         prefixDigest: request.prefix_digest,
         scope: request.cache_scope,
         tokenIds,
-        // A row is needed to draw from. Behind features, equal tokens do not mean equal keys and values.
-        numReusable: readsFeatures ? 0 : tokenIds.length - Math.min(k, 1),
+        // A row is needed to draw from. Behind hidden states, equal tokens do not mean equal keys and values.
+        numReusable: readsHiddenStates ? 0 : tokenIds.length - Math.min(k, 1),
         signal,
       },
       async (lease): Promise<ProposeReply> => {
-        const drawer = new TokenDrawer(this.#laws, {
+        const drawer = new TokenDrawer(this.#distributions, {
           params: samplingParams(request.sampling),
           seed: request.seed,
           minConfidence: request.min_confidence,
           outputStart: request.sampling.output_start,
         });
         await this.#extend(lease, request, drawer);
-        const { draftTokenIds, laws } = drawer;
+        const { draftTokenIds, distributions } = drawer;
         return {
           sequence_id: request.sequence_id,
           cached_length: lease.length,
           vocab_size: this.#engine.signature.vocabSize,
           num_reused_tokens: lease.numReusedTokens,
-          timing: timingOf(wish, lease.timing),
+          timing: timingOf(replyOptions, lease.timing),
           draftTokenIds: Int32Array.from(draftTokenIds),
-          ...(laws && { laws: packLaws(laws) }),
+          ...(distributions && { distributions: packDistributions(distributions) }),
         };
       },
     );
-    return encodeReply(proposeReplyFrame(reply), wish);
+    return encodeReply(proposeReplyFrame(reply), replyOptions);
   }
 
   /** One pass over the request's tokens, then one for each drafted token but the last. */
   async #extend(lease: SequenceLease, request: ProposeRequest, drawer: TokenDrawer): Promise<void> {
     const k = request.num_speculative_tokens;
-    const width = this.#engine.signature.features?.width ?? 0;
-    let features = request.features && Float32Array.from(request.features); // [numTokens, width]
+    const width = this.#engine.signature.hiddenStatesInput?.width ?? 0;
+    let hiddenStates = request.hidden_states && Float32Array.from(request.hidden_states); // [numTokens, width]
     let tokenIds = request.token_ids.subarray(lease.numReusedTokens);
     for (;;) {
       let estimate: Float32Array<ArrayBuffer> | undefined; // the draft's own guess of the target's next hidden state
       await lease.append(tokenIds, {
         numLogitRows: Math.min(k, 1),
-        features,
+        hiddenStates,
         onLogits: (row) => drawer.draw(row, lease),
         onHiddenStates:
           k > 1 && width > 0
@@ -82,7 +82,7 @@ export class Proposer {
       const { draftTokenIds } = drawer;
       if (draftTokenIds.length >= k || drawer.hasLostConfidence || lease.numFreeTokens === 0) return;
       tokenIds = Int32Array.of(draftTokenIds.at(-1)!);
-      features = estimate;
+      hiddenStates = estimate;
     }
   }
 }

@@ -1,13 +1,13 @@
-/** Draws draft tokens from rows of logits, and keeps the law of each. */
+/** Draws draft tokens from rows of logits, and keeps the distribution of each. */
 import type { SequenceLease } from '@forerunner/engine';
 import {
   CounterRng,
+  type DistributionBuilder,
   drawFrom,
-  type LawBuilder,
   probOf,
   type SamplingParams,
   STREAM,
-  type TokenLaw,
+  type TokenDistribution,
 } from '@forerunner/sampling';
 
 export interface DrawerOptions {
@@ -21,19 +21,19 @@ export interface DrawerOptions {
 
 export class TokenDrawer {
   readonly draftTokenIds: number[] = []; // [k]
-  /** null when greedy: each law is one-hot. */
-  readonly laws: TokenLaw[] | null; // [k]
+  /** null when greedy: each distribution is one-hot. */
+  readonly distributions: TokenDistribution[] | null; // [k]
   /** The last token fell below the threshold. It stays all the same: dropping a drawn token would bias the output. */
   hasLostConfidence = false;
-  readonly #laws: LawBuilder;
+  readonly #distributions: DistributionBuilder;
   readonly #options: DrawerOptions;
   readonly #rng: CounterRng;
 
-  constructor(laws: LawBuilder, options: DrawerOptions) {
-    this.#laws = laws;
+  constructor(distributions: DistributionBuilder, options: DrawerOptions) {
+    this.#distributions = distributions;
     this.#options = options;
     this.#rng = new CounterRng(options.seed);
-    this.laws = options.params.temperature === 0 ? null : [];
+    this.distributions = options.params.temperature === 0 ? null : [];
   }
 
   /** `row`: logits of the token that follows everything in the lease. */
@@ -41,18 +41,18 @@ export class TokenDrawer {
     const { params, outputStart, minConfidence } = this.#options;
     const position = lease.length;
     const soFar = lease.tokenIds(outputStart, position);
-    const law = this.#laws.law(row, params, soFar);
-    const tokenId = drawFrom(law, this.#rng.uniform(STREAM.draftDraw, position));
+    const distribution = this.#distributions.distribution(row, params, soFar);
+    const tokenId = drawFrom(distribution, this.#rng.uniform(STREAM.draftDraw, position));
     this.draftTokenIds.push(tokenId);
-    this.laws?.push(law);
-    if (minConfidence > 0) this.hasLostConfidence = this.#confidence(law, row, soFar, tokenId) < minConfidence;
+    this.distributions?.push(distribution);
+    if (minConfidence > 0) this.hasLostConfidence = this.#confidence(distribution, row, soFar, tokenId) < minConfidence;
   }
 
-  /** The token's probability under the law that it was drawn from; for a greedy choice, at temperature 1. */
-  #confidence(law: TokenLaw, row: Float32Array, soFar: Int32Array, tokenId: number): number {
+  /** The token's probability under the distribution that it was drawn from; for a greedy choice, at temperature 1. */
+  #confidence(distribution: TokenDistribution, row: Float32Array, soFar: Int32Array, tokenId: number): number {
     const { params } = this.#options;
-    if (params.temperature > 0) return probOf(law, tokenId);
+    if (params.temperature > 0) return probOf(distribution, tokenId);
     const unfiltered = { ...params, temperature: 1, topK: 0, topP: 1, minP: 0 };
-    return probOf(this.#laws.law(row, unfiltered, soFar), tokenId);
+    return probOf(this.#distributions.distribution(row, unfiltered, soFar), tokenId);
   }
 }

@@ -1,6 +1,14 @@
 import { openRunner } from '@forerunner/engine';
-import { lawAt, modelCardSchema, numLawRows } from '@forerunner/protocol';
-import { argmax, CounterRng, drawFrom, LawBuilder, probOf, type SamplingParams, STREAM } from '@forerunner/sampling';
+import { distributionAt, modelCardSchema, numDistributionRows } from '@forerunner/protocol';
+import {
+  argmax,
+  CounterRng,
+  DistributionBuilder,
+  drawFrom,
+  probOf,
+  type SamplingParams,
+  STREAM,
+} from '@forerunner/sampling';
 import { someIds } from '@forerunner/testkit/in-process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { concat, openDraft, post, propose, proposing, type TestDraft } from './harness.ts';
@@ -46,12 +54,12 @@ const freshId = () => `d-${nextId++}`;
 const alone = () => ({ cache_scope: freshId() });
 
 describe('a greedy proposal', () => {
-  it('is the chain of the model’s own argmaxes, without laws', async () => {
+  it('is the chain of the model’s own argmaxes, without distributions', async () => {
     const text = someIds(12);
-    const { draftTokenIds, laws } = await propose(draft.app, proposing(freshId(), text, 0, greedy));
+    const { draftTokenIds, distributions } = await propose(draft.app, proposing(freshId(), text, 0, greedy));
     const rows = await logitsOf(concat(text, draftTokenIds));
     expect([...draftTokenIds]).toEqual(rows.slice(11, 16).map((row) => argmax(row)));
-    expect(laws).toBeUndefined();
+    expect(distributions).toBeUndefined();
   });
 
   it('applies bias and penalties, counting what it drafted itself', async () => {
@@ -61,7 +69,7 @@ describe('a greedy proposal', () => {
     const request = proposing(freshId(), text, 0, { sampling: { ...sampling, output_start: 12 } });
     const { draftTokenIds } = await propose(draft.app, request);
     const rows = await logitsOf(concat(text, draftTokenIds));
-    const builder = new LawBuilder(1024);
+    const builder = new DistributionBuilder(1024);
     const params = {
       ...neutral,
       temperature: 0,
@@ -71,7 +79,7 @@ describe('a greedy proposal', () => {
     };
     const expected = rows
       .slice(11, 16)
-      .map((row, i) => builder.law(row, params, draftTokenIds.slice(0, i)).tokenIds![0]);
+      .map((row, i) => builder.distribution(row, params, draftTokenIds.slice(0, i)).tokenIds![0]);
     expect([...draftTokenIds]).toEqual(expected);
     expect(draftTokenIds[0]).not.toBe(plain[0]);
   });
@@ -80,20 +88,23 @@ describe('a greedy proposal', () => {
 describe('a sampled proposal', () => {
   const sampling = { temperature: 0.9, top_k: 40, top_p: 0.95 };
 
-  it('comes with the filtered laws of the model, and each token is the seeded draw from its law', async () => {
+  it('comes with the filtered distributions of the model, and each token is the seeded draw from its distribution', async () => {
     const text = someIds(12, 3);
-    const { draftTokenIds, laws } = await propose(draft.app, proposing(freshId(), text, 0, { sampling, seed: 7 }));
+    const { draftTokenIds, distributions } = await propose(
+      draft.app,
+      proposing(freshId(), text, 0, { sampling, seed: 7 }),
+    );
     const rows = await logitsOf(concat(text, draftTokenIds));
-    const builder = new LawBuilder(1024);
+    const builder = new DistributionBuilder(1024);
     const rng = new CounterRng(7);
-    expect(numLawRows(laws!)).toBe(5);
+    expect(numDistributionRows(distributions!)).toBe(5);
     draftTokenIds.forEach((tokenId, i) => {
-      const law = lawAt(laws!, i);
-      const own = builder.law(rows[11 + i]!, { ...neutral, temperature: 0.9, topK: 40, topP: 0.95 });
-      expect(law.tokenIds).toEqual(own.tokenIds);
-      for (const [j, p] of law.probs.entries()) expect(p).toBeCloseTo(own.probs[j]!, 5);
-      expect(tokenId).toBe(drawFrom(law, rng.uniform(STREAM.draftDraw, 12 + i)));
-      expect(probOf(law, tokenId)).toBeGreaterThan(0);
+      const distribution = distributionAt(distributions!, i);
+      const own = builder.distribution(rows[11 + i]!, { ...neutral, temperature: 0.9, topK: 40, topP: 0.95 });
+      expect(distribution.tokenIds).toEqual(own.tokenIds);
+      for (const [j, p] of distribution.probs.entries()) expect(p).toBeCloseTo(own.probs[j]!, 5);
+      expect(tokenId).toBe(drawFrom(distribution, rng.uniform(STREAM.draftDraw, 12 + i)));
+      expect(probOf(distribution, tokenId)).toBeGreaterThan(0);
     });
   });
 
@@ -115,20 +126,20 @@ describe('a sampled proposal', () => {
     expect(new Set(seeds.map((reply) => String(reply.draftTokenIds))).size).toBeGreaterThan(1);
   });
 
-  it('follows the law over many seeds', async () => {
+  it('follows the distribution over many seeds', async () => {
     const text = someIds(6, 8);
     const id = freshId();
     const params = { sampling: { temperature: 1, top_k: 4 }, num_speculative_tokens: 1 };
     const counts = new Map<number, number>();
     const n = 400;
-    let law = lawAt((await propose(draft.app, proposing(id, text, 0, params))).laws!, 0);
+    let distribution = distributionAt((await propose(draft.app, proposing(id, text, 0, params))).distributions!, 0);
     for (let seed = 0; seed < n; seed++) {
       const reply = await propose(draft.app, proposing(id, text, 5, { ...params, seed }));
-      law = lawAt(reply.laws!, 0);
+      distribution = distributionAt(reply.distributions!, 0);
       counts.set(reply.draftTokenIds[0]!, (counts.get(reply.draftTokenIds[0]!) ?? 0) + 1);
     }
-    const chiSquare = [...law.tokenIds!].reduce((sum, tokenId) => {
-      const expected = n * probOf(law, tokenId);
+    const chiSquare = [...distribution.tokenIds!].reduce((sum, tokenId) => {
+      const expected = n * probOf(distribution, tokenId);
       return sum + ((counts.get(tokenId) ?? 0) - expected) ** 2 / expected;
     }, 0);
     expect(chiSquare).toBeLessThan(3 + 10 * Math.sqrt(6));
@@ -146,8 +157,8 @@ describe('the confidence threshold', () => {
       proposing(freshId(), text, 0, { sampling, seed: 3, num_speculative_tokens: 8 }),
     );
     const rows = await logitsOf(concat(text, all.draftTokenIds));
-    const builder = new LawBuilder(1024);
-    const confidences = [...all.draftTokenIds].map((id, i) => probOf(builder.law(rows[9 + i]!, neutral), id));
+    const builder = new DistributionBuilder(1024);
+    const confidences = [...all.draftTokenIds].map((id, i) => probOf(builder.distribution(rows[9 + i]!, neutral), id));
     // A threshold that the first token passes and a later one does not.
     const below = confidences.findIndex((confidence) => confidence < confidences[0]!);
     expect(below).toBeGreaterThan(0);
@@ -221,7 +232,12 @@ describe('refusals', () => {
   it.each<[string, object, string, string?]>([
     ['no token ids', { token_ids: new Int32Array() }, 'invalid_request', 'token_ids'],
     ['a token outside the vocabulary', { token_ids: Int32Array.of(5, 1024) }, 'token_out_of_range', '1024'],
-    ['features for a draft that takes none', { features: new Float16Array(4 * 64) }, 'invalid_request', 'features'],
+    [
+      'hidden states for a draft that takes none',
+      { hidden_states: new Float16Array(4 * 64) },
+      'invalid_request',
+      'hidden_states',
+    ],
     ['more tokens than the wire allows', { num_speculative_tokens: 33 }, 'invalid_request', 'num_speculative_tokens'],
     ['a confidence above 1', { min_confidence: 2 }, 'invalid_request', 'min_confidence'],
     ['a negative seed', { seed: -1 }, 'invalid_request', 'seed'],
@@ -246,7 +262,7 @@ it('shows its model card', async () => {
   expect(card).toMatchObject({
     service: 'draft-service',
     model_id: 'tiny-draft',
-    features_offered: null,
-    features_wanted: null,
+    hidden_states_offered: null,
+    hidden_states_wanted: null,
   });
 });

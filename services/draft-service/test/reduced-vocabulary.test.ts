@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { lawAt, modelCardSchema } from '@forerunner/protocol';
+import { distributionAt, modelCardSchema } from '@forerunner/protocol';
 import { probOf } from '@forerunner/sampling';
 import { afterEach, describe, expect, it } from 'vitest';
 import { concat, openDraft, post, propose, proposing, type TestDraft } from './harness.ts';
@@ -18,59 +18,62 @@ function headTokens(): Set<number> {
 }
 
 describe('a draft with a reduced head', () => {
-  it('proposes ids of the target, with laws over ids of the target', async () => {
+  it('proposes ids of the target, with distributions over ids of the target', async () => {
     draft = await openDraft({ MODEL_SIZE: '135m-draft' });
-    const { draftTokenIds, laws, vocab_size } = await propose(draft.app, proposing('a', text, 0, { seed: 5 }));
+    const { draftTokenIds, distributions, vocab_size } = await propose(draft.app, proposing('a', text, 0, { seed: 5 }));
     const head = headTokens();
-    expect([vocab_size, head.size, laws!.tokenIds!.length]).toEqual([49_152, 16_384, 5 * 16_384]);
+    expect([vocab_size, head.size, distributions!.tokenIds!.length]).toEqual([49_152, 16_384, 5 * 16_384]);
     draftTokenIds.forEach((id, i) => {
       expect(head.has(id)).toBe(true);
-      expect(probOf(lawAt(laws!, i), id)).toBeGreaterThan(0);
+      expect(probOf(distributionAt(distributions!, i), id)).toBeGreaterThan(0);
     });
     const greedy = await propose(draft.app, proposing('b', text, 0, { sampling: { temperature: 0 } }));
     expect([...greedy.draftTokenIds].every((id) => head.has(id))).toBe(true);
   });
 });
 
-describe('a draft that reads features', () => {
-  const features = (numTokens: number, first = 0) =>
+describe('a draft that reads hidden states', () => {
+  const hiddenStates = (numTokens: number, first = 0) =>
     Float16Array.from({ length: numTokens * WIDTH }, (_, i) => Math.sin((first * WIDTH + i) / 7));
   const greedy = { sampling: { temperature: 0 }, num_speculative_tokens: 4 };
 
-  it('proposes from tokens and features, and says in its card what it wants', async () => {
+  it('proposes from tokens and hidden states, and says in its card what it wants', async () => {
     draft = await openDraft({ MODEL_SIZE: '135m-feature-draft' });
     const card = modelCardSchema.parse((await draft.app.inject({ url: '/v1/model' })).json());
-    expect(card.features_wanted).toMatchObject({ name: 'hidden_states', width: WIDTH, dtype: 'float16' });
+    expect(card.hidden_states_wanted).toMatchObject({ name: 'hidden_states', width: WIDTH, dtype: 'float16' });
     expect(card.draft_vocab_size).toBe(12288);
 
-    const once = await propose(draft.app, proposing('a', text, 0, { ...greedy, features: features(16) }));
+    const once = await propose(draft.app, proposing('a', text, 0, { ...greedy, hidden_states: hiddenStates(16) }));
     expect([once.draftTokenIds.length, once.cached_length]).toEqual([4, 19]);
-    const again = await propose(draft.app, proposing('b', text, 0, { ...greedy, features: features(16) }));
+    const again = await propose(draft.app, proposing('b', text, 0, { ...greedy, hidden_states: hiddenStates(16) }));
     expect(again.draftTokenIds).toEqual(once.draftTokenIds);
-    expect(again.num_reused_tokens).toBe(0); // equal tokens do not mean equal features
+    expect(again.num_reused_tokens).toBe(0); // equal tokens do not mean equal hidden states
 
-    // After the round the true features replace the draft's own estimates: rolled back, it gives what a fresh one gives.
+    // After the round the true hidden states replace the draft's own estimates: rolled back, it gives what a fresh one gives.
     const longer = concat(text, once.draftTokenIds.slice(0, 2));
-    const next = await propose(draft.app, proposing('a', longer, 16, { ...greedy, features: features(2, 16) }));
-    const fresh = await propose(draft.app, proposing('c', longer, 0, { ...greedy, features: features(18) }));
+    const next = await propose(
+      draft.app,
+      proposing('a', longer, 16, { ...greedy, hidden_states: hiddenStates(2, 16) }),
+    );
+    const fresh = await propose(draft.app, proposing('c', longer, 0, { ...greedy, hidden_states: hiddenStates(18) }));
     expect(next.draftTokenIds).toEqual(fresh.draftTokenIds);
 
-    // Its own estimates matter: the same tokens with true features instead give other laws.
+    // Its own estimates matter: the same tokens with true hidden states instead give other distributions.
     const sampled = { sampling: { temperature: 1 }, num_speculative_tokens: 2 };
-    const own = await propose(draft.app, proposing('d', text, 0, { ...sampled, features: features(16) }));
+    const own = await propose(draft.app, proposing('d', text, 0, { ...sampled, hidden_states: hiddenStates(16) }));
     const told = await propose(
       draft.app,
       proposing('d', concat(text, own.draftTokenIds.slice(0, 1)), 16, {
         ...sampled,
         num_speculative_tokens: 1,
-        features: features(1, 16),
+        hidden_states: hiddenStates(1, 16),
       }),
     );
-    expect(lawAt(told.laws!, 0).probs).not.toEqual(lawAt(own.laws!, 1).probs);
+    expect(distributionAt(told.distributions!, 0).probs).not.toEqual(distributionAt(own.distributions!, 1).probs);
 
     for (const [what, bad] of [
       ['none', proposing('e', text)],
-      [`${15 * WIDTH} values`, proposing('e', text, 0, { features: features(15) })],
+      [`${15 * WIDTH} values`, proposing('e', text, 0, { hidden_states: hiddenStates(15) })],
     ] as const) {
       const reply = await post(draft.app, bad);
       expect([reply.statusCode, reply.json().error.code]).toEqual([400, 'invalid_request']);

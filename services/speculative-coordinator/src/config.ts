@@ -101,7 +101,7 @@ export const coordinatorSettings = z.object({
     unit: 'milliseconds',
     reason: 'A target pass that takes longer fails over to another replica, or fails the request with 503.',
   }),
-  FEATURE_WINDOW_KIB: integerSetting({
+  HIDDEN_STATE_WINDOW_KIB: integerSetting({
     default: 2048,
     min: 1,
     max: 1 << 20,

@@ -7,23 +7,26 @@ import type { FastifyReply } from 'fastify';
 
 const HEARTBEAT_MS = 15_000;
 /** A reader that has taken nothing for so long after the answer was given up is left. */
-const FAREWELL_MS = 5_000;
+const CLOSE_TIMEOUT_MS = 5_000;
 
 export class EventStream {
   readonly #reply: FastifyReply;
   readonly #signal: AbortSignal;
-  readonly #farewellMs: number;
+  readonly #closeTimeoutMs: number;
   readonly #heartbeat: NodeJS.Timeout;
   #isOpen = false;
 
   constructor(
     reply: FastifyReply,
     signal: AbortSignal,
-    { heartbeatMs = HEARTBEAT_MS, farewellMs = FAREWELL_MS }: { heartbeatMs?: number; farewellMs?: number } = {},
+    {
+      heartbeatMs = HEARTBEAT_MS,
+      closeTimeoutMs = CLOSE_TIMEOUT_MS,
+    }: { heartbeatMs?: number; closeTimeoutMs?: number } = {},
   ) {
     this.#reply = reply;
     this.#signal = signal;
-    this.#farewellMs = farewellMs;
+    this.#closeTimeoutMs = closeTimeoutMs;
     this.#heartbeat = setInterval(() => this.#beat(), heartbeatMs).unref();
   }
 
@@ -50,7 +53,7 @@ export class EventStream {
     if (!this.#isOpen || raw.destroyed) return;
     raw.end();
     if (!this.#signal.aborted) return;
-    const leave = setTimeout(() => raw.destroy(), this.#farewellMs).unref();
+    const leave = setTimeout(() => raw.destroy(), this.#closeTimeoutMs).unref();
     raw.once('close', () => clearTimeout(leave));
   }
 

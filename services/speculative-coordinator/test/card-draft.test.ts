@@ -3,14 +3,17 @@ import { encodeFrame, type Frame, flattenFrame } from '@forerunner/protocol';
 import { describe, expect, it } from 'vitest';
 import type { GenerationStep } from '../src/generation/generation.ts';
 import { CardDraftSession } from '../src/peers/card-draft-session.ts';
-import { FEATURE_WIDTH, mixed, ToyPeer, toyCard, toyModel } from './toy-peers.ts';
+import { HIDDEN_WIDTH, mixed, ToyPeer, toyCard, toyModel } from './toy-peers.ts';
 import { sampling, ToyTrio } from './toy-trio.ts';
 
 const p = toyModel(1, 3);
 const q = mixed(p, toyModel(2, 3), 0.7);
 
-const features = { name: 'last_hidden_state', width: FEATURE_WIDTH, dtype: 'float16', target_digest: null } as const;
-const cards = { classic: toyCard('draft-service'), feature: toyCard('draft-service', { features_wanted: features }) };
+const hiddenStates = { name: 'last_hidden_state', width: HIDDEN_WIDTH, dtype: 'float16', target_digest: null } as const;
+const cards = {
+  classic: toyCard('draft-service'),
+  feature: toyCard('draft-service', { hidden_states_wanted: hiddenStates }),
+};
 type Kind = keyof typeof cards;
 
 /** Notes what it is asked, sequence ids aside. */
@@ -44,7 +47,7 @@ async function answer(plan: Plan) {
   const trio = new ToyTrio(target, draft);
   const install = (kind: Kind | null) => {
     draft.loseSequences();
-    // A draft that reads features fails loudly when it gets none.
+    // A draft that reads hidden states fails loudly when it gets none.
     draft.featureModel = kind === 'feature' ? (text, feature) => q(Int32Array.of(feature[0]!, text.at(-1)!)) : null;
     trio.draftPeer.setCard(kind && cards[kind]);
   };
@@ -92,7 +95,7 @@ describe('a draft that joins late', () => {
     expect(new Set(wanted.slice(8))).toEqual(new Set([true]));
   });
 
-  it('is given a text that begins where its features begin', async () => {
+  it('is given a text that begins where its hidden states begin', async () => {
     const { draft } = await answer({ arrivals: new Map([[7, 'feature']]), numPromptTokens: 30 });
     expect(draft.newTokensPerCall[0]).toBe(1);
     expect(draft.messages[0]!.position).toBe(0);
@@ -118,7 +121,7 @@ describe('a draft of the other kind', () => {
       const { draft } = await answer({ first, arrivals: new Map([[5, second]]), temperature: 1 });
       expect(draft.sequenceIds.size).toBe(2);
       expect([draft.numFreed, draft.numSequences]).toEqual([2, 0]);
-      const isFeature = (message: Record<string, unknown>) => message.features !== undefined;
+      const isFeature = (message: Record<string, unknown>) => message.hidden_states !== undefined;
       const seeds = (kind: Kind) =>
         new Set(
           draft.messages.filter((message) => isFeature(message) === (kind === 'feature')).map(({ seed }) => seed),

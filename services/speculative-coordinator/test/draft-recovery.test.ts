@@ -23,7 +23,7 @@ class ScriptedSession implements DraftSession {
     const reply = this.#replies.shift() ?? 'none';
     if (reply !== 'draft' && reply !== 'prediction') return reply;
     if (reply === 'prediction') await sleep(PREDICTION_MS);
-    return { draftTokenIds: Int32Array.of(1), draftLaws: null, origin: reply };
+    return { draftTokenIds: Int32Array.of(1), draftDistributions: null, origin: reply };
   }
 
   settle(): void {}

@@ -1,13 +1,13 @@
 import { PeerError } from '@forerunner/service-kit';
 import { describe, expect, it } from 'vitest';
-import { FeatureWindow } from '../src/peers/feature-window.ts';
-import { FEATURE_WIDTH, mixed, ToyPeer, toyModel } from './toy-peers.ts';
+import { HiddenStateWindow } from '../src/peers/hidden-state-window.ts';
+import { HIDDEN_WIDTH, mixed, ToyPeer, toyModel } from './toy-peers.ts';
 import { sampling, ToyTrio } from './toy-trio.ts';
 
 const p = toyModel(1, 3);
 const q = mixed(p, toyModel(2, 3), 0.7);
 const greedy = { sampling: sampling({ temperature: 0 }), maxNewTokens: 40 };
-const ROW_BYTES = 2 * FEATURE_WIDTH;
+const ROW_BYTES = 2 * HIDDEN_WIDTH;
 
 /** A feature draft's text lacks the first token, but a feature tells the one before: it guesses from the feature. */
 function featureTrio(): ToyTrio {
@@ -19,10 +19,10 @@ function featureTrio(): ToyTrio {
 const aloneTokens = async () => (await featureTrio().generate({ ...greedy, numSpeculativeTokens: 0 })).output.tokenIds;
 
 describe('a feature draft', () => {
-  it.each([1, 2, 3, 5])('says what the target alone says, for k = %i, and guesses by its features', async (k) => {
+  it.each([1, 2, 3, 5])('says what the target alone says, for k = %i, and guesses by its hidden states', async (k) => {
     const { output, statistics } = await featureTrio().generate({ ...greedy, numSpeculativeTokens: k });
     expect(output.tokenIds).toEqual(await aloneTokens());
-    // A classic draft of the same law sees by the text what this one sees by its features: the guesses are the same.
+    // A classic draft of the same distribution sees by the text what this one sees by its hidden states: the guesses are the same.
     const classic = new ToyTrio(new ToyPeer('target-service', p), new ToyPeer('draft-service', q));
     const reference = await classic.generate({ ...greedy, numSpeculativeTokens: k });
     expect(statistics.speculative_decoding).toEqual(reference.statistics.speculative_decoding);
@@ -37,7 +37,7 @@ describe('a feature draft', () => {
     expect(Math.max(...trio.draft.newTokensPerCall.slice(1))).toBeLessThanOrEqual(2);
   });
 
-  it('gets the true features of accepted guesses, too: what it estimated for them is not kept', async () => {
+  it('gets the true hidden states of accepted guesses, too: what it estimated for them is not kept', async () => {
     const trio = featureTrio();
     const { statistics } = await trio.generate({ ...greedy, numSpeculativeTokens: 3 });
     const { num_accepted_tokens, num_drafts } = statistics.speculative_decoding;
@@ -49,7 +49,7 @@ describe('a feature draft', () => {
     expect(prompt! + numSent).toBeLessThanOrEqual(greedy.maxNewTokens + prompt!);
   });
 
-  it('says the same whatever the features hold', async () => {
+  it('says the same whatever the hidden states hold', async () => {
     const trio = featureTrio();
     trio.target.distortHiddenStates = (row) => row.map((_, i) => (i * 7 + row[2]! * 3) % 15);
     const { output, statistics } = await trio.generate(greedy);
@@ -60,7 +60,7 @@ describe('a feature draft', () => {
     expect(accepted({ statistics })).toBeLessThan(accepted(undistorted)); // the noise did arrive
   });
 
-  it('that loses its text gets the features again, and changes no token', async () => {
+  it('that loses its text gets the hidden states again, and changes no token', async () => {
     const trio = featureTrio();
     trio.draft.faults = (call, peer) => {
       if (call % 4 === 3) peer.loseSequences();
@@ -128,12 +128,12 @@ describe('a feature draft', () => {
   });
 });
 
-describe('the window of features', () => {
+describe('the window of hidden states', () => {
   const rows = (from: number, to: number) =>
     Float16Array.from({ length: 2 * (to - from) }, (_, i) => from + Math.floor(i / 2));
 
   it('gives back the latest rows and forgets the oldest', () => {
-    const window = new FeatureWindow(2, 10 * 4);
+    const window = new HiddenStateWindow(2, 10 * 4);
     for (let position = 0; position < 100; position += 3) window.append(position, rows(position, position + 3));
     expect(window.end).toBe(102);
     expect(window.slice(95, 98)).toEqual(rows(95, 98));
@@ -143,7 +143,7 @@ describe('the window of features', () => {
   });
 
   it('overwrites what comes again and begins anew after a gap', () => {
-    const window = new FeatureWindow(2, 1000);
+    const window = new HiddenStateWindow(2, 1000);
     window.append(0, rows(0, 8));
     window.append(5, rows(50, 52));
     expect(window.end).toBe(7);

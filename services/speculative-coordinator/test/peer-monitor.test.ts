@@ -1,5 +1,7 @@
 /** The handshake as it goes on while the coordinator runs: drafts that are replaced, leave and come back. */
+
 import type { ModelCard } from '@forerunner/protocol';
+import { PROTOCOL_VERSION } from '@forerunner/protocol';
 import type { Logger } from '@forerunner/service-kit';
 import { describe, expect, it, vi } from 'vitest';
 import { DraftPeer } from '../src/peers/draft-peer.ts';
@@ -7,7 +9,7 @@ import { PeerMonitor } from '../src/peers/peer-monitor.ts';
 import { TargetReplicas } from '../src/peers/target-replicas.ts';
 import { ToyPeer, toyCard, toyModel } from './toy-peers.ts';
 
-const features = { name: 'hidden_states', width: 8, dtype: 'float16' as const };
+const hiddenStates = { name: 'hidden_states', width: 8, dtype: 'float16' as const };
 
 function watched() {
   const peer = new ToyPeer('draft-service', toyModel(1, 1));
@@ -17,7 +19,7 @@ function watched() {
     return state.card;
   };
   const target = new ToyPeer('target-service', toyModel(1, 1));
-  const targetChange: Partial<ModelCard> = { features_offered: features };
+  const targetChange: Partial<ModelCard> = { hidden_states_offered: hiddenStates };
   target.getJson = async () => toyCard('target-service', targetChange);
   const error = vi.fn();
   const logger = { error, warn: vi.fn(), info: vi.fn() } as unknown as Logger;
@@ -36,13 +38,13 @@ describe('the monitor of peers', () => {
   it.each([
     ['another tokenizer', { tokenizer_fingerprint: 'e'.repeat(64) }, /tokenizers differ/],
     [
-      'features of another width',
-      { features_wanted: { ...features, width: 16, target_digest: null } },
+      'hidden states of another width',
+      { hidden_states_wanted: { ...hiddenStates, width: 16, target_digest: null } },
       /wants hidden_states of width 16, the target offers hidden_states of width 8/,
     ],
     [
-      'features of another name',
-      { features_wanted: { ...features, name: 'mid_states', target_digest: null } },
+      'hidden states of another name',
+      { hidden_states_wanted: { ...hiddenStates, name: 'mid_states', target_digest: null } },
       /wants mid_states .* offers hidden_states/,
     ],
   ])(
@@ -61,16 +63,16 @@ describe('the monitor of peers', () => {
       expect(monitor.readiness).toEqual({ ready: true }); // the target alone answers
       expect(error).toHaveBeenCalledTimes(1);
 
-      state.card = toyCard('draft-service', { features_wanted: { ...features, target_digest: null } });
+      state.card = toyCard('draft-service', { hidden_states_wanted: { ...hiddenStates, target_digest: null } });
       await monitor.check();
       expect(monitor.mismatch).toBeNull();
-      expect(draft.card?.features_wanted?.width).toBe(8);
+      expect(draft.card?.hidden_states_wanted?.width).toBe(8);
     },
   );
 
   it.each([
     ['another tokenizer', { tokenizer_fingerprint: 'e'.repeat(64) }, /tokenizer \(f+\) is not that of target/],
-    ['another protocol', { protocol_version: 2 }, /speaks protocol version 2, the coordinator 1/],
+    ['another protocol', { protocol_version: PROTOCOL_VERSION + 1 }, /speaks protocol version 3, the coordinator 2/],
   ])('serves no target with %s in the place of one that fits', async (_what, change, reason) => {
     const { targetChange, monitor } = watched();
     await monitor.check();

@@ -1,8 +1,9 @@
+import { PROTOCOL_VERSION } from '@forerunner/protocol';
 import { PeerError } from '@forerunner/service-kit';
 import { describe, expect, it } from 'vitest';
 import { Admission } from '../src/admission.ts';
 import { Breaker } from '../src/peers/breaker.ts';
-import { findDoubt, findMismatch } from '../src/peers/pairing.ts';
+import { findMismatch, findWarning } from '../src/peers/pairing.ts';
 import { TargetReplicas } from '../src/peers/target-replicas.ts';
 import { ToyPeer, toyCard, toyModel } from './toy-peers.ts';
 
@@ -21,23 +22,23 @@ describe('a pair', () => {
       /"toy-draft-service".*"toy-target-service".*tokenizers/,
     ],
     ['a wider vocabulary', { vocab_size: 17 }, /vocabulary of 17/],
-    ['another protocol', { protocol_version: 2 }, /protocol version 2/],
+    ['another protocol', { protocol_version: PROTOCOL_VERSION + 1 }, /protocol version 3/],
     [
       'a wish that the target cannot meet',
-      { features_wanted: { name: 'hidden_states', width: 8, dtype: 'float16' as const, target_digest: null } },
-      /offers no features/,
+      { hidden_states_wanted: { name: 'hidden_states', width: 8, dtype: 'float16' as const, target_digest: null } },
+      /offers no hidden states/,
     ],
   ])('does not fit with %s, and the reason names both sides', (_what, change, reason) => {
     expect(findMismatch({ ...draft, ...change }, target)).toMatch(reason);
   });
 
-  it('fits, with a doubt, when the draft was trained on the features of another target', () => {
+  it('fits, with a warning, when the draft was trained on the hidden states of another target', () => {
     const offer = { name: 'hidden_states', width: 8, dtype: 'float16' as const };
-    const offering = { ...target, features_offered: offer };
-    const wanting = (target_digest: string) => ({ ...draft, features_wanted: { ...offer, target_digest } });
+    const offering = { ...target, hidden_states_offered: offer };
+    const wanting = (target_digest: string) => ({ ...draft, hidden_states_wanted: { ...offer, target_digest } });
     expect(findMismatch(wanting('a'.repeat(64)), offering)).toBeNull();
-    expect(findDoubt(wanting('a'.repeat(64)), offering)).toMatch(/trained on the features of another target/);
-    expect(findDoubt(wanting(offering.model_digest), offering)).toBeNull();
+    expect(findWarning(wanting('a'.repeat(64)), offering)).toMatch(/trained on the hidden states of another target/);
+    expect(findWarning(wanting(offering.model_digest), offering)).toBeNull();
   });
 });
 

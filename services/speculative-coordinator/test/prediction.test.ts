@@ -1,4 +1,4 @@
-/** Guesses from a client's own prediction: where the answer follows it, where it leaves it, and the law of the answer. */
+/** Guesses from a client's own prediction: where the answer follows it, where it leaves it, and the distribution of the answer. */
 import { TokenPrefix } from '@forerunner/protocol';
 import { IncrementalDecoder } from '@forerunner/tokenizer';
 import { Registry } from 'prom-client';
@@ -78,7 +78,7 @@ describe('a prediction', () => {
   });
 });
 
-describe('the joint law of answers with a prediction', () => {
+describe('the joint distribution of answers with a prediction', () => {
   const PROMPT = Int32Array.of(3, 5);
   const NUM_ANSWERS = 12_000;
   const p = toyModel(1, 3);
@@ -112,7 +112,7 @@ describe('the joint law of answers with a prediction', () => {
     draft: { isAvailable: true, unavailableMs: 0 } as never,
   });
 
-  /** χ² of the first three tokens against a model's exact law. */
+  /** χ² of the first three tokens against a model's exact distribution. */
   function chiSquare(counts: ReadonlyMap<string, number>, salt: number): { statistic: number; limit: number } {
     const model = toyModel(salt, 3);
     let statistic = 0;
@@ -142,8 +142,8 @@ describe('the joint law of answers with a prediction', () => {
 
   it("is the target's, whatever was predicted; and the test would tell another one", async () => {
     // A likely first token, so that the prediction is in step often, then a mixture of likely and unlikely ones.
-    const law = p(PROMPT);
-    const likely = law.indexOf(Math.max(...law));
+    const distribution = p(PROMPT);
+    const likely = distribution.indexOf(Math.max(...distribution));
     const predicted = Int32Array.of(likely, 7, 9, 2, likely, 4);
     const counts = new Map<string, number>();
     for (let seed = 1; seed <= NUM_ANSWERS; seed++) {

@@ -1,5 +1,5 @@
 /**
- * A draft- and a target-service in memory, over toy language models whose laws are known exactly: the same messages as
+ * A draft- and a target-service in memory, over toy language models whose distributions are known exactly: the same messages as
  * the real ones, and every fault on demand.
  */
 import {
@@ -7,8 +7,9 @@ import {
   type Frame,
   flattenFrame,
   type ModelCard,
+  PROTOCOL_VERSION,
   type ProposeRequest,
-  packLaws,
+  packDistributions,
   parseOrThrow,
   proposeReplyFrame,
   proposeRequestSchema,
@@ -16,15 +17,15 @@ import {
   scoreRequestSchema,
   TokenPrefix,
 } from '@forerunner/protocol';
-import { CounterRng, drawFrom, STREAM, type TokenLaw } from '@forerunner/sampling';
+import { CounterRng, drawFrom, STREAM, type TokenDistribution } from '@forerunner/sampling';
 import { type Peer, PeerError } from '@forerunner/service-kit';
 
 export const VOCAB_SIZE = 16;
-/** Next-token law given the whole text. */
+/** Next-token distribution given the whole text. */
 export type ToyModel = (text: Int32Array) => Float32Array; // [VOCAB_SIZE]
 
 /** Hidden states have this width. */
-export const FEATURE_WIDTH = 4;
+export const HIDDEN_WIDTH = 4;
 
 /** What the toy target "saw" at a position: a function of the text up to there. */
 export function toyHiddenState(text: Int32Array): Float16Array {
@@ -32,7 +33,7 @@ export function toyHiddenState(text: Int32Array): Float16Array {
   return Float16Array.of(last, text.at(-2) ?? 0, text.length % 7, 1);
 }
 
-/** A law that depends on the last two tokens. `sharpness` 0 is uniform; `salt` tells models apart. */
+/** A distribution that depends on the last two tokens. `sharpness` 0 is uniform; `salt` tells models apart. */
 export function toyModel(salt: number, sharpness: number, eosProb = 0): ToyModel {
   return (text) => {
     const a = text.at(-1) ?? 0;
@@ -60,7 +61,7 @@ export function mixed(a: ToyModel, b: ToyModel, weight: number): ToyModel {
 
 export function toyCard(service: ModelCard['service'], change: Partial<ModelCard> = {}): ModelCard {
   return {
-    protocol_version: 1,
+    protocol_version: PROTOCOL_VERSION,
     service,
     model_id: `toy-${service}`,
     model_digest: 'd'.repeat(64),
@@ -77,8 +78,8 @@ export function toyCard(service: ModelCard['service'], change: Partial<ModelCard
     num_threads: 1,
     numeric_regime: 'bit-exact',
     kv_cache_budget_bytes: 0,
-    features_offered: null,
-    features_wanted: null,
+    hidden_states_offered: null,
+    hidden_states_wanted: null,
     draft_vocab_size: null,
     ...change,
   };
@@ -95,13 +96,13 @@ export class ToyPeer implements Peer {
   faults: FaultPlan = () => null;
   numCalls = 0;
   numFreed = 0;
-  /** What the draft claims its law was, where that is to be a lie. */
+  /** What the draft claims its distribution was, where that is to be a lie. */
   claimedModel: ToyModel | null = null;
-  /** A draft that reads features: one row per token, kept beside the text, and read by its model. */
+  /** A draft that reads hidden states: one row per token, kept beside the text, and read by its model. */
   featureModel: ((text: Int32Array, feature: Float16Array) => Float32Array) | null = null;
   /** What becomes of the target's hidden states on their way. */
   distortHiddenStates: (row: Float16Array) => Float16Array = (row) => row;
-  readonly #features = new Map<string, Float16Array[]>();
+  readonly #receivedRows = new Map<string, Float16Array[]>();
   /** Passed on after each call: tokens that were new in it. */
   readonly newTokensPerCall: number[] = [];
 
@@ -148,16 +149,16 @@ export class ToyPeer implements Peer {
     const request = parseOrThrow(scoreRequestSchema, message);
     const text = this.#append(request);
     const numRows = request.num_rows ?? request.token_ids.length;
-    const laws = Array.from({ length: numRows }, (_, row) =>
-      this.#law(text.ids(0, text.length - numRows + 1 + row), request.sampling.temperature),
+    const distributions = Array.from({ length: numRows }, (_, row) =>
+      this.#distribution(text.ids(0, text.length - numRows + 1 + row), request.sampling.temperature),
     );
     return encodeFrame(
       scoreReplyFrame({
         ...this.#header(request.sequence_id, text),
         ...(request.rows === 'argmax'
-          ? { argmaxTokenIds: Int32Array.from(laws, (law) => argmaxOf(law.probs)) }
-          : { laws: packLaws(laws) }),
-        ...(request.include_hidden_states && { hiddenStates: this.#hiddenStates(text, request.token_ids.length) }),
+          ? { argmaxTokenIds: Int32Array.from(distributions, (distribution) => argmaxOf(distribution.probs)) }
+          : { distributions: packDistributions(distributions) }),
+        ...(request.include_hidden_states && { hiddenStates: this.#hiddenStatesOf(text, request.token_ids.length) }),
       }),
     );
   }
@@ -167,19 +168,19 @@ export class ToyPeer implements Peer {
     const text = this.#append(request);
     const rng = new CounterRng(request.seed);
     const draftTokenIds: number[] = [];
-    const laws: TokenLaw[] = [];
-    const features = this.#takeFeatures(request);
+    const distributions: TokenDistribution[] = [];
+    const hiddenStates = this.#takeHiddenStates(request);
     for (let i = 0; i < request.num_speculative_tokens; i++) {
-      const probs = this.featureModel?.(text.ids(), features.at(-1)!) ?? this.#model(text.ids());
-      const law = this.#tempered(probs, request.sampling.temperature);
+      const probs = this.featureModel?.(text.ids(), hiddenStates.at(-1)!) ?? this.#model(text.ids());
+      const distribution = this.#tempered(probs, request.sampling.temperature);
       const id =
         request.sampling.temperature === 0
-          ? argmaxOf(law.probs)
-          : drawFrom(law, rng.uniform(STREAM.draftDraw, text.length));
+          ? argmaxOf(distribution.probs)
+          : drawFrom(distribution, rng.uniform(STREAM.draftDraw, text.length));
       draftTokenIds.push(id);
-      laws.push(this.claimedModel ? { tokenIds: null, probs: this.claimedModel(text.ids()) } : law);
+      distributions.push(this.claimedModel ? { tokenIds: null, probs: this.claimedModel(text.ids()) } : distribution);
       if (i + 1 < request.num_speculative_tokens) {
-        features.push(toyHiddenState(text.ids())); // its own estimate of what the target sees before this guess
+        hiddenStates.push(toyHiddenState(text.ids())); // its own estimate of what the target sees before this guess
         text.append([id]);
       }
     }
@@ -187,7 +188,7 @@ export class ToyPeer implements Peer {
       proposeReplyFrame({
         ...this.#header(request.sequence_id, text),
         draftTokenIds: Int32Array.from(draftTokenIds),
-        ...(request.sampling.temperature > 0 && { laws: packLaws(laws) }),
+        ...(request.sampling.temperature > 0 && { distributions: packDistributions(distributions) }),
       }),
     );
   }
@@ -211,33 +212,34 @@ export class ToyPeer implements Peer {
     return text;
   }
 
-  #law(text: Int32Array, temperature: number): TokenLaw {
+  #distribution(text: Int32Array, temperature: number): TokenDistribution {
     return this.#tempered(this.#model(text), temperature);
   }
 
-  #hiddenStates(text: TokenPrefix, numRows: number): Float16Array {
-    const rows = new Float16Array(numRows * FEATURE_WIDTH);
+  #hiddenStatesOf(text: TokenPrefix, numRows: number): Float16Array {
+    const rows = new Float16Array(numRows * HIDDEN_WIDTH);
     for (let row = 0; row < numRows; row++) {
       const state = toyHiddenState(text.ids(0, text.length - numRows + row + 1));
-      rows.set(this.distortHiddenStates(state), row * FEATURE_WIDTH);
+      rows.set(this.distortHiddenStates(state), row * HIDDEN_WIDTH);
     }
     return rows;
   }
 
   /** One row per token of the text, those of the new tokens from the request. */
-  #takeFeatures(request: ProposeRequest): Float16Array[] {
+  #takeHiddenStates(request: ProposeRequest): Float16Array[] {
     if (!this.featureModel) return [];
     const { sequence_id, position, token_ids } = request;
-    if (request.features?.length !== token_ids.length * FEATURE_WIDTH) throw new Error('a feature row for every token');
-    const rows = (this.#features.get(sequence_id) ?? []).slice(0, position);
+    if (request.hidden_states?.length !== token_ids.length * HIDDEN_WIDTH)
+      throw new Error('a feature row for every token');
+    const rows = (this.#receivedRows.get(sequence_id) ?? []).slice(0, position);
     for (let i = 0; i < token_ids.length; i++) {
-      rows.push(request.features.slice(i * FEATURE_WIDTH, (i + 1) * FEATURE_WIDTH));
+      rows.push(request.hidden_states.slice(i * HIDDEN_WIDTH, (i + 1) * HIDDEN_WIDTH));
     }
-    this.#features.set(sequence_id, rows);
+    this.#receivedRows.set(sequence_id, rows);
     return rows;
   }
 
-  #tempered(probs: Float32Array, temperature: number): TokenLaw {
+  #tempered(probs: Float32Array, temperature: number): TokenDistribution {
     if (temperature === 0 || temperature === 1) return { tokenIds: null, probs };
     return { tokenIds: null, probs: probs.map((p) => p ** (1 / temperature)) };
   }

@@ -13,7 +13,7 @@ import type { DraftSession } from '../src/peers/drafting.ts';
 import { FeatureDraftSession } from '../src/peers/feature-draft-session.ts';
 import { TargetReplicas } from '../src/peers/target-replicas.ts';
 import { TargetSequence } from '../src/peers/target-sequence.ts';
-import { FEATURE_WIDTH, type ToyPeer, toyCard } from './toy-peers.ts';
+import { HIDDEN_WIDTH, type ToyPeer, toyCard } from './toy-peers.ts';
 
 /** Token 1 is "b", token 2 is "c" ...; the end-of-sequence token has no text. */
 export const toyText = (ids: readonly number[]): string =>
@@ -52,13 +52,13 @@ export class ToyTrio {
     });
   }
 
-  /** Bytes of features that a session keeps. */
+  /** Bytes of hidden states that a session keeps. */
   maxWindowBytes = 1 << 20;
 
   /** The session that a request gets; another one may be put in its place. */
   openDraft: (context: DraftContext) => DraftSession = (draftContext) => {
     if (!this.draft.featureModel) return new ClassicDraftSession(this.draftPeer, draftContext);
-    const options = { width: FEATURE_WIDTH, maxWindowBytes: this.maxWindowBytes };
+    const options = { width: HIDDEN_WIDTH, maxWindowBytes: this.maxWindowBytes };
     return new FeatureDraftSession(this.draftPeer, draftContext, options);
   };
 
@@ -80,8 +80,8 @@ export class ToyTrio {
     };
     const context = { requestId: 'r', timeoutMs: 1000, signal, cacheScope: '' };
     const target = new TargetSequence(this.#targets, context);
-    const { numSpeculativeTokens, seed, sampling: law } = params;
-    const draftContext = { ...context, seed, minConfidence: 0, sampling: law };
+    const { numSpeculativeTokens, seed, sampling: distribution } = params;
+    const draftContext = { ...context, seed, minConfidence: 0, sampling: distribution };
     const draft = numSpeculativeTokens === 0 ? null : this.openDraft(draftContext);
     const generation = new Generation(params, {
       target,

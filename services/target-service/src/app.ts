@@ -14,12 +14,12 @@ export function buildTargetApp(
 ): ServiceApp {
   const { model } = deps;
   return createModelApp(config, deps, (routes) => {
-    serveCall(routes, '/v1/score', scoreRequestSchema, async (given, wish, signal) => {
+    serveCall(routes, '/v1/score', scoreRequestSchema, async (given, replyOptions, signal) => {
       const request = checked(given, model.info);
       const tokenIds = detachable(request.token_ids);
       return model.call(
         'score',
-        { request: { ...request, token_ids: tokenIds }, wish },
+        { request: { ...request, token_ids: tokenIds }, replyOptions },
         { signal, transfer: [tokenIds.buffer as ArrayBuffer] },
       );
     });

@@ -1,31 +1,31 @@
 /** Scores the new tokens of a sequence: one pass (or a prefill's chunks), and each wanted row in the form asked for. */
 import type { Engine, SequenceLease, Transfer } from '@forerunner/engine';
-import { encodeReply, type ReplyWish, samplingParams, timingOf } from '@forerunner/model-service/beside-model';
-import { packLaws, type ScoreReply, type ScoreRequest, scoreReplyFrame } from '@forerunner/protocol';
-import { argmax, LawBuilder, type TokenLaw } from '@forerunner/sampling';
+import { encodeReply, type ReplyOptions, samplingParams, timingOf } from '@forerunner/model-service/beside-model';
+import { packDistributions, type ScoreReply, type ScoreRequest, scoreReplyFrame } from '@forerunner/protocol';
+import { argmax, DistributionBuilder, type TokenDistribution } from '@forerunner/sampling';
 
 export interface ScoreCall {
   readonly request: ScoreRequest & { readonly num_rows: number };
-  readonly wish: ReplyWish;
+  readonly replyOptions: ReplyOptions;
 }
 
-type Rows = Pick<ScoreReply, 'argmaxTokenIds' | 'laws' | 'logits'>;
+type Rows = Pick<ScoreReply, 'argmaxTokenIds' | 'distributions' | 'logits'>;
 
 export class Scorer {
   readonly #engine: Engine;
-  readonly #laws: LawBuilder;
+  readonly #distributions: DistributionBuilder;
 
   constructor(engine: Engine) {
     this.#engine = engine;
-    this.#laws = new LawBuilder(engine.signature.vocabSize);
+    this.#distributions = new DistributionBuilder(engine.signature.vocabSize);
   }
 
   /** Errors: those of Engine.run; SamplingError invalid_logits. */
-  async score({ request, wish }: ScoreCall, signal: AbortSignal): Promise<Transfer<Uint8Array>> {
+  async score({ request, replyOptions }: ScoreCall, signal: AbortSignal): Promise<Transfer<Uint8Array>> {
     const { token_ids: tokenIds, num_rows: numRows, include_hidden_states: wantsHiddenStates } = request;
-    const { vocabSize, hiddenStates } = this.#engine.signature;
-    const width = wantsHiddenStates ? hiddenStates!.width : 0;
-    const features = new Float16Array(tokenIds.length * width);
+    const { vocabSize, hiddenStatesOutput } = this.#engine.signature;
+    const width = wantsHiddenStates ? hiddenStatesOutput!.width : 0;
+    const hiddenStates = new Float16Array(tokenIds.length * width);
     const collector = this.#collector(request);
 
     const reply = await this.#engine.run(
@@ -44,20 +44,20 @@ export class Scorer {
         await lease.append(tokenIds.subarray(lease.numReusedTokens), {
           numLogitRows: numRows,
           onLogits: (rows, first) => collector.add(rows, first, lease, firstRow),
-          onHiddenStates: wantsHiddenStates ? (rows, first) => features.set(rows, first * width) : undefined,
+          onHiddenStates: wantsHiddenStates ? (rows, first) => hiddenStates.set(rows, first * width) : undefined,
         });
         return {
           sequence_id: request.sequence_id,
           cached_length: lease.length,
           vocab_size: vocabSize,
           num_reused_tokens: lease.numReusedTokens,
-          timing: timingOf(wish, lease.timing),
+          timing: timingOf(replyOptions, lease.timing),
           ...collector.rows(),
-          ...(wantsHiddenStates && { hiddenStates: features }),
+          ...(wantsHiddenStates && { hiddenStates }),
         };
       },
     );
-    return encodeReply(scoreReplyFrame(reply), wish);
+    return encodeReply(scoreReplyFrame(reply), replyOptions);
   }
 
   #collector(request: ScoreRequest & { num_rows: number }) {
@@ -68,7 +68,7 @@ export class Scorer {
     const isPlain = wire.logitBias.size === 0 && wire.presencePenalty === 0 && wire.frequencyPenalty === 0;
 
     const argmaxTokenIds = kind === 'argmax' ? new Int32Array(numRows) : null;
-    const laws: TokenLaw[] | null = kind === 'probs' ? [] : null;
+    const distributions: TokenDistribution[] | null = kind === 'probs' ? [] : null;
     const logits = kind === 'logits' || request.include_logits ? new Float32Array(numRows * vocabSize) : null;
 
     return {
@@ -83,14 +83,14 @@ export class Scorer {
             continue;
           }
           const soFar = lease.tokenIds(sampling.output_start, firstPosition + first + i + 1);
-          const law = this.#laws.law(row, params, soFar);
-          if (argmaxTokenIds) argmaxTokenIds[first + i] = law.tokenIds![0]!;
-          else laws!.push(law);
+          const distribution = this.#distributions.distribution(row, params, soFar);
+          if (argmaxTokenIds) argmaxTokenIds[first + i] = distribution.tokenIds![0]!;
+          else distributions!.push(distribution);
         }
       },
       rows: (): Rows => ({
         ...(argmaxTokenIds && { argmaxTokenIds }),
-        ...(laws && { laws: packLaws(laws) }),
+        ...(distributions && { distributions: packDistributions(distributions) }),
         ...(logits && { logits }),
       }),
     };

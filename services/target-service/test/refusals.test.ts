@@ -1,5 +1,5 @@
 import { connect } from 'node:net';
-import { encodeFrame, FRAME_CONTENT_TYPE, scoreRequestFrame } from '@forerunner/protocol';
+import { encodeFrame, FRAME_CONTENT_TYPE, PROTOCOL_VERSION, scoreRequestFrame } from '@forerunner/protocol';
 import { someIds } from '@forerunner/testkit/in-process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openTarget, post, score, scoring, type TestTarget } from './harness.ts';
@@ -79,7 +79,11 @@ describe('bad requests', () => {
     ['with a token id outside the vocabulary', frameOf(header, Int32Array.of(1, 5000)), 'token_out_of_range'],
     ['with a negative token id', frameOf(header, Int32Array.of(1, -5)), 'token_out_of_range'],
     ['with an unknown field', frameOf({ ...header, extra: 1 }), 'unknown_field'],
-    ['of another protocol version', frameOf({ ...header, protocol_version: 2 }), 'protocol_mismatch'],
+    [
+      'of another protocol version',
+      frameOf({ ...header, protocol_version: PROTOCOL_VERSION + 1 }),
+      'protocol_mismatch',
+    ],
   ])('answers a frame %s', async (_what, payload, code) => {
     const reply = await post(target.app, payload, FRAME_CONTENT_TYPE);
     expect([reply.statusCode, reply.json().error.code]).toEqual([400, code]);

@@ -1,5 +1,5 @@
-import { lawAt, modelCardSchema, numLawRows } from '@forerunner/protocol';
-import { argmax, LawBuilder, type SamplingParams } from '@forerunner/sampling';
+import { distributionAt, modelCardSchema, numDistributionRows } from '@forerunner/protocol';
+import { argmax, DistributionBuilder, type SamplingParams } from '@forerunner/sampling';
 import { someIds } from '@forerunner/testkit/in-process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openTarget, post, score, scoring, type TestTarget, VOCAB } from './harness.ts';
@@ -50,30 +50,33 @@ describe('rows', () => {
     expect([none.argmaxTokenIds!.length, none.cached_length]).toEqual([0, 9]);
   });
 
-  it('are laws after temperature and filters, sparse where something was filtered', async () => {
+  it('are distributions after temperature and filters, sparse where something was filtered', async () => {
     const text = someIds(6);
     const sampling = { temperature: 0.8, top_k: 20, top_p: 0.9, min_p: 0.01 };
     const request = scoring(freshId(), text, 0, { rows: 'probs', num_rows: 2, sampling, include_logits: true });
-    const { laws, logits } = await score(target.app, request);
-    const builder = new LawBuilder(VOCAB);
+    const { distributions, logits } = await score(target.app, request);
+    const builder = new DistributionBuilder(VOCAB);
     const expected = rowsOf(logits).map((row) =>
-      builder.law(row, { ...neutral, temperature: 0.8, topK: 20, topP: 0.9, minP: 0.01 }),
+      builder.distribution(row, { ...neutral, temperature: 0.8, topK: 20, topP: 0.9, minP: 0.01 }),
     );
-    expect(numLawRows(laws!)).toBe(2);
-    expect([0, 1].map((i) => lawAt(laws!, i))).toEqual(expected);
-    expect(lawAt(laws!, 0).tokenIds!.length).toBeLessThanOrEqual(20);
+    expect(numDistributionRows(distributions!)).toBe(2);
+    expect([0, 1].map((i) => distributionAt(distributions!, i))).toEqual(expected);
+    expect(distributionAt(distributions!, 0).tokenIds!.length).toBeLessThanOrEqual(20);
   });
 
-  it('are dense laws without ids where nothing was filtered', async () => {
-    const { laws } = await score(target.app, scoring(freshId(), someIds(4), 0, { rows: 'probs', num_rows: 2 }));
-    expect([laws!.tokenIds, laws!.probs.length]).toEqual([null, 2 * VOCAB]);
+  it('are dense distributions without ids where nothing was filtered', async () => {
+    const { distributions } = await score(
+      target.app,
+      scoring(freshId(), someIds(4), 0, { rows: 'probs', num_rows: 2 }),
+    );
+    expect([distributions!.tokenIds, distributions!.probs.length]).toEqual([null, 2 * VOCAB]);
   });
 
-  it('are one-hot laws at temperature 0', async () => {
+  it('are one-hot distributions at temperature 0', async () => {
     const request = scoring(freshId(), someIds(4), 0, { rows: 'probs', sampling: { temperature: 0 } });
-    const { laws } = await score(target.app, request);
+    const { distributions } = await score(target.app, request);
     const { argmaxTokenIds } = await score(target.app, scoring(freshId(), someIds(4)));
-    expect([laws!.tokenIds, laws!.probs]).toEqual([argmaxTokenIds, new Float32Array(4).fill(1)]);
+    expect([distributions!.tokenIds, distributions!.probs]).toEqual([argmaxTokenIds, new Float32Array(4).fill(1)]);
   });
 
   it.each(['argmax', 'probs'])('count for penalties every token from output_start to the row (%s)', async (rows) => {
@@ -105,10 +108,13 @@ describe('rows', () => {
       });
     if (rows === 'argmax') expect([...reply.argmaxTokenIds!]).toEqual(expected.map((row) => argmax(row)));
     else {
-      const builder = new LawBuilder(VOCAB);
+      const builder = new DistributionBuilder(VOCAB);
       expected.forEach((row, i) => {
-        const { probs } = builder.law(row, { ...neutral, temperature: 0.9 });
-        const largest = probs.reduce((most, p, v) => Math.max(most, Math.abs(p - lawAt(reply.laws!, i).probs[v]!)), 0);
+        const { probs } = builder.distribution(row, { ...neutral, temperature: 0.9 });
+        const largest = probs.reduce(
+          (most, p, v) => Math.max(most, Math.abs(p - distributionAt(reply.distributions!, i).probs[v]!)),
+          0,
+        );
         expect(largest).toBeLessThan(1e-7);
       });
     }
@@ -168,8 +174,8 @@ describe('rows', () => {
     const reply = await post(target.app, { ...request, token_ids: [...request.token_ids] });
     expect(reply.headers['content-type']).toContain('application/json');
     const json = reply.json();
-    expect(json.law_token_ids).toEqual([...frame.laws!.tokenIds!]);
-    expect(Float32Array.from(json.law_probs)).toEqual(frame.laws!.probs);
+    expect(json.prob_token_ids).toEqual([...frame.distributions!.tokenIds!]);
+    expect(Float32Array.from(json.probs)).toEqual(frame.distributions!.probs);
     expect(json.timing.total_ms).toBeGreaterThan(0);
   });
 });
@@ -256,8 +262,8 @@ describe('the service', () => {
       vocab_size: VOCAB,
       context_length: 511, // one position is kept for the row that a single token is padded with
       numeric_regime: 'bit-exact',
-      features_offered: { name: 'hidden_states', width: 64 },
-      features_wanted: null,
+      hidden_states_offered: { name: 'hidden_states', width: 64 },
+      hidden_states_wanted: null,
       execution_provider: 'cpu',
       eos_token_ids: [2],
     });
@@ -273,7 +279,7 @@ describe('the service', () => {
     expect(value('forerunner_kv_cache_bytes')).toBe(kvBytes);
     expect(value('forerunner_kv_cache_budget_bytes')).toBe(kvBudgetBytes);
     expect(value('forerunner_queue_depth')).toBe(0);
-    expect(body).toMatch(/forerunner_model_step_seconds_count\{service="target-service",rows="4"\} \d+/);
+    expect(body).toMatch(/forerunner_model_pass_seconds_count\{service="target-service",rows="4"\} \d+/);
     expect(body).toMatch(/forerunner_kv_evictions_total\{reason="budget",service="target-service"\} 0/);
     expect(body).toMatch(/forerunner_http_requests_total\{method="POST",route="\/v1\/score",status="200"/);
   });

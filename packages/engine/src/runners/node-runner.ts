@@ -22,7 +22,7 @@ import { widenFloat16 } from './float16.ts';
 import { bucketFor } from './kv-buckets.ts';
 import { loadError, type ModelFiles, openModelFiles } from './model-files.ts';
 import { bytesPerPosition, floatTensor, NodeKvCache, type NodeKvContext } from './node-kv-cache.ts';
-import { type PassPlan, planPass, writeFeatures, writeTokenIds } from './pass-plan.ts';
+import { type PassPlan, planPass, writeHiddenStates, writeTokenIds } from './pass-plan.ts';
 import { type GraphInfo, signatureFromGraph } from './signature-from-graph.ts';
 import { THREADING_OPTIONS } from './threading.ts';
 
@@ -139,7 +139,7 @@ class NodeRunner implements ModelRunner {
       throw new TypeError('the cache belongs to another runner');
     }
     const { presentOutputs } = this.#kv.graph;
-    const hidden = wantHiddenStates ? this.signature.hiddenStates : undefined;
+    const hidden = wantHiddenStates ? this.signature.hiddenStatesOutput : undefined;
     const fetches = [...presentOutputs];
     if (numLogitRows > 0) fetches.push('logits');
     if (hidden) fetches.push(hidden.output);
@@ -179,11 +179,11 @@ class NodeRunner implements ModelRunner {
     if (signature.numLogitsToKeepInput) {
       feeds[signature.numLogitsToKeepInput] = new Tensor('int64', [BigInt(plan.numHeadRows)], []);
     }
-    if (signature.features) {
-      const { input, width } = signature.features;
-      const features = new Float32Array(numRows * width);
-      writeFeatures(plan, features, width);
-      feeds[input] = floatTensor(features, this.#kv.graph.featuresType, [1, numRows, width]);
+    if (signature.hiddenStatesInput) {
+      const { input, width } = signature.hiddenStatesInput;
+      const hiddenStates = new Float32Array(numRows * width);
+      writeHiddenStates(plan, hiddenStates, width);
+      feeds[input] = floatTensor(hiddenStates, this.#kv.graph.hiddenStatesInputType, [1, numRows, width]);
     }
     for (const [i, tensor] of past.entries()) feeds[pastInputs[i]!] = tensor;
     return feeds;

@@ -22,7 +22,7 @@ export interface PassPlan {
  * TypeError for an item that no correct caller makes.
  */
 export function planPass(item: ForwardItem, signature: GraphSignature, minRows: number): PassPlan {
-  const { tokenIds, numPastTokens, numLogitRows, features } = item;
+  const { tokenIds, numPastTokens, numLogitRows, hiddenStates } = item;
   const numTokens = tokenIds.length;
   if (numTokens < 1) throw new TypeError('a pass needs at least one token');
   if (!(Number.isInteger(numPastTokens) && numPastTokens >= 0)) {
@@ -31,7 +31,7 @@ export function planPass(item: ForwardItem, signature: GraphSignature, minRows: 
   if (!(Number.isInteger(numLogitRows) && numLogitRows >= 0 && numLogitRows <= numTokens)) {
     throw new TypeError(`numLogitRows must be 0..${numTokens}, got ${numLogitRows}`);
   }
-  checkFeatures(signature, features, numTokens);
+  checkHiddenStates(signature, hiddenStates, numTokens);
   for (let i = 0; i < numTokens; i++) {
     const id = tokenIds[i]!;
     if (id < 0 || id >= signature.vocabSize) {
@@ -64,11 +64,12 @@ function canonicalRows(numRows: number, minRows: number): number {
   return minRows > 1 && numRows % 32 === 1 ? numRows + 1 : numRows;
 }
 
-function checkFeatures(signature: GraphSignature, features: Float32Array | undefined, numTokens: number): void {
-  const width = signature.features?.width ?? 0;
-  if ((features?.length ?? 0) !== numTokens * width) {
-    const want = width === 0 ? 'this model takes no features' : `features must have ${numTokens} x ${width} values`;
-    throw new TypeError(`${want}, got ${features?.length ?? 'none'}`);
+function checkHiddenStates(signature: GraphSignature, hiddenStates: Float32Array | undefined, numTokens: number): void {
+  const width = signature.hiddenStatesInput?.width ?? 0;
+  if ((hiddenStates?.length ?? 0) !== numTokens * width) {
+    const want =
+      width === 0 ? 'this model takes no hidden states' : `hidden states must have ${numTokens} x ${width} values`;
+    throw new TypeError(`${want}, got ${hiddenStates?.length ?? 'none'}`);
   }
 }
 
@@ -105,11 +106,11 @@ export function writeTokenIds(plan: PassPlan, target: BigInt64Array, offset = 0)
   }
 }
 
-/** Writes the item's features to `target` from `offset` on, the last row repeated in the pad rows. */
-export function writeFeatures(plan: PassPlan, target: Float32Array, width: number, offset = 0): void {
-  const features = plan.item.features!;
-  target.set(features, offset);
+/** Writes the item's hidden states to `target` from `offset` on, the last row repeated in the pad rows. */
+export function writeHiddenStates(plan: PassPlan, target: Float32Array, width: number, offset = 0): void {
+  const hiddenStates = plan.item.hiddenStates!;
+  target.set(hiddenStates, offset);
   for (let row = plan.numTokens; row < plan.numRows; row++) {
-    target.set(features.subarray((plan.numTokens - 1) * width), offset + row * width);
+    target.set(hiddenStates.subarray((plan.numTokens - 1) * width), offset + row * width);
   }
 }

@@ -29,9 +29,9 @@ export interface GraphBinding {
   readonly pastInputs: readonly string[]; // [2 * numLayers]
   readonly presentOutputs: readonly string[]; // [2 * numLayers]
   readonly hasWriteIndices: boolean;
-  /** Element types of the features input and of the hidden states output, float32 where there are none. */
-  readonly featuresType: FloatType;
-  readonly hiddenStatesType: FloatType;
+  /** Element types of hidden states in and out, float32 where there are none. */
+  readonly hiddenStatesInputType: FloatType;
+  readonly hiddenStatesOutputType: FloatType;
 }
 
 const PAST = /^past_key_values\.(\d+)\.(key|value)$/;
@@ -47,12 +47,12 @@ export function signatureFromGraph(graph: GraphInfo, files: ModelFiles): GraphBi
   const logits = outputs.get('logits');
   if (!logits) throw unsupported('the graph has no output named logits', { outputs: [...outputs.keys()] });
   const vocabSize = positiveInt(config, ['vocab_size']);
-  const features = featuresInput(inputs, config);
-  refuseUnknownInputs(graph, features?.input);
+  const hiddenStatesInput = hiddenStatesInputOf(inputs, config);
+  refuseUnknownInputs(graph, hiddenStatesInput?.input);
   const headSize = headSizeOf(logits, config, vocabSize);
   const draftToTarget = draftToTargetOf(config, files, headSize, vocabSize);
   const bosTokenId = optionalId(config, 'bos_token_id', vocabSize);
-  const hiddenStates = hiddenStatesOutput(outputs, config);
+  const hiddenStatesOutput = hiddenStatesOutputOf(outputs, config);
   const signature: GraphSignature = {
     vocabSize,
     headSize,
@@ -68,8 +68,8 @@ export function signatureFromGraph(graph: GraphInfo, files: ModelFiles): GraphBi
     ...(draftToTarget && { draftToTarget }),
     ...(bosTokenId !== undefined && { bosTokenId }),
     ...(inputs.has('num_logits_to_keep') && { numLogitsToKeepInput: 'num_logits_to_keep' }),
-    ...(hiddenStates && { hiddenStates }),
-    ...(features && { features }),
+    ...(hiddenStatesOutput && { hiddenStatesOutput }),
+    ...(hiddenStatesInput && { hiddenStatesInput }),
   };
   return {
     signature,
@@ -78,8 +78,8 @@ export function signatureFromGraph(graph: GraphInfo, files: ModelFiles): GraphBi
     pastInputs: kv.pastInputs,
     presentOutputs: kv.presentOutputs,
     hasWriteIndices: inputs.has('write_indices'),
-    featuresType: typeOf(features && inputs.get(features.input)),
-    hiddenStatesType: typeOf(hiddenStates && outputs.get(hiddenStates.output)),
+    hiddenStatesInputType: typeOf(hiddenStatesInput && inputs.get(hiddenStatesInput.input)),
+    hiddenStatesOutputType: typeOf(hiddenStatesOutput && outputs.get(hiddenStatesOutput.output)),
   };
 }
 
@@ -150,19 +150,19 @@ function draftToTargetOf(config: ModelFiles['config'], files: ModelFiles, headSi
   return ids;
 }
 
-function featuresInput(inputs: Map<string, TensorInfo>, config: ModelFiles['config']) {
-  const declared = config.draft_features as { input?: unknown; width?: unknown } | undefined;
+function hiddenStatesInputOf(inputs: Map<string, TensorInfo>, config: ModelFiles['config']) {
+  const declared = config.draft_hidden_states as { input?: unknown; width?: unknown } | undefined;
   const input = typeof declared?.input === 'string' ? declared.input : 'features';
   const tensor = inputs.get(input);
   if (!tensor) {
-    if (declared) throw unsupported(`config.json declares draft_features, the graph has no input ${input}`);
+    if (declared) throw unsupported(`config.json declares draft_hidden_states, the graph has no input ${input}`);
     return undefined;
   }
   return { input, width: rowWidth(tensor, declared?.width) };
 }
 
-function hiddenStatesOutput(outputs: Map<string, TensorInfo>, config: ModelFiles['config']) {
-  const declared = config.draft_features as { own_output?: unknown } | undefined;
+function hiddenStatesOutputOf(outputs: Map<string, TensorInfo>, config: ModelFiles['config']) {
+  const declared = config.draft_hidden_states as { own_output?: unknown } | undefined;
   const output = typeof declared?.own_output === 'string' ? declared.own_output : 'hidden_states';
   const tensor = outputs.get(output);
   return tensor && { output, width: rowWidth(tensor, config.hidden_size) };
@@ -178,10 +178,10 @@ function rowWidth(tensor: TensorInfo, fallback: unknown): number {
   return width;
 }
 
-function refuseUnknownInputs(graph: GraphInfo, featuresName: string | undefined): void {
+function refuseUnknownInputs(graph: GraphInfo, hiddenStatesName: string | undefined): void {
   const unknown = graph.inputs
     .map((tensor) => tensor.name)
-    .filter((name) => !KNOWN_INPUTS.has(name) && !PAST.test(name) && name !== featuresName);
+    .filter((name) => !KNOWN_INPUTS.has(name) && !PAST.test(name) && name !== hiddenStatesName);
   if (unknown.length > 0) throw unsupported(`the graph wants inputs that no runner knows: ${unknown.join(', ')}`);
 }
 

@@ -151,7 +151,9 @@ describe.each(cases)('$runtime runner, $model', ({ runtime, model }) => {
     expect(await codeOf(pass(runner, cache, -1, someIds(1)))).toMatch(/numPastTokens/);
     expect(await codeOf(pass(runner, cache, 6, someIds(1)))).toMatch(/holds/);
     expect(await codeOf(pass(runner, cache, 0, someIds(2), { numLogitRows: 3 }))).toMatch(/numLogitRows/);
-    expect(await codeOf(pass(runner, cache, 0, someIds(1), { features: new Float32Array(64) }))).toMatch(/no features/);
+    expect(await codeOf(pass(runner, cache, 0, someIds(1), { hiddenStates: new Float32Array(64) }))).toMatch(
+      /no hidden states/,
+    );
     cache.release();
     expect(await codeOf(pass(runner, cache, 0, someIds(1)))).toBe('closed');
   });

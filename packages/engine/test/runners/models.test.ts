@@ -1,4 +1,4 @@
-/** What single kinds of models add to the contract: hidden states, features, reduced heads, half precision. */
+/** What single kinds of models add to the contract: hidden states in and out, reduced heads, half precision. */
 import { describe, expect, test } from 'vitest';
 import {
   argmax,
@@ -16,7 +16,7 @@ import {
 describe.each(runtimes)('%s runner', (runtime) => {
   test.skipIf(!hasModel('smollm2-135m-instruct-int8'))('gives the hidden states of the real rows only', async () => {
     const target = await open(runtime, 'smollm2-135m-instruct-int8');
-    const { width } = target.signature.hiddenStates!;
+    const { width } = target.signature.hiddenStatesOutput!;
     const ids = someIds(9);
     const cache = target.createCache(9);
     const whole = await pass(target, cache, 0, ids, { wantHiddenStates: true, numLogitRows: 1 });
@@ -30,27 +30,30 @@ describe.each(runtimes)('%s runner', (runtime) => {
     await target.close();
   });
 
-  test.skipIf(!hasModel('smollm2-135m-draft-feature-int8'))('feeds features to a draft that wants them', async () => {
-    const draft = await open(runtime, 'smollm2-135m-draft-feature-int8');
-    const width = draft.signature.features!.width;
-    expect([width, draft.signature.hiddenStates?.width]).toEqual([576, 576]);
-    const ids = someIds(5);
-    const features = Float32Array.from({ length: 5 * width }, (_, i) => Math.sin(i));
-    const cache = draft.createCache(5);
-    const whole = await pass(draft, cache, 0, ids, { features, wantHiddenStates: true });
-    for (let i = 0; i < ids.length; i++) {
-      const one = { features: row(features, width, i), wantHiddenStates: true };
-      const step = await pass(draft, cache, i, ids.subarray(i, i + 1), one);
-      expect(largestDifference(step.logits, row(whole.logits, draft.signature.headSize, i))).toBeLessThan(1e-3);
-      expect(largestDifference(step.hiddenStates!, row(whole.hiddenStates!, width, i))).toBeLessThan(1e-3);
-    }
-    const others = await pass(draft, cache, 0, ids, { features: features.map((value) => -value) });
-    expect(largestDifference(others.logits, whole.logits)).toBeGreaterThan(0.1);
-    expect(await codeOf(pass(draft, cache, 0, ids))).toMatch(/features must have 5 x 576/);
-    expect(await codeOf(pass(draft, cache, 0, ids, { features: features.subarray(1) }))).toMatch(/5 x 576/);
-    cache.release();
-    await draft.close();
-  });
+  test.skipIf(!hasModel('smollm2-135m-draft-feature-int8'))(
+    'feeds hidden states to a draft that wants them',
+    async () => {
+      const draft = await open(runtime, 'smollm2-135m-draft-feature-int8');
+      const width = draft.signature.hiddenStatesInput!.width;
+      expect([width, draft.signature.hiddenStatesOutput?.width]).toEqual([576, 576]);
+      const ids = someIds(5);
+      const hiddenStates = Float32Array.from({ length: 5 * width }, (_, i) => Math.sin(i));
+      const cache = draft.createCache(5);
+      const whole = await pass(draft, cache, 0, ids, { hiddenStates, wantHiddenStates: true });
+      for (let i = 0; i < ids.length; i++) {
+        const one = { hiddenStates: row(hiddenStates, width, i), wantHiddenStates: true };
+        const step = await pass(draft, cache, i, ids.subarray(i, i + 1), one);
+        expect(largestDifference(step.logits, row(whole.logits, draft.signature.headSize, i))).toBeLessThan(1e-3);
+        expect(largestDifference(step.hiddenStates!, row(whole.hiddenStates!, width, i))).toBeLessThan(1e-3);
+      }
+      const others = await pass(draft, cache, 0, ids, { hiddenStates: hiddenStates.map((value) => -value) });
+      expect(largestDifference(others.logits, whole.logits)).toBeGreaterThan(0.1);
+      expect(await codeOf(pass(draft, cache, 0, ids))).toMatch(/hidden states must have 5 x 576/);
+      expect(await codeOf(pass(draft, cache, 0, ids, { hiddenStates: hiddenStates.subarray(1) }))).toMatch(/5 x 576/);
+      cache.release();
+      await draft.close();
+    },
+  );
 
   test.skipIf(!hasModel('smollm2-135m-draft-4l-int8'))('reads a reduced head and its map to the target', async () => {
     const draft = await open(runtime, 'smollm2-135m-draft-4l-int8', { minRows: 1 });

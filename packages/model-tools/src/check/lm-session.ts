@@ -12,7 +12,7 @@ export interface LmStep {
   readonly tokenIds: ArrayLike<number>; // [seq]
   readonly past: Past;
   readonly numPastTokens: number;
-  readonly features?: Float32Array; // [seq, width], for a feature draft
+  readonly hiddenStates?: Float32Array; // [seq, width], for a feature draft
   readonly numLogitsToKeep?: number; // 0 or absent: all rows
 }
 
@@ -90,7 +90,8 @@ export class LmSession {
     if (this.inputNames.includes('num_logits_to_keep')) {
       feeds.num_logits_to_keep = new Tensor('int64', [BigInt(step.numLogitsToKeep ?? 0)], []);
     }
-    if (step.features) feeds.features = new Tensor('float32', step.features, [1, seq, step.features.length / seq]);
+    if (step.hiddenStates)
+      feeds.features = new Tensor('float32', step.hiddenStates, [1, seq, step.hiddenStates.length / seq]);
     for (const [name, tensor] of past) feeds[name] = visibleToRuntime(tensor);
     return (await this.#session.run(feeds)) as Record<string, Tensor>;
   }

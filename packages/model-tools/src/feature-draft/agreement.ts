@@ -26,7 +26,7 @@ export interface AgreementOptions {
   readonly tokenIds: Int32Array;
   readonly numPromptTokens: number;
   /** For a feature draft: the target's hidden states of the text, [tokenIds.length, width]. */
-  readonly features?: Float32Array;
+  readonly hiddenStates?: Float32Array;
   readonly keptTokenIds?: Int32Array;
 }
 
@@ -35,15 +35,15 @@ export interface AgreementOptions {
  * and guesses x_{j+1}. `lag` is that difference.
  */
 export async function addAgreement(into: Agreement, options: AgreementOptions): Promise<void> {
-  const { draft, tokenIds, features, keptTokenIds } = options;
-  const lag = features ? 1 : 0;
-  const width = features ? features.length / tokenIds.length : 0;
+  const { draft, tokenIds, hiddenStates, keptTokenIds } = options;
+  const lag = hiddenStates ? 1 : 0;
+  const width = hiddenStates ? hiddenStates.length / tokenIds.length : 0;
   const rows = tokenIds.subarray(lag);
   const committed = await draft.run({
     tokenIds: rows,
     past: draft.emptyPast(),
     numPastTokens: 0,
-    ...(features && { features: features.subarray(0, rows.length * width) }),
+    ...(hiddenStates && { hiddenStates: hiddenStates.subarray(0, rows.length * width) }),
   });
   const past = pastFrom(committed); // the mask says how much of it counts
   const guessOf = (logits: Float32Array) => {
@@ -52,7 +52,7 @@ export async function addAgreement(into: Agreement, options: AgreementOptions): 
   };
   const headSize = committed.logits?.dims.at(-1) ?? 1;
   const allLogits = toFloat32(committed.logits);
-  const allHidden = features ? toFloat32(committed.hidden_states) : undefined;
+  const allHidden = hiddenStates ? toFloat32(committed.hidden_states) : undefined;
 
   const firstRow = options.numPromptTokens - 1 - lag;
   for (let row = Math.max(firstRow, 0); row + lag + 1 < tokenIds.length; row++) {
@@ -70,7 +70,7 @@ export async function addAgreement(into: Agreement, options: AgreementOptions): 
         tokenIds: [guess],
         past: ownPast,
         numPastTokens: row + 1 + position,
-        ...(hidden && { features: hidden }),
+        ...(hidden && { hiddenStates: hidden }),
       });
       guess = guessOf(toFloat32(next.logits));
       hidden = hidden && toFloat32(next.hidden_states);

@@ -19,7 +19,7 @@ export const PROBE_LAYER_INPUT = 'probe.layer_input';
  */
 export function probeGraph(targetBytes: Uint8Array): Uint8Array {
   return rewriteModel(targetBytes, (graph) => {
-    widthOfFeatures(graph);
+    widthOfHiddenStates(graph);
     const { embedding, input } = findLastLayer(graph);
     for (const [value, output] of [
       [embedding, PROBE_EMBEDDING],
@@ -43,7 +43,7 @@ export interface DraftGraphOptions {
 /** Errors: ModelToolError unsupported_graph (float32 only, and a cut head needs a plain weight matrix). */
 export function featureDraftGraph(targetBytes: Uint8Array, options: DraftGraphOptions): Uint8Array {
   return rewriteModel(targetBytes, (graph) => {
-    const width = widthOfFeatures(graph);
+    const width = widthOfHiddenStates(graph);
     projectIntoLastLayer(graph, width, options.projection);
     if (options.keptTokenIds) cutHead(graph, options.keptTokenIds, options.targetFolder);
     keepOneLayersCache(graph);
@@ -51,7 +51,7 @@ export function featureDraftGraph(targetBytes: Uint8Array, options: DraftGraphOp
   });
 }
 
-function widthOfFeatures(graph: Graph): number {
+function widthOfHiddenStates(graph: Graph): number {
   const { width, elemType } = findLmHead(graph);
   if (elemType === DataType.float32 && graph.output('hidden_states')) return width;
   const message = 'a feature draft is made of a float32 target with the output hidden_states (add-hidden-states)';

@@ -1,4 +1,4 @@
-/** Seeded uniform numbers in [0, 1): mulberry32. For making training text; laws are sampled in packages/sampling. */
+/** Seeded uniform numbers in [0, 1): mulberry32. For making training text; distributions are sampled in packages/sampling. */
 export function seededRandom(seed: number): () => number {
   let state = seed >>> 0;
   return () => {

@@ -156,7 +156,7 @@ function writeDraftFolder(
     ...readConfig(targetDir),
     num_hidden_layers: 1,
     ...(keptTokenIds && { draft_vocab_size: keptTokenIds.length, draft_to_target: 'd2t.i32' }),
-    draft_features: {
+    draft_hidden_states: {
       input: 'features',
       target_output: 'hidden_states',
       own_output: 'hidden_states',

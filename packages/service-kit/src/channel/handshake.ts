@@ -6,8 +6,8 @@ import type { Dispatcher } from 'undici';
 
 const HANDSHAKE_TIMEOUT_MS = 2_000;
 
-/** 'http': it speaks HTTP only. 'silent': it stalls, or swallows what it does not know. 'unwell': an error that tells neither. */
-type HandshakeAnswer = Socket | 'http' | 'silent' | 'unwell';
+/** 'http': it speaks HTTP only. 'silent': it stalls, or swallows what it does not know. 'failing': an error that tells neither. */
+type HandshakeAnswer = Socket | 'http' | 'silent' | 'failing';
 
 /** Of undici, on a connection that stands: nothing has been executed, the call can be made by HTTP. */
 const NO_ANSWER = new Set(['UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT', 'UND_ERR_SOCKET']);
@@ -45,7 +45,7 @@ export class Handshake implements Dispatcher.DispatchHandler {
   onResponseData(): void {}
 
   onResponseEnd(): void {
-    this.#settle.resolve(this.#status < 500 ? 'http' : 'unwell');
+    this.#settle.resolve(this.#status < 500 ? 'http' : 'failing');
   }
 
   onResponseError(_controller: unknown, error: NodeJS.ErrnoException): void {

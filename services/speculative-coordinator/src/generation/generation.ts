@@ -3,9 +3,9 @@
  *
  * Words: `committed` is the prompt and every token emitted so far. A round emits the accepted draft tokens and one
  * token that follows them (recovered or bonus), so between 1 and k + 1. A refusal ends the round, never the answer.
- * The draft, present or not, never changes the law of the answer; it only changes how many passes of the target it takes.
+ * The draft, present or not, never changes the distribution of the answer; it only changes how many passes of the target it takes.
  */
-import { lawAt, type Provenance, type ScoreReply, TokenPrefix, type WireSampling } from '@forerunner/protocol';
+import { distributionAt, type Provenance, type ScoreReply, TokenPrefix, type WireSampling } from '@forerunner/protocol';
 import {
   CounterRng,
   drawFrom,
@@ -32,7 +32,7 @@ export interface GenerationParams {
   readonly eosTokenIds: readonly number[];
   /** Tokens drafted per round. */
   readonly numSpeculativeTokens: number;
-  /** Log probabilities of the model's own law (before temperature and filters) for every token; null: none. */
+  /** Log probabilities of the model's own distribution (before temperature and filters) for every token; null: none. */
   readonly numTopLogprobs: number | null;
 }
 
@@ -197,20 +197,20 @@ export class Generation {
 
   #verify(draftTokenIds: Int32Array, proposal: Proposal | null, reply: ScoreReply): VerificationOutcome {
     if (this.#isGreedy) return verifyGreedy(draftTokenIds, reply.argmaxTokenIds!);
-    const laws = reply.laws!;
+    const distributions = reply.distributions!;
     const position = this.#committed.length; // of the first token that this round emits
     if (draftTokenIds.length === 0) {
       return {
         numAcceptedTokens: 0,
-        bonusTokenId: drawFrom(lawAt(laws, 0), this.#rng.uniform(STREAM.followDraw, position)),
+        bonusTokenId: drawFrom(distributionAt(distributions, 0), this.#rng.uniform(STREAM.followDraw, position)),
       };
     }
     // Every draw is keyed by the absolute position it decides, so that none is ever used for two of them. Where the
     // follow token will stand is known only afterwards: its uniform is keyed by the round's first position.
     return verifyRejection({
       draftTokenIds,
-      draftLaws: proposal?.draftLaws ?? [],
-      targetLaws: Array.from({ length: draftTokenIds.length + 1 }, (_, i) => lawAt(laws, i)),
+      draftDistributions: proposal?.draftDistributions ?? [],
+      targetDistributions: Array.from({ length: draftTokenIds.length + 1 }, (_, i) => distributionAt(distributions, i)),
       acceptanceUniforms: Array.from(draftTokenIds, (_, i) => this.#rng.uniform(STREAM.acceptance, position + i)),
       followUniform: this.#rng.uniform(STREAM.followDraw, position),
     });

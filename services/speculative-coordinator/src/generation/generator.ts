@@ -220,7 +220,7 @@ export class Generator {
 
   #openDraft(context: DraftContext): DraftSession {
     const { config, draft } = this.#deps;
-    return new CardDraftSession(draft, context, { maxWindowBytes: config.FEATURE_WINDOW_KIB * 1024 });
+    return new CardDraftSession(draft, context, { maxWindowBytes: config.HIDDEN_STATE_WINDOW_KIB * 1024 });
   }
 
   #checkOrder(order: GenerationOrder, card: ModelCard): void {

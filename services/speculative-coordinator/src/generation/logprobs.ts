@@ -1,4 +1,4 @@
-/** Log probabilities of the model's own law at a position: before temperature, penalties and filters. */
+/** Log probabilities of the model's own distribution at a position: before temperature, penalties and filters. */
 import type { ScoreReply } from '@forerunner/protocol';
 import { logSumExp, topLogprobs } from '@forerunner/sampling';
 

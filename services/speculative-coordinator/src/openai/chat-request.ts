@@ -39,7 +39,7 @@ export const chatRequestSchema = z
     logprobs: z
       .boolean()
       .nullish()
-      .describe("Log probabilities of the model's own law, before temperature and filters."),
+      .describe("Log probabilities of the model's own distribution, before temperature and filters."),
     top_logprobs: boundedInteger(0, MAX_TOP_LOGPROBS, 'alternatives per token')
       .nullish()
       .describe('So many alternatives per token. Only with logprobs.'),

@@ -4,7 +4,7 @@
  * `settle` and `observe` reach the one that proposed.
  *
  * Until a card is known no hidden states are wanted: they would cost bytes in every reply where no draft ever comes. A
- * feature draft that joins begins in the middle of the text, with the first features that it sees.
+ * feature draft that joins begins in the middle of the text, with the first hidden states that it sees.
  */
 import type { TokenPrefix } from '@forerunner/protocol';
 import { deriveSeed } from '@forerunner/sampling';
@@ -15,7 +15,7 @@ import type { Absence, DraftSession, HiddenStateRows, Proposal, ProposeCall } fr
 import { FeatureDraftSession } from './feature-draft-session.ts';
 
 export interface CardDraftOptions {
-  /** Features that a session keeps for a draft that reads them, bytes. */
+  /** Hidden states that a session keeps for a draft that reads them, bytes. */
   readonly maxWindowBytes: number;
 }
 
@@ -24,8 +24,8 @@ export class CardDraftSession implements DraftSession {
   readonly #context: DraftContext;
   readonly #options: CardDraftOptions;
   #session: DraftSession | null = null;
-  /** Width of the features that `#session` reads; 0: a classic draft. */
-  #featureWidth = 0;
+  /** Width of the hidden states that `#session` reads; 0: a classic draft. */
+  #hiddenStatesWidth = 0;
   #numOpened = 0;
   readonly #closings: Promise<void>[] = [];
 
@@ -63,21 +63,21 @@ export class CardDraftSession implements DraftSession {
   #current(): DraftSession | null {
     const { card } = this.#peer;
     if (!card) return this.#session;
-    const featureWidth = card.features_wanted?.width ?? 0;
-    if (this.#session && featureWidth === this.#featureWidth) return this.#session;
+    const hiddenStatesWidth = card.hidden_states_wanted?.width ?? 0;
+    if (this.#session && hiddenStatesWidth === this.#hiddenStatesWidth) return this.#session;
     if (this.#session) this.#closings.push(this.#session.close());
-    this.#featureWidth = featureWidth;
-    this.#session = this.#open(featureWidth);
+    this.#hiddenStatesWidth = hiddenStatesWidth;
+    this.#session = this.#open(hiddenStatesWidth);
     return this.#session;
   }
 
-  #open(featureWidth: number): DraftSession {
+  #open(hiddenStatesWidth: number): DraftSession {
     // The kinds count positions differently. Under one seed a new session could draw what the last one drew already.
     const { seed } = this.#context;
     const ordinal = this.#numOpened++;
     const context = ordinal === 0 ? this.#context : { ...this.#context, seed: deriveSeed(seed, `session/${ordinal}`) };
-    if (featureWidth === 0) return new ClassicDraftSession(this.#peer, context);
+    if (hiddenStatesWidth === 0) return new ClassicDraftSession(this.#peer, context);
     const { maxWindowBytes } = this.#options;
-    return new FeatureDraftSession(this.#peer, context, { width: featureWidth, maxWindowBytes });
+    return new FeatureDraftSession(this.#peer, context, { width: hiddenStatesWidth, maxWindowBytes });
   }
 }

@@ -87,7 +87,7 @@ export class DraftPeer {
     this.#noteAvailability();
   }
 
-  /** Frees a sequence. Never fails: what is not freed now, the lease frees later. */
+  /** Frees a sequence. Never fails: what is not freed now, the idle TTL frees later. */
   async free(sequenceId: string, requestId: string): Promise<void> {
     if (!this.isAvailable) return;
     await this.client.delete(`/v1/sequences/${sequenceId}`, { requestId, timeoutMs: 2000 }).catch(() => {});

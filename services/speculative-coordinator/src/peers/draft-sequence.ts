@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import {
-  lawAt,
+  distributionAt,
   type ProposeReply,
   parseProposeReply,
   proposeRequestFrame,
@@ -31,8 +31,8 @@ export interface DraftCall {
   readonly numSpeculativeTokens: number;
   readonly seed: number;
   readonly sampling: WireSampling;
-  /** For a draft that reads features: their rows from a position of the text to its end; null when they are lost. */
-  readonly featuresFrom?: (position: number) => Float16Array | null;
+  /** For a draft that reads hidden states: their rows from a position of the text to its end; null when they are lost. */
+  readonly hiddenStatesFrom?: (position: number) => Float16Array | null;
 }
 
 export class DraftSequence {
@@ -76,11 +76,16 @@ export class DraftSequence {
     try {
       const reply = this.#call(call);
       this.#lastCall = reply.catch(() => {});
-      const { draftTokenIds, laws } = await reply;
+      const { draftTokenIds, distributions } = await reply;
       this.#peer.succeed();
       this.#proposal = { start: call.text.length, length: draftTokenIds.length };
       if (draftTokenIds.length === 0) return 'none';
-      return { draftTokenIds, draftLaws: laws ? Array.from(draftTokenIds, (_, i) => lawAt(laws, i)) : null };
+      return {
+        draftTokenIds,
+        draftDistributions: distributions
+          ? Array.from(draftTokenIds, (_, i) => distributionAt(distributions, i))
+          : null,
+      };
     } catch (error) {
       this.#numCachedTokens = 0;
       this.#peer.report(error);
@@ -109,11 +114,11 @@ export class DraftSequence {
 
   /** Errors: PeerError; the signal's reason when aborted. */
   async #call(call: DraftCall): Promise<ProposeReply> {
-    const { text, featuresFrom } = call;
+    const { text, hiddenStatesFrom } = call;
     this.#used = true;
     const bytes = await callHealing(this.#numCachedTokens, text.length, (position) => {
-      const features = featuresFrom?.(position);
-      if (features === null) throw new PeerError('refused', 'the features from there on are lost');
+      const hiddenStates = hiddenStatesFrom?.(position);
+      if (hiddenStates === null) throw new PeerError('refused', 'the hidden states from there on are lost');
       return this.#peer.client.postFrame(
         '/v1/propose',
         proposeRequestFrame({
@@ -121,7 +126,7 @@ export class DraftSequence {
           position,
           prefix_digest: text.digestAt(position),
           token_ids: text.ids(position).slice(),
-          features,
+          hidden_states: hiddenStates,
           cache_scope: this.#context.cacheScope,
           num_speculative_tokens: call.numSpeculativeTokens,
           sampling: call.sampling,
@@ -141,14 +146,14 @@ export class DraftSequence {
   }
 }
 
-/** Parses a proposal and checks that each token can come from its law. A reply that lies is a broken peer. */
+/** Parses a proposal and checks that each token can come from its distribution. A reply that lies is a broken peer. */
 function readProposal(bytes: Uint8Array): ProposeReply {
   try {
     const reply = parseProposeReply(bytes);
-    const { laws } = reply;
+    const { distributions } = reply;
     reply.draftTokenIds.forEach((id, i) => {
-      if (laws && !(probOf(lawAt(laws, i), id) > 0))
-        throw new Error(`token ${id} has no probability under its own law`);
+      if (distributions && !(probOf(distributionAt(distributions, i), id) > 0))
+        throw new Error(`token ${id} has no probability under its own distribution`);
     });
     return reply;
   } catch (cause) {

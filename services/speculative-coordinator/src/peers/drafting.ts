@@ -1,11 +1,11 @@
 /** Where guesses come from, as the loop sees it. A drafter that has nothing to propose says so; it never fails. */
 import type { TokenPrefix } from '@forerunner/protocol';
-import type { TokenLaw } from '@forerunner/sampling';
+import type { TokenDistribution } from '@forerunner/sampling';
 
 export interface Proposal {
   readonly draftTokenIds: Int32Array; // [k], 1 <= k
-  /** Laws that the tokens were drawn from; null where each is one-hot (greedy). */
-  readonly draftLaws: readonly TokenLaw[] | null; // [k]
+  /** Distributions that the tokens were drawn from; null where each is one-hot (greedy). */
+  readonly draftDistributions: readonly TokenDistribution[] | null; // [k]
   /** Who guessed: a model, or the text that the client predicted. The two are counted apart. */
   readonly origin?: 'draft' | 'prediction';
 }

@@ -1,9 +1,9 @@
 /**
  * A feature draft: one layer that also reads the target's hidden states (the EAGLE family: Li et al. 2024,
  * arXiv:2401.15077). Its text is the target's, shifted by one: entry i is token x_{b+1+i} with feature f_{b+i}, where b
- * is the base, 0 unless the features of the beginning are no longer held. When the service lost the text, it gets what
- * the window still holds: a text may begin in the middle, only acceptance suffers. Features steer guesses and nothing
- * else: verification knows the law that each guess was drawn from, whatever the features were.
+ * is the base, 0 unless the hidden states of the beginning are no longer held. When the service lost the text, it gets what
+ * the window still holds: a text may begin in the middle, only acceptance suffers. Hidden states steer guesses and nothing
+ * else: verification knows the distribution that each guess was drawn from, whatever the hidden states were.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TokenPrefix } from '@forerunner/protocol';
@@ -12,13 +12,13 @@ import { MAX_INLINE_TOKENS } from './classic-draft-session.ts';
 import type { DraftPeer } from './draft-peer.ts';
 import { type DraftContext, DraftSequence } from './draft-sequence.ts';
 import type { Absence, DraftSession, HiddenStateRows, Proposal, ProposeCall } from './drafting.ts';
-import { FeatureWindow } from './feature-window.ts';
+import { HiddenStateWindow } from './hidden-state-window.ts';
 
 export class FeatureDraftSession implements DraftSession {
   readonly #peer: DraftPeer;
   readonly #context: DraftContext;
   readonly #sequence: DraftSequence;
-  readonly #window: FeatureWindow;
+  readonly #window: HiddenStateWindow;
   #text = new TokenPrefix();
   #base = 0;
   #began = false;
@@ -28,14 +28,14 @@ export class FeatureDraftSession implements DraftSession {
     this.#peer = peer;
     this.#context = context;
     this.#sequence = new DraftSequence(peer, context);
-    this.#window = new FeatureWindow(options.width, options.maxWindowBytes);
+    this.#window = new HiddenStateWindow(options.width, options.maxWindowBytes);
   }
 
   get hiddenStateWindow(): number {
     return this.#window.maxRows;
   }
 
-  /** Nothing can be cached before the target's features are there. */
+  /** Nothing can be cached before the target's hidden states are there. */
   prefill(): void {}
 
   observe({ hiddenStates, end, numCommitted }: HiddenStateRows): void {
@@ -65,7 +65,7 @@ export class FeatureDraftSession implements DraftSession {
     return this.#ask(numSpeculativeTokens);
   }
 
-  /** The draft cached accepted guesses with its own estimates: they are sent again, now that their features are known. */
+  /** The draft cached accepted guesses with its own estimates: they are sent again, now that their hidden states are known. */
   settle(): void {
     this.#sequence.settle(0);
   }
@@ -98,7 +98,7 @@ export class FeatureDraftSession implements DraftSession {
       // The draft keys its noise by its own positions: with another base they are other tokens' positions.
       seed: base === 0 ? seed : deriveSeed(seed, `draft-base/${base}`),
       sampling: { ...sampling, output_start: Math.max(0, sampling.output_start - base - 1) },
-      featuresFrom: (position) => this.#window.slice(base + position, end),
+      hiddenStatesFrom: (position) => this.#window.slice(base + position, end),
     });
   }
 }

@@ -18,25 +18,25 @@ export function findMismatch(draft: ModelCard, target: ModelCard): string | null
   if (draft.vocab_size > target.vocab_size) {
     return `${pair}: the draft's vocabulary of ${draft.vocab_size} exceeds the target's ${target.vocab_size}`;
   }
-  const wanted = draft.features_wanted;
+  const wanted = draft.hidden_states_wanted;
   if (!wanted) return null;
-  const offered = target.features_offered;
+  const offered = target.hidden_states_offered;
   if (!offered || offered.name !== wanted.name || offered.width !== wanted.width || offered.dtype !== wanted.dtype) {
-    const offer = offered ? `offers ${offered.name} of width ${offered.width}` : 'offers no features';
+    const offer = offered ? `offers ${offered.name} of width ${offered.width}` : 'offers no hidden states';
     return `${pair}: the draft wants ${wanted.name} of width ${wanted.width}, the target ${offer}`;
   }
   return null;
 }
 
 /**
- * null, or why guesses may be worse than they could be. Not a misfit: features steer guesses and nothing else, and a
+ * null, or why guesses may be worse than they could be. Not a misfit: hidden states steer guesses and nothing else, and a
  * draft for one precision of a target serves its other precisions well.
  */
-export function findDoubt(draft: ModelCard, target: ModelCard): string | null {
-  const trainedFor = draft.features_wanted?.target_digest ?? null;
+export function findWarning(draft: ModelCard, target: ModelCard): string | null {
+  const trainedFor = draft.hidden_states_wanted?.target_digest ?? null;
   if (trainedFor === null || trainedFor === target.model_digest) return null;
   return (
-    `draft "${draft.model_id}" was trained on the features of another target (digest ${trainedFor.slice(0, 12)}) ` +
+    `draft "${draft.model_id}" was trained on the hidden states of another target (digest ${trainedFor.slice(0, 12)}) ` +
     `than "${target.model_id}" (${target.model_digest.slice(0, 12)}): watch its acceptance`
   );
 }

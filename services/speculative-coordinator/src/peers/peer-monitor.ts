@@ -5,7 +5,7 @@
 import { type ModelCard, modelCardSchema, PROTOCOL_VERSION } from '@forerunner/protocol';
 import type { Logger, Peer, Readiness } from '@forerunner/service-kit';
 import type { DraftPeer } from './draft-peer.ts';
-import { findDoubt, findMismatch } from './pairing.ts';
+import { findMismatch, findWarning } from './pairing.ts';
 import type { TargetReplicas } from './target-replicas.ts';
 
 export interface PeerMonitorOptions {
@@ -23,7 +23,7 @@ export class PeerMonitor {
   #targetProblem = 'the target-service has not answered yet';
   #mismatch: string | null = null;
   #isDraftAway = false;
-  #doubt: string | null = null;
+  #warning: string | null = null;
   #timer: NodeJS.Timeout | null = null;
   #closed = false;
 
@@ -110,9 +110,9 @@ export class PeerMonitor {
     const mismatch = findMismatch(card, this.#target);
     if (mismatch && mismatch !== this.#mismatch) logger.error({ reason: mismatch }, 'drafting is off');
     this.#mismatch = mismatch;
-    const doubt = mismatch ? null : findDoubt(card, this.#target);
-    if (doubt && doubt !== this.#doubt) logger.warn({ reason: doubt }, 'drafting may pay less');
-    this.#doubt = doubt;
+    const warning = mismatch ? null : findWarning(card, this.#target);
+    if (warning && warning !== this.#warning) logger.warn({ reason: warning }, 'drafting may pay less');
+    this.#warning = warning;
     draft.setCard(mismatch ? null : card);
   }
 

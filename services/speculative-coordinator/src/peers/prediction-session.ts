@@ -39,7 +39,7 @@ export class PredictionSession implements DraftSession {
     const draftTokenIds = this.#predicted.slice(start, start + call.numSpeculativeTokens);
     this.#asked = draftTokenIds.length > 0 ? 'prediction' : 'draft';
     if (this.#asked === 'draft') return this.#draft.propose(call);
-    return { draftTokenIds, draftLaws: null, origin: 'prediction' };
+    return { draftTokenIds, draftDistributions: null, origin: 'prediction' };
   }
 
   settle(numAcceptedTokens: number): void {

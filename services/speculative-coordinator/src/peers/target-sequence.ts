@@ -90,7 +90,7 @@ export class TargetSequence {
     this.#numCachedTokens = Math.min(this.#numCachedTokens, numTokens);
   }
 
-  /** Frees the sequence on the service. Never fails: what is not freed now, the lease frees later. */
+  /** Frees the sequence on the service. Never fails: what is not freed now, the idle TTL frees later. */
   async close(): Promise<void> {
     if (this.#replica === null) return;
     const { requestId } = this.#context;

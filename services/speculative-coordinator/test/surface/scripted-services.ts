@@ -5,7 +5,8 @@
 import {
   encodeFrame,
   type ModelCard,
-  packLaws,
+  PROTOCOL_VERSION,
+  packDistributions,
   proposeReplyFrame,
   proposeRequestSchema,
   ServiceError,
@@ -67,7 +68,7 @@ export async function startScripted(
     const tokenId = script.tokenIds[place] ?? script.eosTokenId;
     return kind === 'draft' && isWrong(place) ? (tokenId + 1) % script.vocabSize : tokenId;
   };
-  const lawOf = (tokenId: number, temperature: number) => {
+  const distributionOf = (tokenId: number, temperature: number) => {
     const probs = new Float32Array(script.vocabSize).fill((0.01 / (script.vocabSize - 1)) ** (1 / temperature));
     probs[tokenId] = 0.99 ** (1 / temperature);
     return { tokenIds: null, probs };
@@ -110,7 +111,7 @@ export async function startScripted(
         ...headerOf(body.sequence_id, text),
         ...(body.rows === 'argmax'
           ? { argmaxTokenIds: Int32Array.from(next) }
-          : { laws: packLaws(next.map((id) => lawOf(id, body.sampling.temperature))) }),
+          : { distributions: packDistributions(next.map((id) => distributionOf(id, body.sampling.temperature))) }),
         ...(body.include_logits && { logits }),
       }),
     );
@@ -126,7 +127,11 @@ export async function startScripted(
       proposeReplyFrame({
         ...headerOf(body.sequence_id, text),
         draftTokenIds,
-        ...(!isGreedy && { laws: packLaws(Array.from(draftTokenIds, (id) => lawOf(id, body.sampling.temperature))) }),
+        ...(!isGreedy && {
+          distributions: packDistributions(
+            Array.from(draftTokenIds, (id) => distributionOf(id, body.sampling.temperature)),
+          ),
+        }),
       }),
     );
   });
@@ -136,7 +141,7 @@ export async function startScripted(
 
 function cardOf(service: ModelCard['service'], script: Script): ModelCard {
   return {
-    protocol_version: 1,
+    protocol_version: PROTOCOL_VERSION,
     service,
     model_id: `scripted-${service === 'target-service' ? 'target' : 'draft'}`,
     model_digest: 'd'.repeat(64),
@@ -153,8 +158,8 @@ function cardOf(service: ModelCard['service'], script: Script): ModelCard {
     num_threads: 1,
     numeric_regime: 'bit-exact',
     kv_cache_budget_bytes: 0,
-    features_offered: null,
-    features_wanted: null,
+    hidden_states_offered: null,
+    hidden_states_wanted: null,
     draft_vocab_size: null,
   };
 }

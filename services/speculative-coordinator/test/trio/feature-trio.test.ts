@@ -36,7 +36,7 @@ afterAll(async () => {
 });
 
 const greedy = { prompt: 'Once upon a time', temperature: 0, max_new_tokens: 60, ignore_eos: true };
-/** Features of 64 hidden units in float16. */
+/** Hidden states of 64 hidden units in float16. */
 const ROW_BYTES = 2 * 64;
 const alone = (body: object) => generate(url, { ...body, speculative: false });
 
@@ -84,7 +84,7 @@ describe('a trio with a feature draft', () => {
     expect(summary?.metrics.speculative_decoding.num_degraded_rounds).toBeGreaterThan(0);
   });
 
-  it('says in its metrics what the features cost, beside a draft of the same target that reads none', async () => {
+  it('says in its metrics what the hidden states cost, beside a draft of the same target that reads none', async () => {
     const draft = new ServiceProcess('draft-service', await freePort(), { MODEL_SIZE: 'tiny-draft' });
     const coordinator = new ServiceProcess('speculative-coordinator', await freePort(), {
       MODEL_SIZE: 'tiny',

@@ -15,7 +15,7 @@ export interface Lane {
   positions: BigInt64Array;
   /** Where each sequence's new rows go: what it holds already. */
   readonly writeIndices: BigInt64Array; // [batch]
-  features: Float32Array;
+  hiddenStates: Float32Array;
   /** Number of head rows, a scalar input. */
   readonly numHeadRows: BigInt64Array; // [1]
 }
@@ -36,7 +36,7 @@ export class Lanes {
       tokenIds: new BigInt64Array(16),
       positions: new BigInt64Array(16),
       writeIndices: new BigInt64Array(maxBatchItems),
-      features: new Float32Array(0),
+      hiddenStates: new Float32Array(0),
       numHeadRows: new BigInt64Array(1),
     }));
     this.#free = [...this.#all];

@@ -27,9 +27,9 @@ import { type Lane, Lanes } from './lanes.ts';
 import { type KvContext, NativeKvCache, type PassCache } from './native-kv-cache.ts';
 import { type OrtApi, ortApi } from './ort-api.ts';
 import { loadOrtLibrary } from './ort-library.ts';
+import { type PassRows, PassTensors } from './pass-tensors.ts';
 import { QuickRuns } from './quick-runs.ts';
 import { OrtSession, openEnv } from './session.ts';
-import { type StepRows, StepTensors } from './step-tensors.ts';
 
 /** Runs in flight of one runner; more share the same threads and hold more of libuv's pool. */
 const NUM_LANES = 2;
@@ -78,7 +78,7 @@ async function openWith(
       const message = `past and present cannot share memory of ${name} in this graph: it has no GroupQueryAttention`;
       throw new EngineError('runtime_unavailable', message, { attention: graph.attention });
     }
-    const steps = new StepTensors(api, graph);
+    const steps = new PassTensors(api, graph);
     const memory =
       name === 'Cpu'
         ? new HostKvMemory(api, steps.hostInfo, graph)
@@ -96,7 +96,7 @@ class NativeRunner implements ModelRunner {
   readonly #session: OrtSession;
   readonly #minRows: number;
   readonly #maxBatchItems: number;
-  readonly #steps: StepTensors;
+  readonly #steps: PassTensors;
   readonly #kv: KvContext;
   readonly #slab: KvSlab;
   readonly #lanes: Lanes;
@@ -108,7 +108,7 @@ class NativeRunner implements ModelRunner {
     session: OrtSession,
     graph: GraphBinding,
     memory: KvMemory,
-    steps: StepTensors,
+    steps: PassTensors,
     options: NativeRunnerOptions & { kvMemory: string },
   ) {
     const { api } = session;
@@ -243,7 +243,7 @@ class NativeRunner implements ModelRunner {
     const needed = plans.map(({ item }) => item.numPastTokens + numRows);
     const { binding, seated } = this.#slab.bindSeats(caches, needed, numRows);
     const padded = padTogether(plans, seated.length, this.signature, this.#minRows);
-    const rows = seated.map((cache): StepRows => {
+    const rows = seated.map((cache): PassRows => {
       const index = cache ? caches.indexOf(cache) : -1;
       if (index < 0) return { numHeld: cache?.numHeld ?? 0 };
       return { plan: padded[index]!, numHeld: padded[index]!.item.numPastTokens };

@@ -163,13 +163,13 @@ describe('a runner with batches', () => {
 
   test.skipIf(!hasModel('smollm2-135m-draft-feature-int8'))('batches feature drafts and hidden states', async () => {
     const runner = await open('native with batches', 'smollm2-135m-draft-feature-int8', { minRows: 1 });
-    const width = runner.signature.features!.width;
+    const width = runner.signature.hiddenStatesInput!.width;
     const make = (numTokens: number, seed: number, cache: KvCache): ForwardItem => ({
       cache,
       numPastTokens: 0,
       tokenIds: someIds(numTokens, seed),
       numLogitRows: 1,
-      features: Float32Array.from({ length: numTokens * width }, (_, i) => Math.sin(i + seed)),
+      hiddenStates: Float32Array.from({ length: numTokens * width }, (_, i) => Math.sin(i + seed)),
       wantHiddenStates: seed === 1,
     });
     const items = [3, 4, 2].map((n, seed) => make(n, seed, runner.createCache(8)));
@@ -188,10 +188,10 @@ describe('a runner with batches', () => {
     'give feature drafts of different lengths, with new rows of their own, what they have alone',
     async () => {
       const runner = await open('native with batches', 'smollm2-135m-draft-feature-int8', { minRows: 1 });
-      const width = runner.signature.features!.width;
+      const width = runner.signature.hiddenStatesInput!.width;
       const rows = (numTokens: number, seed: number) => ({
         tokenIds: someIds(numTokens, seed),
-        features: Float32Array.from({ length: numTokens * width }, (_, i) => Math.sin(i + seed)),
+        hiddenStates: Float32Array.from({ length: numTokens * width }, (_, i) => Math.sin(i + seed)),
         numLogitRows: numTokens,
         wantHiddenStates: true,
       });

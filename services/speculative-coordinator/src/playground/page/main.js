@@ -154,7 +154,7 @@ function showVerdict(first, second, isGreedy) {
     ? 'The two texts are the same, token for token.'
     : isGreedy
       ? 'The two texts differ: somewhere two tokens were within rounding of each other.'
-      : 'Sampled texts differ from draw to draw; their law is the same.';
+      : 'Sampled texts differ from draw to draw; their distribution is the same.';
   $('verdict').replaceChildren('With the draft ', speed, ` the speed of the target alone. ${same}`);
   $('verdict').hidden = false;
 }
@@ -174,7 +174,7 @@ function showProblem(error) {
 async function showPair() {
   try {
     const { target, draft } = await fetchPair($('key').value);
-    const kind = draft?.features_wanted ? 'feature draft' : 'draft';
+    const kind = draft?.hidden_states_wanted ? 'feature draft' : 'draft';
     $('pair').textContent =
       `Target ${target.model_id}, ` +
       `${draft ? `${kind} ${draft.model_id}` : 'no draft: answers come from the target alone'}. ` +

@@ -1,11 +1,11 @@
 /**
- * The tensors that differ from pass to pass: ids, mask or write indices, positions and features in; logits and hidden
+ * The tensors that differ from pass to pass: ids, mask or write indices, positions, hidden states in; logits, hidden
  * states out. Knows which inputs a graph has and how rows are laid out; knows nothing of where K and V are.
  */
 import type { ForwardOutput } from '../../runner.ts';
 import type { FloatType } from '../../signature.ts';
 import { widenFloat16 } from '../float16.ts';
-import { type PassPlan, writeFeatures, writeTokenIds } from '../pass-plan.ts';
+import { type PassPlan, writeHiddenStates, writeTokenIds } from '../pass-plan.ts';
 import type { GraphBinding } from '../signature-from-graph.ts';
 import type { IoBinding } from './io-binding.ts';
 import type { Lane } from './lanes.ts';
@@ -14,14 +14,14 @@ import { OutputBuffers } from './output-buffers.ts';
 import { type ElementType, hostTensor } from './tensor.ts';
 
 /** One sequence of the tensor; without a plan it runs along idly, and what it writes lies beyond what it holds. */
-export interface StepRows {
+export interface PassRows {
   readonly plan?: PassPlan;
   readonly numHeld: number;
 }
 
 type ReadRows = (sequence: number, firstRow: number, numRows: number) => Float32Array;
 
-export class StepTensors {
+export class PassTensors {
   readonly hostInfo: Pointer;
   readonly #api: OrtApi;
   readonly #graph: GraphBinding;
@@ -40,16 +40,22 @@ export class StepTensors {
    * Binds everything but the caches. All plans have the same numRows and numHeadRows. Returns how to read the outputs
    * when the run is over, one per sequence; the buffers behind them are added to `taken`.
    */
-  bind(binding: IoBinding, lane: Lane, sequences: readonly StepRows[], taken: Float32Array[]): () => ForwardOutput[] {
+  bind(binding: IoBinding, lane: Lane, sequences: readonly PassRows[], taken: Float32Array[]): () => ForwardOutput[] {
     const { numRows, numHeadRows } = sequences.find(({ plan }) => plan)!.plan!;
     this.#bindInputs(binding, lane, sequences, numRows, numHeadRows);
-    const { hiddenStates: hidden, headSize, logitsType } = this.#graph.signature;
+    const { hiddenStatesOutput: hidden, headSize, logitsType } = this.#graph.signature;
     const wantHidden = sequences.some(({ plan }) => plan?.item.wantHiddenStates);
     const count = sequences.length;
     const readLogits = this.#bindOutput(binding, 'logits', logitsType, [count, numHeadRows, headSize], taken);
     const readHidden =
       hidden && (wantHidden || binding.isOutputBound(hidden.output)) // the API cannot unbind one output
-        ? this.#bindOutput(binding, hidden.output, this.#graph.hiddenStatesType, [count, numRows, hidden.width], taken)
+        ? this.#bindOutput(
+            binding,
+            hidden.output,
+            this.#graph.hiddenStatesOutputType,
+            [count, numRows, hidden.width],
+            taken,
+          )
         : undefined;
     return () =>
       sequences.map(({ plan }, sequence) => ({
@@ -66,7 +72,7 @@ export class StepTensors {
     this.#api.ReleaseMemoryInfo(this.hostInfo);
   }
 
-  #bindInputs(binding: IoBinding, lane: Lane, sequences: readonly StepRows[], numRows: number, numHeadRows: number) {
+  #bindInputs(binding: IoBinding, lane: Lane, sequences: readonly PassRows[], numRows: number, numHeadRows: number) {
     const { signature, hasWriteIndices } = this.#graph;
     const count = sequences.length;
     const total = count * numRows;
@@ -94,22 +100,23 @@ export class StepTensors {
       lane.numHeadRows[0] = BigInt(numHeadRows);
       this.#bindInput(binding, signature.numLogitsToKeepInput, lane.numHeadRows, 'int64', []);
     }
-    if (signature.features) this.#bindFeatures(binding, lane, sequences, numRows);
+    if (signature.hiddenStatesInput) this.#bindHiddenStates(binding, lane, sequences, numRows);
   }
 
-  #bindFeatures(binding: IoBinding, lane: Lane, sequences: readonly StepRows[], numRows: number): void {
-    const { input, width } = this.#graph.signature.features!;
+  #bindHiddenStates(binding: IoBinding, lane: Lane, sequences: readonly PassRows[], numRows: number): void {
+    const { input, width } = this.#graph.signature.hiddenStatesInput!;
     const size = numRows * width;
-    if (lane.features.length < sequences.length * size) lane.features = new Float32Array(sequences.length * size);
+    if (lane.hiddenStates.length < sequences.length * size)
+      lane.hiddenStates = new Float32Array(sequences.length * size);
     for (const [i, { plan }] of sequences.entries()) {
-      if (plan) writeFeatures(plan, lane.features, width, i * size);
-      else lane.features.fill(0, i * size, (i + 1) * size);
+      if (plan) writeHiddenStates(plan, lane.hiddenStates, width, i * size);
+      else lane.hiddenStates.fill(0, i * size, (i + 1) * size);
     }
     const shape = [sequences.length, numRows, width];
-    if (this.#graph.featuresType === 'float32') {
-      this.#bindInput(binding, input, lane.features, 'float32', shape);
+    if (this.#graph.hiddenStatesInputType === 'float32') {
+      this.#bindInput(binding, input, lane.hiddenStates, 'float32', shape);
     } else {
-      this.#bindInput(binding, input, new Float16Array(lane.features), 'float16', shape);
+      this.#bindInput(binding, input, new Float16Array(lane.hiddenStates), 'float16', shape);
     }
   }
 

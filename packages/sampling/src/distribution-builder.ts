@@ -1,22 +1,23 @@
 /**
- * From a row of logits to the law that is sampled: bias and penalties, temperature, top-k, top-p, min-p, in this order,
+ * From a row of logits to the distribution that is sampled: bias and penalties, temperature, top-k, top-p, min-p, in this order,
  * each filter seeing what the one before it left (the order of vLLM V0 and transformers; vLLM V1 puts min-p before
  * top-k, which differs only where min-p meets top-p). Draft, target and bonus rows all go through this one file, because a
- * filter that is applied to some of them only is a different law.
+ * filter that is applied to some of them only is a different distribution.
  */
+
+import { oneHotDistribution } from './distribution.ts';
 import { SamplingError } from './errors.ts';
 import { expNegative } from './exp.ts';
-import { oneHotLaw } from './law.ts';
 import { applyPenalties } from './logits.ts';
 import { argmax, selectMass, selectTop } from './rank.ts';
-import type { SamplingParams, TokenLaw } from './types.ts';
+import type { SamplingParams, TokenDistribution } from './types.ts';
 
 /** Up to this share of the row a bounded heap finds the top k faster than a quickselect does. */
 const HEAP_SHARE = 1 / 64;
 const SMALLEST_FLOAT32 = 2 ** -149;
 
 /** Holds scratch for rows of one length (20 bytes an entry). Not re-entrant; needs no closing. */
-export class LawBuilder {
+export class DistributionBuilder {
   readonly #rowLength: number;
   readonly #draftToTarget: Int32Array | null;
   readonly #rowOf: Int32Array | null;
@@ -40,17 +41,21 @@ export class LawBuilder {
   }
 
   /**
-   * The law of the next token. Dense where nothing is filtered and the vocabulary is whole, else sparse. Computed in
+   * The distribution of the next token. Dense where nothing is filtered and the vocabulary is whole, else sparse. Computed in
    * float64, stored in float32; -Infinity masks a token. `logits` [rowLength] is left as it is; `priorOutputTokenIds`
    * is what the penalties count. Errors: invalid_logits, invalid_argument.
    */
-  law(logits: Float32Array, params: SamplingParams, priorOutputTokenIds: ArrayLike<number> = []): TokenLaw {
+  distribution(
+    logits: Float32Array,
+    params: SamplingParams,
+    priorOutputTokenIds: ArrayLike<number> = [],
+  ): TokenDistribution {
     if (logits.length !== this.#rowLength) {
       throw new SamplingError('invalid_argument', `a row must have ${this.#rowLength} logits, got ${logits.length}`);
     }
     const row = this.#adjust(logits, params, priorOutputTokenIds);
     const likeliest = argmax(row); // refuses unusable rows
-    if (params.temperature === 0) return oneHotLaw(this.#draftToTarget?.[likeliest] ?? likeliest);
+    if (params.temperature === 0) return oneHotDistribution(this.#draftToTarget?.[likeliest] ?? likeliest);
     const max = row[likeliest]!;
     const scale = Math.min(1 / params.temperature, Number.MAX_VALUE);
     const keepsAll = params.topK <= 0 || params.topK >= row.length;
@@ -110,7 +115,7 @@ export class LawBuilder {
     return kept;
   }
 
-  #sparse(count: number): TokenLaw {
+  #sparse(count: number): TokenDistribution {
     const weights = this.#weights;
     const tokenIds = this.#order.slice(0, count).sort();
     const probs = new Float32Array(count);
@@ -122,7 +127,7 @@ export class LawBuilder {
     return { tokenIds, probs };
   }
 
-  #unfiltered(row: Float32Array, max: number, scale: number): TokenLaw {
+  #unfiltered(row: Float32Array, max: number, scale: number): TokenDistribution {
     const weights = this.#weights;
     const probs = new Float32Array(row.length);
     let total = 0;

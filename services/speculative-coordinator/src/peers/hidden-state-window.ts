@@ -5,7 +5,7 @@
 
 const BLOCK_ROWS = 256;
 
-export class FeatureWindow {
+export class HiddenStateWindow {
   readonly width: number;
   readonly maxRows: number;
   /** A position's slot is its remainder by maxRows; each block holds BLOCK_ROWS slots, the last one what is left. */

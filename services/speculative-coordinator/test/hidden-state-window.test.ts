@@ -1,7 +1,7 @@
 /** What the window holds against a plain list of rows, and how much memory that takes. */
 import { CounterRng } from '@forerunner/sampling';
 import { describe, expect, it } from 'vitest';
-import { FeatureWindow } from '../src/peers/feature-window.ts';
+import { HiddenStateWindow } from '../src/peers/hidden-state-window.ts';
 
 const WIDTH = 3;
 const ROW_BYTES = 2 * WIDTH;
@@ -10,17 +10,17 @@ const rowsOf = (values: readonly number[]) =>
   Float16Array.from(values.flatMap((value) => [value, value + 1, value + 2]));
 const between = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i);
 
-describe('the window of features', () => {
+describe('the window of hidden states', () => {
   it('never takes more memory than its budget, however the rows come', () => {
     const budget = 1000 * ROW_BYTES + 5; // no whole number of rows
-    const perRound = new FeatureWindow(WIDTH, budget);
+    const perRound = new HiddenStateWindow(WIDTH, budget);
     let most = 0;
     for (let position = 0; position < 5000; position += 3) {
       perRound.append(position, rowsOf(between(0, 3)));
       most = Math.max(most, perRound.numBytes);
     }
     // All of a long text at once, as after a loss of the target's; into an empty window and into a full one.
-    const atOnce = new FeatureWindow(WIDTH, budget);
+    const atOnce = new HiddenStateWindow(WIDTH, budget);
     atOnce.append(0, rowsOf(between(0, 2000)));
     perRound.append(0, rowsOf(between(0, 2000)));
     most = Math.max(most, atOnce.numBytes, perRound.numBytes);
@@ -32,13 +32,13 @@ describe('the window of features', () => {
   });
 
   it('takes little memory for a short text', () => {
-    const window = new FeatureWindow(WIDTH, 1 << 20);
+    const window = new HiddenStateWindow(WIDTH, 1 << 20);
     window.append(0, rowsOf(between(0, 10)));
     expect(window.numBytes).toBeLessThan(1 << 12);
   });
 
   it('holds one row where the budget is smaller than that', () => {
-    const window = new FeatureWindow(WIDTH, 1);
+    const window = new HiddenStateWindow(WIDTH, 1);
     window.append(0, rowsOf([7, 8]));
     expect(window.slice(1, 2)).toEqual(rowsOf([8]));
     expect(window.numBytes).toBe(ROW_BYTES);
@@ -48,7 +48,7 @@ describe('the window of features', () => {
     const rng = new CounterRng(1);
     const below = (n: number, i: number, stream: number) => Math.floor(rng.uniform(stream, i) * n);
     for (const maxRows of [1, 7, 300, 700]) {
-      const window = new FeatureWindow(WIDTH, maxRows * ROW_BYTES);
+      const window = new HiddenStateWindow(WIDTH, maxRows * ROW_BYTES);
       const text: number[] = []; // the value of each position's row
       for (let i = 0; i < 400; i++) {
         const position = Math.max(0, text.length - below(4, i, 1));

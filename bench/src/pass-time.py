@@ -1,4 +1,4 @@
-"""ONNX Runtime's own Python io_binding, as the yardstick of step-time.ts: one step per line of stdin.
+"""ONNX Runtime's own Python io_binding, as the yardstick of pass-time.ts: one step per line of stdin.
 
 in:  {"capacity": 1024, "rows": 5, "past": 64}    out: wall and CPU milliseconds
 """

@@ -4,7 +4,7 @@
  * within one run, so that a busy host slows all alike. The cache holds 64 tokens whatever its capacity: a runtime that
  * copies caches shows in the columns to the right.
  *
- *   node bench/src/step-time.ts [--model smollm2-135m-instruct-int8 | a folder] [--threads 1] [--rounds 20]
+ *   node bench/src/pass-time.ts [--model smollm2-135m-instruct-int8 | a folder] [--threads 1] [--rounds 20]
  *     [--capacities 128,1024,4096] [--provider cpu | cuda | webgpu]
  */
 import { spawn } from 'node:child_process';
@@ -78,7 +78,7 @@ async function openStepper(runtime: 'native' | 'node'): Promise<Stepper> {
 }
 
 async function openPython(): Promise<Stepper | undefined> {
-  const script = fileURLToPath(new URL('./step-time.py', import.meta.url));
+  const script = fileURLToPath(new URL('./pass-time.py', import.meta.url));
   const options = JSON.stringify(THREADING_OPTIONS);
   const child = spawn('python3', [script, `${modelDir}/model.onnx`, String(numThreads), options], {
     stdio: ['pipe', 'pipe', 'ignore'],

@@ -1,7 +1,7 @@
-/** The law of sampled answers over the whole loop, messages included, against the target's exact law. */
+/** The distribution of sampled answers over the whole loop, messages included, against the target's exact distribution. */
 import { CounterRng, STREAM } from '@forerunner/sampling';
 import { describe, expect, it } from 'vitest';
-import { FEATURE_WIDTH, mixed, type ToyModel, ToyPeer, toyModel, VOCAB_SIZE } from './toy-peers.ts';
+import { HIDDEN_WIDTH, mixed, type ToyModel, ToyPeer, toyModel, VOCAB_SIZE } from './toy-peers.ts';
 import { ToyTrio } from './toy-trio.ts';
 
 const PROMPT = [3, 5];
@@ -58,13 +58,13 @@ function noisyFeatureTrio(): ToyTrio {
 describe.each([
   ['a classic draft, most of whose guesses are refused', trioOf],
   ['a feature draft that reads noise', noisyFeatureTrio],
-])('the joint law of sampled tokens, with %s', (_what, open) => {
+])('the joint distribution of sampled tokens, with %s', (_what, open) => {
   it("is the target's", async () => {
     const { statistic, limit } = await chiSquare(open(), p);
     expect(statistic).toBeLessThan(limit);
   });
 
-  it('would not be if the draft lied about its law (negative control)', async () => {
+  it('would not be if the draft lied about its distribution (negative control)', async () => {
     const trio = open();
     trio.draft.claimedModel = toyModel(9, 2, 0.001);
     const { statistic, limit } = await chiSquare(trio, p);
@@ -72,10 +72,10 @@ describe.each([
   });
 });
 
-describe('the joint law of sampled tokens', () => {
-  it("is the target's when a feature draft's text and its features' beginning are lost again and again", async () => {
+describe('the joint distribution of sampled tokens', () => {
+  it("is the target's when a feature draft's text and its hidden states' beginning are lost again and again", async () => {
     const trio = noisyFeatureTrio();
-    trio.maxWindowBytes = 3 * 2 * FEATURE_WIDTH; // three rows
+    trio.maxWindowBytes = 3 * 2 * HIDDEN_WIDTH; // three rows
     trio.draft.faults = (call, peer) => {
       if (call % 3 === 2) peer.loseSequences();
       return null;
@@ -89,7 +89,7 @@ describe('the joint law of sampled tokens', () => {
     expect(trio.draft.numCalls).toBeGreaterThan(1.5 * NUM_ANSWERS); // it was asked, and asked again
   });
 
-  it('never depends on laws that make no sense: such a draft is left out', async () => {
+  it('never depends on distributions that make no sense: such a draft is left out', async () => {
     const trio = trioOf();
     trio.draft.claimedModel = () => new Float32Array(VOCAB_SIZE).fill(Number.NaN);
     const { output, statistics } = await trio.generate({ seed: 1 });
