@@ -135,15 +135,12 @@ export class Scheduler {
   /** The job that waits longest, and those behind it that fit into one pass with it. */
   #takeBatch(): Job[] {
     const taken: Job[] = [];
-    const lengths: number[] = [];
     this.#queue = this.#queue.filter((job) => {
-      const length = job.item.tokenIds.length;
       const fits =
-        taken.length === 0 || (taken.length < this.#maxBatchItems && this.#runner.canBatch([...lengths, length]));
+        taken.length < Math.min(this.#maxBatchItems, this.#runner.maxSequences);
       if (!fits) return true;
       job.signal?.removeEventListener('abort', job.leaveQueue);
       taken.push(job);
-      lengths.push(length);
       return false;
     });
     return taken;

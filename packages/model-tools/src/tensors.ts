@@ -69,3 +69,25 @@ function readExternal(tensor: TensorProto, folder: string): Uint8Array {
   }
   return bytes;
 }
+
+/** Where the values of an initialiser lie that is kept beside the graph. */
+export interface ExternalTensor {
+  readonly name: string;
+  /** TensorProto.DataType. */
+  readonly dataType: number;
+  readonly dims: readonly number[];
+  /** A file beside the graph. */
+  readonly location: string;
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** The initialisers whose values are kept in files; one that names no length or another folder is left out. */
+export function externalTensors(initializers: readonly TensorProto[]): ExternalTensor[] {
+  return initializers.filter(isExternal).flatMap((tensor) => {
+    const entry = (key: string) => tensor.externalData?.find((candidate) => candidate.key === key)?.value;
+    const [location = '', offset, length] = [entry('location'), Number(entry('offset') ?? 0), Number(entry('length'))];
+    if (!location || basename(location) !== location || !Number.isSafeInteger(length)) return [];
+    return [{ name: tensor.name, dataType: tensor.dataType, dims: dimsOfTensor(tensor), location, offset, length }];
+  });
+}

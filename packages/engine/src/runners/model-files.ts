@@ -7,7 +7,7 @@ import { basename, join } from 'node:path';
 import { EngineError } from '../errors.ts';
 
 /** How the graph attends: what decides whether past and present may share memory, and what may be batched. */
-export type AttentionKind = 'group-query' | 'tensor-scatter' | 'plain';
+export type AttentionKind = 'group-query' | 'plain';
 
 export interface ModelFiles {
   readonly graphPath: string;
@@ -85,10 +85,9 @@ function pick(from: Record<string, unknown>, keys: readonly string[]): Record<st
  */
 function attentionOf(graphPath: string): AttentionKind {
   const groupQuery = opTypeField('GroupQueryAttention');
-  const tensorScatter = opTypeField('TensorScatter');
   const file = openSync(graphPath, 'r');
   try {
-    const overlap = Math.max(groupQuery.length, tensorScatter.length) - 1;
+    const overlap = groupQuery.length - 1;
     const block = Buffer.alloc(1 << 22);
     let kept = 0;
     for (;;) {
@@ -96,7 +95,6 @@ function attentionOf(graphPath: string): AttentionKind {
       if (numRead === 0) return 'plain';
       const text = block.subarray(0, kept + numRead);
       if (text.includes(groupQuery)) return 'group-query';
-      if (text.includes(tensorScatter)) return 'tensor-scatter';
       kept = Math.min(overlap, text.length);
       block.copyWithin(0, text.length - kept, text.length);
     }

@@ -33,9 +33,6 @@ export async function openNodeRunner(options: RunnerOptions): Promise<ModelRunne
     throw new EngineError('execution_provider_unavailable', message, { provider: options.executionProvider });
   }
   const files = openModelFiles(options.modelDir);
-  if (files.attention === 'tensor-scatter') {
-    throw new EngineError('model_unsupported', 'a graph with TensorScatter needs RUNTIME=native');
-  }
   const newRowsOnly = files.attention === 'group-query';
   const session = await createSession(files, newRowsOnly, options.numThreads);
   try {
@@ -80,6 +77,7 @@ function graphInfo(session: InferenceSession): GraphInfo {
 }
 
 class NodeRunner implements ModelRunner {
+  readonly maxSequences = 1;
   readonly signature: GraphSignature;
   readonly description: RunnerDescription;
   readonly #session: InferenceSession;
@@ -116,9 +114,6 @@ class NodeRunner implements ModelRunner {
     );
   }
 
-  canBatch(numTokensPerItem: readonly number[]): boolean {
-    return numTokensPerItem.length <= 1;
-  }
 
   async forward(items: readonly ForwardItem[], signal?: AbortSignal): Promise<ForwardBatch> {
     const plans = items.map((item) => planPass(item, this.signature, this.#minRows));

@@ -60,7 +60,7 @@ export function planPass(item: ForwardItem, signature: GraphSignature, minRows: 
  * one-row kernel like a pass of one row does. Measured: of 2..200 rows, 33, 65, 97, ... differ in their last row (129
  * on the int8 model by 0.8 in a logit) and no other count does. So a row is added there as well.
  */
-function canonicalRows(numRows: number, minRows: number): number {
+export function canonicalRows(numRows: number, minRows: number): number {
   return minRows > 1 && numRows % 32 === 1 ? numRows + 1 : numRows;
 }
 
@@ -73,44 +73,19 @@ function checkHiddenStates(signature: GraphSignature, hiddenStates: Float32Array
   }
 }
 
-/**
- * The same passes side by side in one tensor of `numSequences` sequences (these and idle ones): padded to one length, and
- * to canonical shape all together. Rows per sequence exceed those of the longest pass by at most one.
- */
-export function padTogether(
-  plans: readonly PassPlan[],
-  numSequences: number,
-  signature: GraphSignature,
-  minRows: number,
-): PassPlan[] {
-  const together = (perSequence: number) => (minRows > 1 && (numSequences * perSequence) % 32 === 1 ? 1 : 0);
-  const longest = Math.max(...plans.map((plan) => plan.numRows));
-  const numRows = longest + together(longest);
-  const fromEnd = Math.max(1, ...plans.map(({ item, numTokens }) => numRows - numTokens + item.numLogitRows));
-  const limited = signature.numLogitsToKeepInput !== undefined;
-  const numHeadRows = limited ? Math.min(numRows, fromEnd + together(fromEnd)) : numRows;
-  return plans.map(({ item, numTokens }) => ({
-    item,
-    numTokens,
-    numRows,
-    numHeadRows,
-    firstLogitRow: numHeadRows - (numRows - numTokens) - item.numLogitRows,
-  }));
-}
-
-/** Writes the item's ids to `target` from `offset` on, the last one repeated in the pad rows. */
-export function writeTokenIds(plan: PassPlan, target: BigInt64Array, offset = 0): void {
+/** Writes the item's ids to `target`, the last one repeated in the pad rows. */
+export function writeTokenIds(plan: PassPlan, target: BigInt64Array): void {
   const { tokenIds } = plan.item;
   for (let row = 0; row < plan.numRows; row++) {
-    target[offset + row] = BigInt(tokenIds[Math.min(row, plan.numTokens - 1)]!);
+    target[row] = BigInt(tokenIds[Math.min(row, plan.numTokens - 1)]!);
   }
 }
 
-/** Writes the item's hidden states to `target` from `offset` on, the last row repeated in the pad rows. */
-export function writeHiddenStates(plan: PassPlan, target: Float32Array, width: number, offset = 0): void {
+/** Writes the item's hidden states to `target`, the last row repeated in the pad rows. */
+export function writeHiddenStates(plan: PassPlan, target: Float32Array | Float16Array, width: number): void {
   const hiddenStates = plan.item.hiddenStates!;
-  target.set(hiddenStates, offset);
+  target.set(hiddenStates);
   for (let row = plan.numTokens; row < plan.numRows; row++) {
-    target.set(hiddenStates.subarray((plan.numTokens - 1) * width), offset + row * width);
+    target.set(hiddenStates.subarray((plan.numTokens - 1) * width), row * width);
   }
 }

@@ -28,14 +28,13 @@ export interface GraphBinding {
   /** Layer-major, key before value; same order and length in both lists. */
   readonly pastInputs: readonly string[]; // [2 * numLayers]
   readonly presentOutputs: readonly string[]; // [2 * numLayers]
-  readonly hasWriteIndices: boolean;
   /** Element types of hidden states in and out, float32 where there are none. */
   readonly hiddenStatesInputType: FloatType;
   readonly hiddenStatesOutputType: FloatType;
 }
 
 const PAST = /^past_key_values\.(\d+)\.(key|value)$/;
-const KNOWN_INPUTS = new Set(['input_ids', 'attention_mask', 'position_ids', 'num_logits_to_keep', 'write_indices']);
+const KNOWN_INPUTS = new Set(['input_ids', 'attention_mask', 'position_ids', 'num_logits_to_keep']);
 
 /** Errors: EngineError model_unsupported, naming the tensor or field that does not fit; model_not_found for d2t files. */
 export function signatureFromGraph(graph: GraphInfo, files: ModelFiles): GraphBinding {
@@ -77,7 +76,6 @@ export function signatureFromGraph(graph: GraphInfo, files: ModelFiles): GraphBi
     graphPath: files.graphPath,
     pastInputs: kv.pastInputs,
     presentOutputs: kv.presentOutputs,
-    hasWriteIndices: inputs.has('write_indices'),
     hiddenStatesInputType: typeOf(hiddenStatesInput && inputs.get(hiddenStatesInput.input)),
     hiddenStatesOutputType: typeOf(hiddenStatesOutput && outputs.get(hiddenStatesOutput.output)),
   };

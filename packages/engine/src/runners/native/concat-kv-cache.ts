@@ -3,34 +3,31 @@
  * two cannot share memory and their shapes must be exact. Two blocks take turns: a pass reads one and writes the other.
  * Growing and forking copy nothing, since a past is only read; rolling back moves the heads closer together.
  */
-import { EngineError } from '../../errors.ts';
-import { bucketFor } from '../kv-buckets.ts';
-import { IoBinding } from './io-binding.ts';
 import type { HostBlock, HostKvMemory } from './kv-memory.ts';
-import type { KvContext, PassCache } from './native-kv-cache.ts';
+import type { Pointer } from './ort-api.ts';
+import { type CacheContext, CacheUse, type PassCache } from './pass-cache.ts';
 
 export class ConcatKvCache implements PassCache {
-  readonly context: KvContext;
+  readonly context: CacheContext;
   readonly #memory: HostKvMemory;
+  readonly #use: CacheUse;
   /** What passes read, perhaps with forks; it is laid out for exactly #numPositions positions, or more than are held. */
   #past: HostBlock | undefined;
   #numPositions = 0;
-  #numHeld = 0;
   /** What the next pass writes; nobody else knows it. */
   #present: HostBlock | undefined;
-  #binding: IoBinding | undefined;
   #numReserved = 0;
-  /** The pass under way; with numRows once its blocks are bound. */
-  #pass: { readonly numPastTokens: number; numRows: number } | undefined;
-  #released = false;
+  /** The pass under way; with numRows and tensors once they are given out. */
+  #pass: { readonly numPastTokens: number; numRows: number; tensors: readonly Pointer[] } | undefined;
 
-  constructor(context: KvContext, memory: HostKvMemory) {
+  constructor(context: CacheContext, memory: HostKvMemory) {
     this.context = context;
     this.#memory = memory;
+    this.#use = new CacheUse(context);
   }
 
   get capacity(): number {
-    return Math.max(0, this.#numReserved - this.context.numPadTokens);
+    return this.#use.capacityOf(this.#numReserved);
   }
 
   get bytes(): number {
@@ -39,65 +36,57 @@ export class ConcatKvCache implements PassCache {
 
   /** Only a promise: the blocks are made by the passes that need them. */
   ensureCapacity(numTokens: number, _numValid: number): void {
-    this.#requireIdle();
-    const { contextLength } = this.context.graph.signature;
-    if (numTokens > contextLength) {
-      const message = `${numTokens} tokens exceed the context of ${contextLength}`;
-      throw new EngineError('context_overflow', message, { numTokens, contextLength });
-    }
-    if (numTokens > this.capacity) this.#numReserved = bucketFor(numTokens + this.context.numPadTokens, contextLength);
+    this.#use.requireIdle();
+    const numPositions = this.#use.positionsFor(numTokens);
+    if (numTokens > this.capacity) this.#numReserved = numPositions;
   }
 
   fork(numValid: number): ConcatKvCache {
-    this.#requireIdle();
+    this.#use.requireIdle();
     const copy = new ConcatKvCache(this.context, this.#memory);
     if (!this.#past) return copy;
     this.#past.numUsers++;
     copy.#past = this.#past;
     copy.#numPositions = this.#numPositions;
-    copy.#numHeld = Math.min(numValid, this.#numHeld);
+    copy.#use.numHeld = Math.min(numValid, this.#use.numHeld);
     copy.#numReserved = this.#past.numPositions;
     return copy;
   }
 
   release(): void {
-    if (this.#pass) throw new Error('a cache cannot be touched while a pass uses it');
-    this.#released = true;
-    this.#binding?.release();
+    this.#use.release();
     for (const block of [this.#past, this.#present]) if (block) this.#memory.drop(block);
-    this.#binding = this.#past = this.#present = undefined;
-    this.#numHeld = this.#numPositions = this.#numReserved = 0;
+    this.#past = this.#present = undefined;
+    this.#numPositions = this.#numReserved = 0;
   }
 
   beginPass(numPastTokens: number): void {
-    this.#requireIdle();
-    if (numPastTokens > this.#numHeld) {
-      throw new TypeError(`the cache holds ${this.#numHeld} tokens, the pass builds on ${numPastTokens}`);
-    }
-    this.#pass = { numPastTokens, numRows: 0 };
+    this.#use.begin(numPastTokens);
+    this.#pass = { numPastTokens, numRows: 0, tensors: [] };
   }
 
-  bindAlone(numPastTokens: number, numRows: number): IoBinding {
+  tensors(numPastTokens: number, numRows: number): { past: readonly Pointer[]; present: readonly Pointer[] } {
     const total = numPastTokens + numRows;
-    this.#numReserved = Math.max(this.#numReserved, bucketFor(total, this.context.graph.signature.contextLength));
-    this.#past ??= this.#memory.allocate(this.#numReserved, 1);
+    this.#numReserved = Math.max(this.#numReserved, this.#use.bucket(total));
+    this.#past ??= this.#memory.allocate(this.#numReserved);
     if (numPastTokens < this.#numPositions) this.#rollBack(numPastTokens);
     if (this.#present && this.#present.numPositions < total) {
       this.#memory.drop(this.#present);
       this.#present = undefined;
     }
-    this.#present ??= this.#memory.allocate(this.#numReserved, 1);
-    this.#binding ??= new IoBinding(this.context.session);
-    this.#memory.bindExactly(this.#binding, this.#past, numPastTokens, this.#present, total);
-    this.#pass!.numRows = numRows;
-    return this.#binding;
+    this.#present ??= this.#memory.allocate(this.#numReserved);
+    const past = this.#memory.tensorsOf(this.#past.memory, this.#past.numPositions, numPastTokens);
+    const present = this.#memory.tensorsOf(this.#present.memory, this.#present.numPositions, total);
+    Object.assign(this.#pass!, { numRows, tensors: [...past, ...present] });
+    return { past, present };
   }
 
   /** Blocks change places when the pass wrote something; else the past is what it was. */
   endPass(numHeld: number): void {
-    const { numPastTokens, numRows } = this.#pass!;
+    const { numPastTokens, numRows, tensors } = this.#pass!;
+    this.#memory.release(tensors);
     this.#pass = undefined;
-    this.#numHeld = numHeld;
+    this.#use.end(numHeld);
     if (numHeld === numPastTokens) return;
     const old = this.#past!;
     this.#past = this.#present;
@@ -110,16 +99,11 @@ export class ConcatKvCache implements PassCache {
   #rollBack(numPositions: number): void {
     const from = this.#past!;
     if (numPositions > 0) {
-      const to = from.numUsers === 1 ? from : this.#memory.allocate(this.#numReserved, 1);
+      const to = from.numUsers === 1 ? from : this.#memory.allocate(this.#numReserved);
       this.#memory.layOut(from, this.#numPositions, to, numPositions);
       if (to !== from) this.#memory.drop(from);
       this.#past = to;
     }
     this.#numPositions = numPositions;
-  }
-
-  #requireIdle(): void {
-    if (this.#released) throw new EngineError('closed', 'the cache was released');
-    if (this.#pass) throw new Error('a cache cannot be touched while a pass uses it');
   }
 }

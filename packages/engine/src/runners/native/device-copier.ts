@@ -4,8 +4,8 @@
  * to = Slice(Concat(from, spare), 0, numPositions of to). `spare` is memory of any content.
  */
 import type { FloatType, GraphSignature } from '../../signature.ts';
-import { IoBinding } from './io-binding.ts';
 import type { OrtApi, Pointer } from './ort-api.ts';
+import { RunArguments } from './run-arguments.ts';
 import { OrtSession, type SessionOptions } from './session.ts';
 import { elementTypes, hostTensor } from './tensor.ts';
 
@@ -34,7 +34,7 @@ export class DeviceCopier {
     hostInfo: Pointer,
     signature: GraphSignature,
   ): Promise<DeviceCopier> {
-    const session = await OrtSession.openBytes(api, copyGraph(signature.kvType), options);
+    const session = await OrtSession.openBytes(api, { bytes: copyGraph(signature.kvType) }, options);
     return new DeviceCopier(session, allocator, hostInfo, signature);
   }
 
@@ -45,17 +45,16 @@ export class DeviceCopier {
     const spare = this.#api.CreateTensorAsOrtValue(this.#allocator, shape, shape.length, elementTypes[kvType]);
     const end = BigInt64Array.of(BigInt(toPositions));
     const endValue = hostTensor(this.#api, this.#hostInfo, end, 'int64', [1]);
-    const binding = new IoBinding(this.#session);
+    const run = new RunArguments(this.#session, ['from', 'spare', 'end'], ['to']);
     try {
-      binding.bindInput('spare', spare, undefined);
-      binding.bindInput('end', endValue, end);
+      run.setInput('spare', spare);
+      run.setInput('end', endValue);
       for (const [i, source] of from.entries()) {
-        binding.bindInput('from', source, undefined);
-        binding.bindOutput('to', to[i]!, undefined);
-        binding.runSync(this.#runOptions);
+        run.setInput('from', source);
+        run.setOutput('to', to[i]!);
+        run.runSync(this.#runOptions);
       }
     } finally {
-      binding.release();
       this.#api.ReleaseValue(endValue);
       this.#api.ReleaseValue(spare);
     }

@@ -1,34 +1,52 @@
 /**
- * Which graph a runner loads. GroupQueryAttention takes one sequence a pass when several tokens are new, so for batches
- * the graph is rewritten in memory: to TensorScatter and Attention, in which every sequence has its own length. The
- * weights stay in their files.
+ * Which graphs a runner loads for a model: rewritten in memory for several sequences a pass, or as the file has it where
+ * that cannot be. Weights stay in their files.
  */
 import { readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { decodeModel, type ExternalTensor, externalTensors, FLAT_BATCH, flatBatch } from '@forerunner/model-tools';
 import type { ModelFiles } from '../model-files.ts';
+import type { GraphInfo } from '../signature-from-graph.ts';
+import type { GraphInMemory } from './session.ts';
 
-export interface GraphSource {
-  readonly files: ModelFiles;
-  /** Present when the graph differs from the file. */
-  readonly rewritten?: { readonly bytes: Uint8Array; readonly weightsDir: string };
+export interface FlatGraphSource {
+  /** Initialisers that lie in files. */
+  readonly externalTensors: readonly ExternalTensor[];
+  readonly weightsDir: string;
+  /** The graph for so many sequences a pass. */
+  graph(numSlots: number): GraphInMemory;
 }
 
-/** The graph for batches of up to `maxBatchItems`; `note` hears why there will be no batches where it cannot be had. */
-export async function graphFor(
-  files: ModelFiles,
-  maxBatchItems: number,
-  note: (reason: string) => void,
-): Promise<GraphSource> {
-  if (maxBatchItems <= 1 || files.attention !== 'group-query') return { files };
-  const { raggedAttention } = await import('@forerunner/model-tools');
+/** `whyNot`: attention is spelled out in the graph, or something in it cannot be done per sequence. */
+export function flatGraphSource(files: ModelFiles): FlatGraphSource | { readonly whyNot: string } {
+  if (files.attention !== 'group-query') return { whyNot: 'its attention is spelled out, without GroupQueryAttention' };
+  const bytes = readFileSync(files.graphPath);
+  const weightsDir = dirname(files.graphPath);
   try {
-    const bytes = raggedAttention(readFileSync(files.graphPath));
+    const one = flatBatch(bytes, 1);
+    const external = externalTensors(decodeModel(one).graph.initializer);
     return {
-      files: { ...files, attention: 'tensor-scatter' },
-      rewritten: { bytes, weightsDir: dirname(files.graphPath) },
+      externalTensors: external,
+      weightsDir,
+      graph: (numSlots) => ({
+        bytes: numSlots === 1 ? one : flatBatch(bytes, numSlots),
+        weightsDir,
+        path: files.graphPath,
+      }),
     };
   } catch (error) {
-    note((error as Error).message);
-    return { files };
+    return { whyNot: (error as Error).message };
   }
+}
+
+/** A graph for one sequence, told with the names of the file's own inputs and outputs. */
+export function originalInfo({ inputs, outputs }: GraphInfo): GraphInfo {
+  const { rows, seqlensK, totalLength, cache } = FLAT_BATCH.slot(0);
+  const own = new Set([rows, seqlensK, totalLength, FLAT_BATCH.logitRows, FLAT_BATCH.attentionRows]);
+  const prefix = cache('');
+  const original = ({ name, ...rest }: GraphInfo['inputs'][number]) => ({
+    ...rest,
+    name: name.startsWith(prefix) ? name.slice(prefix.length) : name,
+  });
+  return { inputs: inputs.filter(({ name }) => !own.has(name)).map(original), outputs: outputs.map(original) };
 }

@@ -1,21 +1,20 @@
 /**
- * Memory for keys and values, where the model runs. A block holds all layers of one sequence or of several, so that it is
- * one allocation; it is shared by forks until one of them writes. Knows layouts and bytes, not lengths.
+ * Memory for keys and values, where the model runs. A block holds all layers of one sequence, so that it is one
+ * allocation; it is shared by forks until one of them writes. Knows layouts and bytes, not lengths.
  */
 import { EngineError } from '../../errors.ts';
 import type { GraphSignature } from '../../signature.ts';
-import type { GraphBinding } from '../signature-from-graph.ts';
 import { DeviceCopier } from './device-copier.ts';
-import type { IoBinding } from './io-binding.ts';
 import { type OrtApi, OrtError, type Pointer } from './ort-api.ts';
 import type { OrtSession, SessionOptions } from './session.ts';
 import { elementBytes, elementTypes, hostTensor } from './tensor.ts';
 
-/** Tensors are [numSequences, numKvHeads, numPositions, headDim], layer-major, key before value. */
+/** Tensors are [1, numKvHeads, numPositions, headDim], layer-major, key before value. */
 export interface KvBlock {
-  readonly numSequences: number;
   readonly numPositions: number;
   readonly bytes: number;
+  /** The tensors as past and, since attention appends in place, as present. */
+  readonly values: readonly Pointer[]; // [2 * numLayers]
   /** Caches that share the block; it may be written by its only user. */
   numUsers: number;
 }
@@ -23,11 +22,9 @@ export interface KvBlock {
 export interface KvMemory {
   readonly bytesPerPosition: number;
   /** A block with one user. Errors: EngineError out_of_memory. */
-  allocate(numPositions: number, numSequences: number): KvBlock;
-  /** Copies the first `numTokens` positions of one sequence. */
-  copy(from: KvBlock, fromSequence: number, to: KvBlock, toSequence: number, numTokens: number): void;
-  /** Binds sequences first..first+count-1 as past and as present: attention appends in place. */
-  bind(binding: IoBinding, block: KvBlock, first: number, count: number): void;
+  allocate(numPositions: number): KvBlock;
+  /** Copies the first `numTokens` positions. */
+  copy(from: KvBlock, to: KvBlock, numTokens: number): void;
   /** One user less; the last one frees the memory at once. */
   drop(block: KvBlock): void;
   /** After the last block. */
@@ -50,67 +47,48 @@ export class HostKvMemory implements KvMemory {
   readonly bytesPerPosition: number;
   readonly #api: OrtApi;
   readonly #hostInfo: Pointer;
-  readonly #graph: GraphBinding;
+  readonly #signature: GraphSignature;
 
-  constructor(api: OrtApi, hostInfo: Pointer, graph: GraphBinding) {
+  constructor(api: OrtApi, hostInfo: Pointer, signature: GraphSignature) {
     this.#api = api;
     this.#hostInfo = hostInfo;
-    this.#graph = graph;
-    this.bytesPerPosition = bytesPerPosition(graph.signature);
+    this.#signature = signature;
+    this.bytesPerPosition = bytesPerPosition(signature);
   }
 
-  allocate(numPositions: number, numSequences: number): HostBlock {
-    const bytes = numSequences * numPositions * this.bytesPerPosition;
-    return { numSequences, numPositions, bytes, memory: allocateHost(bytes), numUsers: 1 };
+  allocate(numPositions: number): HostBlock {
+    const bytes = numPositions * this.bytesPerPosition;
+    const memory = allocateHost(bytes);
+    return { numPositions, bytes, memory, values: this.tensorsOf(memory, numPositions, numPositions), numUsers: 1 };
   }
 
-  copy(from: HostBlock, fromSequence: number, to: HostBlock, toSequence: number, numTokens: number): void {
-    const { numLayers, numKvHeads, headDim, kvType } = this.#graph.signature;
+  copy(from: HostBlock, to: HostBlock, numTokens: number): void {
+    const { numLayers, numKvHeads, headDim, kvType } = this.#signature;
     const rowBytes = headDim * elementBytes[kvType];
-    for (let tensor = 0; tensor < 2 * numLayers; tensor++) {
-      for (let head = 0; head < numKvHeads; head++) {
-        const start = (block: KvBlock, sequence: number) =>
-          ((tensor * block.numSequences + sequence) * numKvHeads + head) * block.numPositions * rowBytes;
-        const source = start(from, fromSequence);
-        to.memory.set(from.memory.subarray(source, source + numTokens * rowBytes), start(to, toSequence));
-      }
+    for (let head = 0; head < 2 * numLayers * numKvHeads; head++) {
+      const source = head * from.numPositions * rowBytes;
+      const rows = from.memory.subarray(source, source + numTokens * rowBytes);
+      to.memory.set(rows, head * to.numPositions * rowBytes);
     }
   }
 
-  bind(binding: IoBinding, block: HostBlock, first: number, count: number): void {
-    const { signature, pastInputs, presentOutputs } = this.#graph;
-    const { numKvHeads, headDim, kvType } = signature;
-    const shape = [count, numKvHeads, block.numPositions, headDim];
-    const sequenceBytes = numKvHeads * block.numPositions * headDim * elementBytes[kvType];
-    for (const [i, name] of pastInputs.entries()) {
-      const offset = (i * block.numSequences + first) * sequenceBytes;
-      const value = hostTensor(this.#api, this.#hostInfo, block.memory, kvType, shape, offset);
-      binding.bindInput(name, value, block);
-      binding.bindOutput(presentOutputs[i]!, value, block);
-      this.#api.ReleaseValue(value);
-    }
+  /** Tensors of `numUsed` positions each, laid out in memory for `numPositions`. Whoever asks releases them. */
+  tensorsOf(memory: Uint8Array, numPositions: number, numUsed: number): Pointer[] {
+    const { numLayers, numKvHeads, headDim, kvType } = this.#signature;
+    const tensorBytes = numKvHeads * numPositions * headDim * elementBytes[kvType];
+    const shape = [1, numKvHeads, numUsed, headDim];
+    return Array.from({ length: 2 * numLayers }, (_, i) =>
+      hostTensor(this.#api, this.#hostInfo, memory, kvType, shape, i * tensorBytes),
+    );
   }
 
-  /** Binds one sequence of exactly numPast positions as past, and one of numTotal in other memory as present. */
-  bindExactly(binding: IoBinding, past: HostBlock, numPast: number, present: HostBlock, numTotal: number): void {
-    const { signature, pastInputs, presentOutputs } = this.#graph;
-    const { numKvHeads, headDim, kvType } = signature;
-    const tensorOf = ({ memory, numPositions }: HostBlock, index: number, numUsed: number) => {
-      const offset = index * numKvHeads * numPositions * headDim * elementBytes[kvType];
-      return hostTensor(this.#api, this.#hostInfo, memory, kvType, [1, numKvHeads, numUsed, headDim], offset);
-    };
-    for (const [i, name] of pastInputs.entries()) {
-      const [input, output] = [tensorOf(past, i, numPast), tensorOf(present, i, numTotal)];
-      binding.bindInput(name, input, past);
-      binding.bindOutput(presentOutputs[i]!, output, present);
-      this.#api.ReleaseValue(input);
-      this.#api.ReleaseValue(output);
-    }
+  release(values: readonly Pointer[]): void {
+    for (const value of values) this.#api.ReleaseValue(value);
   }
 
-  /** Copies what bindExactly wrote for `numUsed` positions to where it reads `numKept` of them; also within a block. */
+  /** Copies what tensors of `numUsed` positions hold to where tensors of `numKept` are; also within a block. */
   layOut(from: HostBlock, numUsed: number, to: HostBlock, numKept: number): void {
-    const { numLayers, numKvHeads, headDim, kvType } = this.#graph.signature;
+    const { numLayers, numKvHeads, headDim, kvType } = this.#signature;
     const rowBytes = headDim * elementBytes[kvType];
     for (let tensor = 0; tensor < 2 * numLayers; tensor++) {
       for (let head = 0; head < numKvHeads; head++) {
@@ -122,7 +100,9 @@ export class HostKvMemory implements KvMemory {
   }
 
   drop(block: HostBlock): void {
-    if (--block.numUsers === 0) block.memory.buffer.transfer(0);
+    if (--block.numUsers > 0) return;
+    this.release(block.values);
+    block.memory.buffer.transfer(0);
   }
 
   close(): void {}
@@ -136,16 +116,12 @@ function allocateHost(bytes: number): Uint8Array<ArrayBuffer> {
   }
 }
 
-interface DeviceBlock extends KvBlock {
-  readonly values: readonly Pointer[]; // [2 * numLayers]
-}
-
 /** Device memory comes from the session's own allocator for that device, and never visits the host. */
 export class DeviceKvMemory implements KvMemory {
   readonly bytesPerPosition: number;
   readonly #api: OrtApi;
   readonly #allocator: Pointer;
-  readonly #graph: GraphBinding;
+  readonly #signature: GraphSignature;
   readonly #copier: DeviceCopier;
 
   /** `deviceInfo` says which memory of the session's device. */
@@ -154,29 +130,29 @@ export class DeviceKvMemory implements KvMemory {
     deviceInfo: Pointer,
     options: SessionOptions,
     hostInfo: Pointer,
-    graph: GraphBinding,
+    signature: GraphSignature,
   ): Promise<DeviceKvMemory> {
     const { api } = session;
     const allocator = api.CreateAllocator(session.pointer, deviceInfo);
-    const copier = await DeviceCopier.open(api, options, allocator, hostInfo, graph.signature);
-    return new DeviceKvMemory(api, allocator, graph, copier);
+    const copier = await DeviceCopier.open(api, options, allocator, hostInfo, signature);
+    return new DeviceKvMemory(api, allocator, signature, copier);
   }
 
-  private constructor(api: OrtApi, allocator: Pointer, graph: GraphBinding, copier: DeviceCopier) {
+  private constructor(api: OrtApi, allocator: Pointer, signature: GraphSignature, copier: DeviceCopier) {
     this.#api = api;
     this.#allocator = allocator;
-    this.#graph = graph;
+    this.#signature = signature;
     this.#copier = copier;
-    this.bytesPerPosition = bytesPerPosition(graph.signature);
+    this.bytesPerPosition = bytesPerPosition(signature);
   }
 
-  allocate(numPositions: number, numSequences: number): DeviceBlock {
-    const { numKvHeads, headDim, kvType } = this.#graph.signature;
-    const shape = BigInt64Array.from([numSequences, numKvHeads, numPositions, headDim], BigInt);
-    const bytes = numSequences * numPositions * this.bytesPerPosition;
+  allocate(numPositions: number): KvBlock {
+    const { numLayers, numKvHeads, headDim, kvType } = this.#signature;
+    const shape = BigInt64Array.from([1, numKvHeads, numPositions, headDim], BigInt);
+    const bytes = numPositions * this.bytesPerPosition;
     const values: Pointer[] = [];
     try {
-      for (const _ of this.#graph.pastInputs) {
+      while (values.length < 2 * numLayers) {
         values.push(this.#api.CreateTensorAsOrtValue(this.#allocator, shape, shape.length, elementTypes[kvType]));
       }
     } catch (cause) {
@@ -184,22 +160,15 @@ export class DeviceKvMemory implements KvMemory {
       if (!(cause instanceof OrtError)) throw cause;
       throw new EngineError('out_of_memory', `no ${bytes} bytes on the device: ${cause.message}`, { bytes }, { cause });
     }
-    return { numSequences, numPositions, bytes, values, numUsers: 1 };
+    return { numPositions, bytes, values, numUsers: 1 };
   }
 
   /** The whole of what fits: a device has no cheap way to copy less. */
-  copy(from: DeviceBlock, _fromSequence: number, to: DeviceBlock): void {
+  copy(from: KvBlock, to: KvBlock): void {
     this.#copier.copy(from.values, from.numPositions, to.values, to.numPositions);
   }
 
-  bind(binding: IoBinding, block: DeviceBlock): void {
-    for (const [i, value] of block.values.entries()) {
-      binding.bindInput(this.#graph.pastInputs[i]!, value, block);
-      binding.bindOutput(this.#graph.presentOutputs[i]!, value, block);
-    }
-  }
-
-  drop(block: DeviceBlock): void {
+  drop(block: KvBlock): void {
     if (--block.numUsers > 0) return;
     for (const value of block.values) this.#api.ReleaseValue(value);
   }

@@ -49,8 +49,20 @@ export const ortFunctions = {
   ReleaseCUDAProviderOptions: release(208),
   SessionOptionsAppendExecutionProvider: status(216, 'pointer', 'text', 'pointer', 'pointer', 'size'),
 
+  AddInitializer: status(150, 'pointer', 'text', 'pointer'),
+  CreatePrepackedWeightsContainer: status(166, 'outPointer'),
+  ReleasePrepackedWeightsContainer: release(167),
   CreateSession: status(7, 'pointer', 'path', 'pointer', 'outPointer'),
   CreateSessionFromArray: status(8, 'pointer', 'pointer', 'size', 'pointer', 'outPointer'),
+  CreateSessionFromArrayWithPrepackedWeightsContainer: status(
+    169,
+    'pointer',
+    'pointer',
+    'size',
+    'pointer',
+    'pointer',
+    'outPointer',
+  ),
   SessionGetMemoryInfoForInputs: status(380, 'pointer', 'pointer', 'size'),
   ReleaseSession: release(95),
   SessionGetInputCount: status(30, 'pointer', 'outSize'),
@@ -86,12 +98,7 @@ export const ortFunctions = {
   RunOptionsSetTerminate: status(46, 'pointer'),
   RunOptionsUnsetTerminate: status(47, 'pointer'),
   ReleaseRunOptions: release(97),
-  CreateIoBinding: status(134, 'pointer', 'outPointer'),
-  BindInput: status(136, 'pointer', 'text', 'pointer'),
-  BindOutput: status(137, 'pointer', 'text', 'pointer'),
-  RunWithBinding: status(133, 'pointer', 'pointer', 'pointer'),
-  SynchronizeBoundInputs: status(202, 'pointer'),
-  ReleaseIoBinding: release(135),
+  Run: status(9, 'pointer', 'pointer', 'pointer', 'pointer', 'size', 'pointer', 'size', 'pointer'),
 } as const satisfies Record<string, Omit<Entry, 'returns'> & { returns: Returns | 'pointer' }>;
 
 /** What ONNX Runtime answers when it refuses or fails. */
@@ -128,12 +135,20 @@ type AsyncCall<E> = E extends { kinds: infer K extends readonly Kind[] }
   ? (...args: Inputs<K>) => Promise<Result<Outputs<K>>>
   : never;
 
+const longCalls = [
+  'CreateSession',
+  'CreateSessionFromArray',
+  'CreateSessionFromArrayWithPrepackedWeightsContainer',
+  'Run',
+] as const satisfies readonly (keyof Functions)[];
+type LongCall = (typeof longCalls)[number];
+
 /** Calls throw OrtError; the status is freed. Out parameters become the result. */
 export type OrtApi = { readonly [N in keyof Functions]: Call<Functions[N]> } & {
   readonly version: string;
   /** The calls that take long, on libuv's pool. Their pointer arguments must outlive them. */
   readonly async: {
-    readonly [N in 'CreateSession' | 'CreateSessionFromArray' | 'RunWithBinding']: AsyncCall<Functions[N]>;
+    readonly [N in LongCall]: AsyncCall<Functions[N]>;
   };
 };
 
@@ -205,11 +220,7 @@ function bindApi(library: LibraryHandle): OrtApi {
   const bound = {
     ...Object.fromEntries(Object.keys(ortFunctions).map((name) => [name, checked(name as keyof Functions)])),
     version,
-    async: {
-      CreateSession: inBackground('CreateSession'),
-      CreateSessionFromArray: inBackground('CreateSessionFromArray'),
-      RunWithBinding: inBackground('RunWithBinding'),
-    },
+    async: Object.fromEntries(longCalls.map((name) => [name, inBackground(name)])),
   } as unknown as OrtApi;
   probe(bound);
   return bound;

@@ -3,8 +3,8 @@
  * step four: such runs stay on this thread, but never for long without a turn of its event loop, so that cancellations
  * and other requests arrive.
  */
-import type { IoBinding } from './io-binding.ts';
 import type { Pointer } from './ort-api.ts';
+import type { RunArguments } from './run-arguments.ts';
 
 /** More rows may take long however quick the last run was. */
 const MAX_ROWS = 4;
@@ -17,13 +17,13 @@ export class QuickRuns {
   /** When the first run since the event loop's last turn began. */
   #firstRunAt: number | null = null;
 
-  async run(binding: IoBinding, runOptions: Pointer, numRows: number): Promise<void> {
-    if (numRows > MAX_ROWS) return binding.run(runOptions);
+  async run(run: RunArguments, runOptions: Pointer, numRows: number): Promise<void> {
+    if (numRows > MAX_ROWS) return run.run(runOptions);
     const started = performance.now();
     if (this.#lastRunMs < MAX_RUN_MS && started - this.#sinceTurn(started) < MAX_WITHOUT_TURN_MS) {
-      binding.runSync(runOptions);
+      run.runSync(runOptions);
     } else {
-      await binding.run(runOptions);
+      await run.run(runOptions);
     }
     this.#lastRunMs = performance.now() - started;
   }

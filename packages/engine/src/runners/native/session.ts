@@ -7,13 +7,24 @@ import { loadError } from '../model-files.ts';
 import type { GraphInfo, TensorInfo } from '../signature-from-graph.ts';
 import { THREADING_OPTIONS } from '../threading.ts';
 import { appendProvider, type ExecutionProvider, isDeviceFailure, unavailable } from './execution-provider.ts';
-import type { GraphSource } from './graph-source.ts';
 import type { OrtApi, Pointer } from './ort-api.ts';
+import type { SharedWeights } from './shared-weights.ts';
 import { addressOf, elementTypeName } from './tensor.ts';
 
 export interface SessionOptions {
   readonly numThreads: number;
   readonly provider: ExecutionProvider;
+}
+
+/** A graph in memory. */
+export interface GraphInMemory {
+  readonly bytes: Uint8Array;
+  /** Where files lie that the graph names. */
+  readonly weightsDir?: string;
+  /** What errors name. */
+  readonly path?: string;
+  /** What it has in common with other sessions; must outlive this one. */
+  readonly weights?: SharedWeights | undefined;
 }
 
 const ENABLE_ALL = 99;
@@ -43,27 +54,25 @@ export class OrtSession {
   }
 
   /** Errors: EngineError model_not_found | model_unsupported | execution_provider_unavailable. */
-  static async open(api: OrtApi, source: GraphSource, options: SessionOptions): Promise<OrtSession> {
-    const { files, rewritten } = source;
-    if (rewritten) return OrtSession.openBytes(api, rewritten.bytes, options, rewritten.weightsDir, files.graphPath);
-    return OrtSession.#create(api, options, files.graphPath, (env, sessionOptions) =>
-      api.async.CreateSession(env, files.graphPath, sessionOptions),
+  static openFile(api: OrtApi, path: string, options: SessionOptions): Promise<OrtSession> {
+    return OrtSession.#create(api, options, path, (env, sessionOptions) =>
+      api.async.CreateSession(env, path, sessionOptions),
     );
   }
 
-  /** A graph in memory; `graphPath` is what errors name. */
-  static openBytes(
-    api: OrtApi,
-    bytes: Uint8Array,
-    options: SessionOptions,
-    weightsDir?: string,
-    graphPath = 'a graph in memory',
-  ): Promise<OrtSession> {
-    return OrtSession.#create(api, options, graphPath, (env, sessionOptions) => {
+  /** Errors: as openFile. */
+  static openBytes(api: OrtApi, graph: GraphInMemory, options: SessionOptions): Promise<OrtSession> {
+    const { bytes, weightsDir, path = 'a graph in memory', weights } = graph;
+    return OrtSession.#create(api, options, path, (env, sessionOptions) => {
       if (weightsDir) {
         api.AddSessionConfigEntry(sessionOptions, 'session.model_external_initializers_file_folder_path', weightsDir);
       }
-      return api.async.CreateSessionFromArray(env, addressOf(bytes), bytes.length, sessionOptions);
+      const address = addressOf(bytes);
+      if (!weights) return api.async.CreateSessionFromArray(env, address, bytes.length, sessionOptions);
+      for (const [name, value] of weights.values) api.AddInitializer(sessionOptions, name, value);
+      const { prepacked } = weights;
+      const { CreateSessionFromArrayWithPrepackedWeightsContainer: create } = api.async;
+      return create(env, address, bytes.length, sessionOptions, prepacked);
     });
   }
 

@@ -1,0 +1,194 @@
+/**
+ * A model made ready for passes: the execution provider chosen, graphs rewritten and loaded, memory for caches opened.
+ * Knows how the parts depend on each other; runs nothing.
+ */
+import { EngineError } from '../../errors.ts';
+import type { RunnerDescription, RunnerOptions } from '../../runner.ts';
+import type { GraphSignature } from '../../signature.ts';
+import { type ModelFiles, openModelFiles } from '../model-files.ts';
+import { type GraphBinding, signatureFromGraph } from '../signature-from-graph.ts';
+import { CPU_PROVIDER, type ExecutionProvider, resolveProvider } from './execution-provider.ts';
+import { FlatGraph } from './flat-graph.ts';
+import { type FlatGraphSource, flatGraphSource, originalInfo } from './graph-source.ts';
+import { DeviceKvMemory, HostKvMemory, type KvMemory } from './kv-memory.ts';
+import { type OrtApi, ortApi, type Pointer } from './ort-api.ts';
+import { loadOrtLibrary } from './ort-library.ts';
+import { OutputBuffers } from './output-rows.ts';
+import type { PassGraph } from './pass-graph.ts';
+import { OrtSession, openEnv, type SessionOptions } from './session.ts';
+import { SharedWeights } from './shared-weights.ts';
+import { SingleGraph } from './single-graph.ts';
+
+export interface NativeRunnerOptions extends RunnerOptions {
+  readonly log?: (message: string, fields: Readonly<Record<string, unknown>>) => void;
+}
+
+export interface LoadedModel {
+  readonly api: OrtApi;
+  readonly signature: GraphSignature;
+  readonly attention: GraphBinding['attention'];
+  readonly description: RunnerDescription;
+  /** Smallest first. */
+  readonly graphs: readonly PassGraph[];
+  readonly memory: KvMemory;
+  readonly buffers: OutputBuffers;
+  /** When no pass is under way. */
+  close(): void;
+}
+
+/** Errors: EngineError model_not_found | model_unsupported | execution_provider_unavailable | runtime_unavailable. */
+export async function loadModel(options: NativeRunnerOptions): Promise<LoadedModel> {
+  const library = loadOrtLibrary(options.libraryPath);
+  const api = ortApi();
+  const files = openModelFiles(options.modelDir);
+  let env = openEnv(api); // providers log to it as soon as they are looked at
+  try {
+    const { executionProvider, deviceId, providerOptions } = options;
+    const provider = resolveProvider(api, library.path, executionProvider, deviceId, providerOptions);
+    if (provider.name === 'cpu') {
+      api.ReleaseEnv(env); // unloads a provider that was tried and could not be used
+      env = openEnv(api);
+    }
+    return await new ModelLoader(api, files, provider, options).load();
+  } finally {
+    api.ReleaseEnv(env);
+  }
+}
+
+/** Sequences a pass of each graph: a graph that is too large for a pass costs idle slots, each further one memory. */
+export function slotCounts(maxSequences: number, isDevice: boolean): number[] {
+  if (isDevice) return [...new Set([1, maxSequences])]; // each holds weights of its own there
+  const counts: number[] = [];
+  for (let count = 1; count < maxSequences; count *= 2) counts.push(count);
+  return [...counts, maxSequences];
+}
+
+class ModelLoader {
+  readonly #api: OrtApi;
+  readonly #files: ModelFiles;
+  readonly #sessionOptions: SessionOptions;
+  readonly #options: NativeRunnerOptions;
+  readonly #hostInfo: Pointer;
+  readonly #buffers = new OutputBuffers();
+  /** What is open, last first. */
+  readonly #closers: (() => void)[] = [];
+
+  constructor(api: OrtApi, files: ModelFiles, provider: ExecutionProvider, options: NativeRunnerOptions) {
+    this.#api = api;
+    this.#files = files;
+    this.#options = options;
+    this.#sessionOptions = { numThreads: options.numThreads, provider };
+    this.#hostInfo = api.CreateCpuMemoryInfo(0, 0);
+    this.#closers.push(() => api.ReleaseMemoryInfo(this.#hostInfo));
+  }
+
+  async load(): Promise<LoadedModel> {
+    try {
+      const source = flatGraphSource(this.#files);
+      if (!('whyNot' in source)) return await this.#loadFlat(source);
+      if (this.#options.maxBatchItems > 1) this.#note('sequences of this model take turns', { reason: source.whyNot });
+      return await this.#loadSingle();
+    } catch (error) {
+      this.#close();
+      throw error;
+    }
+  }
+
+  async #loadFlat(source: FlatGraphSource): Promise<LoadedModel> {
+    const isDevice = this.#sessionOptions.provider.name !== 'cpu';
+    const weights = isDevice ? undefined : this.#shareWeights(source);
+    const open = async (numSlots: number) => {
+      const session = await OrtSession.openBytes(this.#api, { ...source.graph(numSlots), weights }, this.#sessionOptions);
+      this.#closers.unshift(() => session.close());
+      return session;
+    };
+    const first = await open(1);
+    const graph = signatureFromGraph(originalInfo(first.graphInfo()), this.#files);
+    const { memory, kvMemory } = await this.#openMemory(first, graph, `slot0.${graph.pastInputs[0]}`);
+    const graphs: PassGraph[] = [];
+    for (const numSlots of slotCounts(this.#options.maxBatchItems, isDevice)) {
+      const session = numSlots === 1 ? first : await open(numSlots);
+      const { minRows } = this.#options;
+      const shared = { graph, minRows, memory, hostInfo: this.#hostInfo, buffers: this.#buffers };
+      graphs.push(this.#closing(new FlatGraph({ session, numSlots, ...shared })));
+    }
+    weights?.forgetPages();
+    return this.#loaded(first, graph, graphs, memory, kvMemory);
+  }
+
+  async #loadSingle(): Promise<LoadedModel> {
+    const session = await OrtSession.openFile(this.#api, this.#files.graphPath, this.#sessionOptions);
+    this.#closers.unshift(() => session.close());
+    const graph = signatureFromGraph(session.graphInfo(), this.#files);
+    const { memory, kvMemory } = await this.#openMemory(session, graph, graph.pastInputs[0]!);
+    const single = this.#closing(new SingleGraph(session, graph, this.#hostInfo, this.#buffers));
+    return this.#loaded(session, graph, [single], memory, kvMemory);
+  }
+
+  #shareWeights({ externalTensors, weightsDir }: FlatGraphSource): SharedWeights | undefined {
+    try {
+      const weights = new SharedWeights(this.#api, this.#hostInfo, externalTensors, weightsDir);
+      this.#closers.unshift(() => weights.close());
+      return weights;
+    } catch {
+      return undefined; // ONNX Runtime looks for the same files and says what is wrong with them
+    }
+  }
+
+  async #openMemory(session: OrtSession, graph: GraphBinding, cacheInput: string) {
+    const { info, name } = session.memoryOfInput(cacheInput);
+    if (graph.attention === 'plain' && name !== 'Cpu') {
+      const message = `past and present cannot share memory of ${name} in this graph: it has no GroupQueryAttention`;
+      throw new EngineError('runtime_unavailable', message, { attention: graph.attention });
+    }
+    const { signature } = graph;
+    const memory =
+      name === 'Cpu'
+        ? new HostKvMemory(this.#api, this.#hostInfo, signature)
+        : await DeviceKvMemory.open(session, info, this.#sessionOptions, this.#hostInfo, signature);
+    this.#closers.unshift(() => memory.close());
+    return { memory, kvMemory: name };
+  }
+
+  #loaded(
+    session: OrtSession,
+    graph: GraphBinding,
+    graphs: readonly PassGraph[],
+    memory: KvMemory,
+    kvMemory: string,
+  ): LoadedModel {
+    const { provider, numThreads } = this.#sessionOptions;
+    const fallback = provider.name === 'cpu' ? [] : (session.operatorsByProvider().get(CPU_PROVIDER) ?? []);
+    if (fallback.length > 0) this.#note('some operators run on the CPU', { operators: [...new Set(fallback)] });
+    return {
+      api: this.#api,
+      signature: graph.signature,
+      attention: graph.attention,
+      description: {
+        runtime: 'native',
+        runtimeVersion: this.#api.version,
+        executionProvider: provider.name,
+        numFallbackNodes: fallback.length,
+        numThreads,
+        kvMemory,
+      },
+      graphs,
+      memory,
+      buffers: this.#buffers,
+      close: () => this.#close(),
+    };
+  }
+
+  #closing(graph: PassGraph): PassGraph {
+    this.#closers.unshift(() => graph.close());
+    return graph;
+  }
+
+  #close(): void {
+    for (const close of this.#closers.splice(0)) close();
+  }
+
+  #note(message: string, fields: Readonly<Record<string, unknown>>): void {
+    this.#options.log?.(message, fields);
+  }
+}
