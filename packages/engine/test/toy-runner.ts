@@ -55,6 +55,7 @@ class ToyCache implements KvCache {
 }
 
 export class ToyRunner implements ModelRunner {
+  readonly maxSequences: number = 64;
   readonly signature: GraphSignature;
   readonly description: RunnerDescription = {
     runtime: 'node',
@@ -99,11 +100,6 @@ export class ToyRunner implements ModelRunner {
 
   cacheBytes(numTokens: number): number {
     return Math.ceil(numTokens / BUCKET) * BUCKET * BYTES_PER_TOKEN;
-  }
-
-  /** As GroupQueryAttention has it: several sequences of one token each. */
-  canBatch(numTokensPerItem: readonly number[]): boolean {
-    return numTokensPerItem.length <= 1 || numTokensPerItem.every((length) => length === 1);
   }
 
   async forward(items: readonly ForwardItem[], signal?: AbortSignal): Promise<ForwardBatch> {

@@ -78,11 +78,12 @@ describe('a graph with plain attention', () => {
   test('is not batched', async () => {
     const runner = await open('native with batches', 'tiny-target', { modelDir: dir });
     const caches = [runner.createCache(8), runner.createCache(8)];
-    expect(runner.canBatch([1, 1])).toBe(false);
+    expect(runner.maxSequences).toBe(1);
     const items = caches.map((cache) => ({ cache, numPastTokens: 0, tokenIds: someIds(3), numLogitRows: 1 }));
-    const { outputs, release } = await runner.forward(items);
-    expect(sameBits(outputs[0]!.logits, outputs[1]!.logits)).toBe(true);
-    release();
+    expect(await codeOf(runner.forward(items))).toMatch(/at most 1 sequences, got 2/);
+    const [a, b] = await Promise.all(items.map((item) => runner.forward([item])));
+    expect(sameBits(a!.outputs[0]!.logits, b!.outputs[0]!.logits)).toBe(true);
+    for (const batch of [a!, b!]) batch.release();
     for (const cache of caches) cache.release();
     await runner.close();
   });

@@ -17,7 +17,7 @@ describe('CUDA', () => {
     { timeout: 120_000 },
     async () => {
       const generated = await generateOn('cuda', 'tiny-target-fp16');
-      expectOnDevice(generated, { kvMemory: /^Cuda$/, logitBytes: 2, copiedBytes: 8 });
+      expectOnDevice(generated, { kvMemory: /^Cuda$/, logitBytes: 2 });
     },
   );
 });

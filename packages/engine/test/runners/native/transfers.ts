@@ -1,10 +1,11 @@
 /**
- * What passes between host and device, counted twice: every tensor that the runner binds, by the place and size that
+ * What passes between host and device, counted twice: every tensor that the runner hands over, by the place and size that
  * ONNX Runtime gives for it, and every copy inside the graph, from ONNX Runtime's own profile.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { ortApi, type Pointer } from '../../../src/runners/native/ort-api.ts';
+import koffi from 'koffi';
+import { ortApi } from '../../../src/runners/native/ort-api.ts';
 
 interface Bound {
   readonly name: string;
@@ -13,66 +14,51 @@ interface Bound {
 }
 
 export interface PassTransfers {
-  /** Bound tensors in host memory, the mask aside: all of them cross the bus once. */
+  /** Tensors in host memory: all of them cross the bus once. */
   readonly hostBytes: number;
-  readonly maskBytes: number;
   /** Where the caches are, each place once. */
   readonly kvPlaces: readonly string[];
   readonly kvBytes: number;
-  /** The copies of what was bound have been waited for. */
-  readonly isSynchronized: boolean;
 }
 
-/** Listens to the calls of this thread's API from now on; one entry a pass. `profilePrefix` starts the profile's path. */
+/** Listens to the runs of this thread's API from now on; one entry a pass. `profilePrefix` starts the profile's path. */
 export function watchTransfers(profilePrefix: string): PassTransfers[] {
   const api = ortApi() as { -readonly [N in keyof ReturnType<typeof ortApi>]: ReturnType<typeof ortApi>[N] };
-  const bound = new Map<Pointer, Map<string, Bound>>();
-  const synchronized = new Set<Pointer>();
   const passes: PassTransfers[] = [];
-  for (const call of ['BindInput', 'BindOutput'] as const) {
-    const original = api[call];
-    api[call] = (binding, name, value) => {
-      const place = api.MemoryInfoGetName(api.GetTensorMemoryInfo(value as Pointer));
-      const bytes = api.GetTensorSizeInBytes(value as Pointer);
-      const tensors = bound.get(binding as Pointer) ?? new Map<string, Bound>();
-      bound.set(binding as Pointer, tensors.set(`${call} ${name}`, { name, place, bytes }));
-      synchronized.delete(binding as Pointer);
-      return original(binding, name, value);
-    };
-  }
-  const { SynchronizeBoundInputs } = api;
-  api.SynchronizeBoundInputs = (binding) => {
-    synchronized.add(binding as Pointer);
-    return SynchronizeBoundInputs(binding);
-  };
-  const { ReleaseIoBinding, SetSessionGraphOptimizationLevel } = api;
-  api.ReleaseIoBinding = (binding) => {
-    bound.delete(binding as Pointer); // its address may be another binding's next
-    return ReleaseIoBinding(binding);
-  };
+  const { SetSessionGraphOptimizationLevel } = api;
   api.SetSessionGraphOptimizationLevel = (options, level) => {
     api.EnableProfiling(options, profilePrefix);
     return SetSessionGraphOptimizationLevel(options, level);
   };
-  const { RunWithBinding } = api.async;
+  const { Run } = api.async;
   api.async = {
     ...api.async,
-    RunWithBinding(session, runOptions, binding) {
-      const isSynchronized = synchronized.has(binding as Pointer);
-      passes.push({ ...summary([...bound.get(binding as Pointer)!.values()]), isSynchronized });
-      return RunWithBinding(session, runOptions, binding);
+    Run(...given) {
+      const [, , inputNames, inputs, numInputs, outputNames, numOutputs, outputs] = given;
+      const tensors = [...tensorsOf(inputNames, inputs, numInputs), ...tensorsOf(outputNames, outputs, numOutputs)];
+      passes.push(summary(tensors));
+      return Run(...given);
     },
   };
   return passes;
+
+  function tensorsOf(names: unknown, values: unknown, count: number): Bound[] {
+    return Array.from({ length: count }, (_, i) => {
+      const value = (values as BigUint64Array)[i]!;
+      return {
+        name: koffi.decode((names as BigUint64Array)[i], 'char', -1) as string,
+        place: api.MemoryInfoGetName(api.GetTensorMemoryInfo(value)),
+        bytes: api.GetTensorSizeInBytes(value),
+      };
+    });
+  }
 }
 
-function summary(tensors: readonly Bound[]): Omit<PassTransfers, 'isSynchronized'> {
+function summary(tensors: readonly Bound[]): PassTransfers {
   const sum = (some: readonly Bound[]) => some.reduce((bytes, tensor) => bytes + tensor.bytes, 0);
-  const isCache = ({ name }: Bound) => /^(past_key_values|present)\./.test(name);
-  const onHost = tensors.filter(({ place }) => place === 'Cpu');
+  const isCache = ({ name }: Bound) => /(^|\.)(past_key_values|present)\./.test(name);
   return {
-    hostBytes: sum(onHost.filter(({ name }) => name !== 'attention_mask')),
-    maskBytes: sum(onHost.filter(({ name }) => name === 'attention_mask')),
+    hostBytes: sum(tensors.filter(({ place }) => place === 'Cpu')),
     kvPlaces: [...new Set(tensors.filter(isCache).map(({ place }) => place))],
     kvBytes: sum(tensors.filter(isCache)),
   };
