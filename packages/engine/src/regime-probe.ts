@@ -28,7 +28,7 @@ export async function probeNumericRegime(runner: ModelRunner): Promise<NumericRe
       if (!sameBits(rows.subarray(numShared * headSize), probed)) return 'tolerance';
     }
     for (const length of BATCHED_LENGTHS) {
-      if (total < 2 * length || !runner.canBatch([length, length])) continue;
+      if (total < 2 * length || runner.maxSequences < 2) continue;
       const [early, late] = await batchedRows(runner, cache, tokenIds, length);
       if (!sameBits(rows.slice(length * headSize, 2 * length * headSize), early)) return 'tolerance';
       if (!sameBits(rows.slice((total - length) * headSize), late)) return 'tolerance';

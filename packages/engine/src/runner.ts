@@ -86,13 +86,14 @@ export interface ForwardBatch {
 export interface ModelRunner {
   readonly signature: GraphSignature;
   readonly description: RunnerDescription;
+  /** Most items of one pass; 1 where sequences take turns. */
+  readonly maxSequences: number;
   createCache(initialCapacity: number): KvCache;
   /** Bytes of KV memory for so many tokens (after rounding to buckets). */
   cacheBytes(numTokens: number): number;
-  /** True when these items can go in one pass of the graph; the scheduler asks before it forms a batch. */
-  canBatch(numTokensPerItem: readonly number[]): boolean;
   /**
-   * One pass. Appends every item's tokens to its cache. A cache may be in one pass at a time.
+   * One pass over at most maxSequences items of any lengths. Appends every item's tokens to its cache. A cache may be in
+   * one pass at a time.
    * Errors: EngineError aborted | model_failed | token_out_of_range | context_overflow | out_of_memory.
    */
   forward(items: readonly ForwardItem[], signal?: AbortSignal): Promise<ForwardBatch>;

@@ -80,6 +80,7 @@ function graphInfo(session: InferenceSession): GraphInfo {
 }
 
 class NodeRunner implements ModelRunner {
+  readonly maxSequences = 1;
   readonly signature: GraphSignature;
   readonly description: RunnerDescription;
   readonly #session: InferenceSession;
@@ -114,10 +115,6 @@ class NodeRunner implements ModelRunner {
     return (
       bucketFor(numTokens + this.#kv.numPadTokens, this.signature.contextLength) * bytesPerPosition(this.#kv.graph)
     );
-  }
-
-  canBatch(numTokensPerItem: readonly number[]): boolean {
-    return numTokensPerItem.length <= 1;
   }
 
   async forward(items: readonly ForwardItem[], signal?: AbortSignal): Promise<ForwardBatch> {

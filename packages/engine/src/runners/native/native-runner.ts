@@ -93,9 +93,9 @@ async function openWith(
 class NativeRunner implements ModelRunner {
   readonly signature: GraphSignature;
   readonly description: RunnerDescription;
+  readonly maxSequences: number;
   readonly #session: OrtSession;
   readonly #minRows: number;
-  readonly #maxBatchItems: number;
   readonly #steps: PassTensors;
   readonly #kv: KvContext;
   readonly #slab: KvSlab;
@@ -115,7 +115,7 @@ class NativeRunner implements ModelRunner {
     this.signature = graph.signature;
     this.#session = session;
     this.#minRows = options.minRows;
-    this.#maxBatchItems = graph.attention === 'tensor-scatter' ? options.maxBatchItems : 1;
+    this.maxSequences = graph.attention === 'tensor-scatter' ? options.maxBatchItems : 1;
     this.#steps = steps;
     this.#kv = {
       session,
@@ -123,10 +123,10 @@ class NativeRunner implements ModelRunner {
       memory,
       numPadTokens: options.minRows - 1,
     };
-    this.#slab = new KvSlab(this.#kv, this.#maxBatchItems);
+    this.#slab = new KvSlab(this.#kv, this.maxSequences);
     // Devices run one pass at a time, and the slab's seats must not move during a pass.
-    const numLanes = options.kvMemory !== 'Cpu' || this.#maxBatchItems > 1 ? 1 : NUM_LANES;
-    this.#lanes = new Lanes(api, numLanes, this.#maxBatchItems);
+    const numLanes = options.kvMemory !== 'Cpu' || this.maxSequences > 1 ? 1 : NUM_LANES;
+    this.#lanes = new Lanes(api, numLanes, this.maxSequences);
     this.#quickRuns = session.provider.name === 'cpu' ? new QuickRuns() : undefined;
     const fallback = session.provider.name === 'cpu' ? [] : (session.operatorsByProvider().get(CPU_PROVIDER) ?? []);
     if (fallback.length > 0) options.log?.('some operators run on the CPU', { operators: [...new Set(fallback)] });
@@ -155,13 +155,6 @@ class NativeRunner implements ModelRunner {
     return numBlocks * numPositions * bytesPerPosition(this.signature);
   }
 
-  canBatch(numTokensPerItem: readonly number[]): boolean {
-    const count = numTokensPerItem.length;
-    if (count <= 1) return true;
-    const numWasted = numTokensPerItem.reduce((sum, n) => sum - n, count * Math.max(...numTokensPerItem));
-    return count <= this.#maxBatchItems && numWasted <= MAX_WASTED_ROWS_PER_ITEM * (count - 1);
-  }
-
   async forward(items: readonly ForwardItem[], signal?: AbortSignal): Promise<ForwardBatch> {
     if (this.#closing) throw new EngineError('closed', 'the runner is closed');
     const plans = items.map((item) => planPass(item, this.signature, this.#minRows));
@@ -177,11 +170,16 @@ class NativeRunner implements ModelRunner {
     }
   }
 
-  /** One group for a batch, one for each pass where they cannot go together (the end of the context is near, too many). */
+  /** One group for a batch, one for each pass where they do not go together (too unlike, the end of the context is near). */
   #groups(plans: readonly PassPlan[]): (readonly PassPlan[])[] {
     const numRows = Math.max(...plans.map((plan) => plan.numRows)) + 1;
     const fits = plans.every(({ item }) => item.numPastTokens + numRows <= this.signature.contextLength);
-    if (plans.length > 1 && plans.length <= this.#maxBatchItems && fits) return [plans];
+    const numWasted = plans.reduce(
+      (sum, plan) => sum + Math.max(...plans.map((each) => each.numTokens)) - plan.numTokens,
+      0,
+    );
+    const areAlike = numWasted <= MAX_WASTED_ROWS_PER_ITEM * (plans.length - 1);
+    if (plans.length > 1 && plans.length <= this.maxSequences && fits && areAlike) return [plans];
     return plans.map((plan) => [plan]);
   }
 

@@ -102,16 +102,9 @@ describe.each(models)('batches of %s', (model) => {
 });
 
 describe('a runner with batches', () => {
-  test('says which passes go together: alike in length, not too many', async () => {
+  test('says how many sequences go together', async () => {
     const [batched, single] = [await open('native with batches', 'tiny-target'), await open('native', 'tiny-target')];
-    expect([[1], [1, 1, 1, 1], [5, 1, 5], [256, 253]].every((lengths) => batched.canBatch(lengths))).toBe(true);
-    expect(
-      [
-        [256, 1],
-        [1, 1, 1, 1, 1],
-      ].some((lengths) => batched.canBatch(lengths)),
-    ).toBe(false);
-    expect([single.canBatch([7]), single.canBatch([1, 1])]).toEqual([true, false]);
+    expect([batched.maxSequences, single.maxSequences]).toEqual([4, 1]);
     await batched.close();
     await single.close();
   });
@@ -207,7 +200,6 @@ describe('a runner with batches', () => {
         [3, 1, 2],
         [1, 1, 1],
       ]) {
-        expect(runner.canBatch(numNew)).toBe(true);
         const news = numNew.map((n, i) => rows(n, 700 + 10 * i));
         const batch = await runner.forward(
           caches.map((cache, i) => ({ cache, numPastTokens: lengths[i]!, ...news[i]! })),
