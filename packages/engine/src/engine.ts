@@ -14,11 +14,14 @@ import type { GraphSignature } from './signature.ts';
 
 export interface EngineOptions {
   readonly minRows: number;
+  /** Most sequences of one pass that the operator wants (BATCH_SIZE); Engine.maxBatchItems is what there is. */
   readonly maxBatchItems: number;
+  /** Most tokens of all sequences of one pass. */
+  readonly maxPassTokens: number;
   readonly kvBudgetBytes: number;
   /** An idle sequence is freed after so long. */
   readonly idleTtlMs: number;
-  /** Most tokens of one sequence in one pass; a longer prompt queues again after each chunk. */
+  /** Most tokens of one sequence in one pass; a longer prompt queues again for the rest. */
   readonly prefillChunkTokens: number;
   /** Requests under way or waiting beyond which new ones are refused. */
   readonly maxRequests: number;
@@ -44,6 +47,8 @@ export class Engine {
   readonly numericRegime: NumericRegime;
   /** Most tokens of a sequence. Below the graph's own limit by the rows that a short pass is padded with. */
   readonly contextLength: number;
+  /** Most sequences of one pass. */
+  readonly maxBatchItems: number;
   readonly #runner: ModelRunner;
   readonly #options: EngineOptions;
   readonly #sequences: SequenceStore;
@@ -74,9 +79,18 @@ export class Engine {
     this.signature = runner.signature;
     this.description = runner.description;
     this.contextLength = runner.signature.contextLength - (options.minRows - 1);
-    const { maxBatchItems, kvBudgetBytes: budgetBytes, idleTtlMs } = options;
+    this.maxBatchItems = Math.min(options.maxBatchItems, runner.maxSequences);
+    const { kvBudgetBytes: budgetBytes, idleTtlMs } = options;
     this.#sequences = new SequenceStore({ runner, budgetBytes, idleTtlMs });
-    this.#scheduler = new Scheduler({ runner, maxBatchItems, onPass: (pass) => this.#note(pass) });
+    this.#scheduler = new Scheduler({
+      runner,
+      limits: {
+        maxItems: this.maxBatchItems,
+        maxTokens: options.maxPassTokens,
+        chunkTokens: options.prefillChunkTokens,
+      },
+      onPass: (pass) => this.#note(pass),
+    });
     this.#sweep = setInterval(() => this.#sequences.evictExpired(), Math.max(100, idleTtlMs / 8)).unref();
   }
 
@@ -104,7 +118,6 @@ export class Engine {
           store: this.#sequences,
           scheduler: this.#scheduler,
           contextLength: this.contextLength,
-          chunkTokens: this.#options.prefillChunkTokens,
           headSize: this.signature.headSize,
           hiddenStatesWidth: this.signature.hiddenStatesInput?.width ?? 0,
         });

@@ -92,7 +92,8 @@ export interface ModelRunner {
   /** Bytes of KV memory for so many tokens (after rounding to buckets). */
   cacheBytes(numTokens: number): number;
   /**
-   * One pass over at most maxSequences items of any lengths. Appends every item's tokens to its cache. A cache may be in one pass at a time.
+   * One pass over at most maxSequences items of any lengths. Appends every item's tokens to its cache. A cache may be in
+   * one pass at a time.
    * Errors: EngineError aborted | model_failed | token_out_of_range | context_overflow | out_of_memory.
    */
   forward(items: readonly ForwardItem[], signal?: AbortSignal): Promise<ForwardBatch>;

@@ -1,12 +1,15 @@
 /**
- * One queue for the passes of all sequences (continuous batching): whenever the model is free, whatever waits and fits
- * together goes in one pass. Long prompts come in chunks, each of which queues again, so nobody waits for a whole one.
- * Knows passes and their order; nothing of sequences, tokens' meaning or HTTP.
+ * One queue for the passes of all sequences (continuous batching): whenever the model is free, those that wait and fit
+ * share a pass. What a pass did not take of a long prompt queues again, so nobody waits for a whole one. Knows passes and
+ * their order; who goes with whom is said by pass-composition. Nothing of sequences, tokens' meaning or HTTP.
  */
 import { EngineError } from './errors.ts';
-import type { ForwardBatch, ForwardItem, ForwardOutput, ModelRunner } from './runner.ts';
+import { type ComposePass, composePass, type PassLimits, type PassShare } from './pass-composition.ts';
+import type { ForwardItem, ForwardOutput, ModelRunner } from './runner.ts';
 
 export interface PassResult {
+  /** The first so many tokens of the item were in the pass; the output is theirs. At least one. */
+  readonly numTokens: number;
   readonly output: ForwardOutput;
   /** performance.now() when the pass began. */
   readonly startedMs: number;
@@ -24,22 +27,29 @@ export interface PassObservation {
 
 export interface SchedulerOptions {
   readonly runner: ModelRunner;
-  readonly maxBatchItems: number;
+  /** maxItems: at most what the runner takes. */
+  readonly limits: PassLimits;
   readonly onPass?: (pass: PassObservation) => void;
+  /** Another policy, for tests. */
+  readonly composePass?: ComposePass;
 }
 
 interface Job {
   readonly item: ForwardItem;
+  readonly numTokens: number;
   readonly signal: AbortSignal | undefined;
   readonly resolve: (result: PassResult) => void;
   readonly reject: (error: unknown) => void;
   readonly leaveQueue: () => void;
 }
 
+type Share = PassShare<Job>;
+
 export class Scheduler {
   readonly #runner: ModelRunner;
-  readonly #maxBatchItems: number;
+  readonly #limits: PassLimits;
   readonly #onPass: (pass: PassObservation) => void;
+  readonly #composePass: ComposePass;
   #queue: Job[] = [];
   #isRunning = false;
   #isWoken = false;
@@ -48,18 +58,20 @@ export class Scheduler {
 
   constructor(options: SchedulerOptions) {
     this.#runner = options.runner;
-    this.#maxBatchItems = options.maxBatchItems;
+    this.#limits = options.limits;
     this.#onPass = options.onPass ?? (() => {});
+    this.#composePass = options.composePass ?? composePass;
   }
 
-  /** Passes that wait for the model. */
+  /** Jobs that wait for the model. */
   get queueDepth(): number {
     return this.#queue.length;
   }
 
   /**
-   * Queues one pass. Settles only when the model no longer touches the item's cache.
-   * Errors: EngineError aborted, and whatever the runner throws.
+   * Queues for one pass over the first of the item's tokens, as many as there is room for; for the rest the caller queues
+   * again. Settles only when the model no longer touches the item's cache.
+   * Errors: EngineError aborted | closed, and whatever the runner throws.
    */
   submit(item: ForwardItem, signal?: AbortSignal): Promise<PassResult> {
     return new Promise((resolve, reject) => {
@@ -67,6 +79,7 @@ export class Scheduler {
       if (signal?.aborted) throw aborted();
       const job: Job = {
         item,
+        numTokens: item.tokenIds.length,
         signal,
         resolve,
         reject,
@@ -105,74 +118,96 @@ export class Scheduler {
   }
 
   async #runNext(): Promise<void> {
-    const jobs = this.#takeBatch();
-    if (jobs.length === 0) return;
+    const shares = this.#takePass();
+    if (shares.length === 0) return;
     this.#isRunning = true;
-    const startedMs = performance.now();
-    const abort = allAborted(jobs);
     try {
-      const batch = await this.#runner.forward(
-        jobs.map((job) => job.item),
-        abort.signal,
-      );
-      const durationMs = performance.now() - startedMs;
-      this.#onPass({
-        numItems: jobs.length,
-        numTokens: jobs.reduce((sum, job) => sum + job.item.tokenIds.length, 0),
-        durationMs,
-      });
-      handOut(jobs, batch, startedMs, durationMs);
-    } catch (error) {
-      for (const job of jobs) job.reject(error);
+      await this.#run(shares);
     } finally {
-      abort.stop();
       this.#isRunning = false;
       this.#whenIdle?.();
       this.#wake();
     }
   }
 
-  /** The job that waits longest, and those behind it that fit into one pass with it. */
-  #takeBatch(): Job[] {
-    const taken: Job[] = [];
-    this.#queue = this.#queue.filter((job) => {
-      const fits =
-        taken.length < Math.min(this.#maxBatchItems, this.#runner.maxSequences);
-      if (!fits) return true;
-      job.signal?.removeEventListener('abort', job.leaveQueue);
-      taken.push(job);
-      return false;
-    });
-    return taken;
+  #takePass(): Share[] {
+    const shares = this.#composePass(this.#queue, this.#limits);
+    const taken = new Set(shares.map(({ job }) => job));
+    for (const job of taken) job.signal?.removeEventListener('abort', job.leaveQueue);
+    this.#queue = this.#queue.filter((job) => !taken.has(job));
+    return shares;
+  }
+
+  async #run(shares: readonly Share[]): Promise<void> {
+    const startedMs = performance.now();
+    const abort = allAborted(shares);
+    try {
+      const items = shares.map(({ job, numTokens }) => firstTokens(job.item, numTokens));
+      const batch = await this.#runner.forward(items, abort.signal);
+      const durationMs = performance.now() - startedMs;
+      this.#onPass({
+        numItems: shares.length,
+        numTokens: shares.reduce((sum, { numTokens }) => sum + numTokens, 0),
+        durationMs,
+      });
+      let numUnreleased = shares.length;
+      const release = () => {
+        if (--numUnreleased === 0) batch.release();
+      };
+      shares.forEach(({ job, numTokens }, i) => {
+        if (!job.signal?.aborted) {
+          job.resolve({ numTokens, output: batch.outputs[i]!, startedMs, durationMs, release });
+          return;
+        }
+        release();
+        job.reject(aborted());
+      });
+    } catch (error) {
+      await this.#fail(shares, error);
+    } finally {
+      abort.stop();
+    }
+  }
+
+  /** One item may have failed a pass of several: each is tried alone, so that only the culprit fails. */
+  async #fail(shares: readonly Share[], error: unknown): Promise<void> {
+    const isOver = error instanceof EngineError && (error.code === 'aborted' || error.code === 'closed');
+    if (shares.length === 1 || isOver) {
+      for (const { job } of shares) job.reject(error);
+      return;
+    }
+    for (const share of shares) {
+      const { job } = share;
+      if (this.#closed) job.reject(this.#closed);
+      else if (job.signal?.aborted) job.reject(aborted());
+      else await this.#run([share]);
+    }
   }
 }
 
-function handOut(jobs: readonly Job[], batch: ForwardBatch, startedMs: number, durationMs: number): void {
-  let numUnreleased = jobs.length;
-  const release = () => {
-    if (--numUnreleased === 0) batch.release();
+function firstTokens(item: ForwardItem, numTokens: number): ForwardItem {
+  const { tokenIds, hiddenStates, numLogitRows } = item;
+  if (numTokens === tokenIds.length) return item;
+  const width = (hiddenStates?.length ?? 0) / tokenIds.length;
+  return {
+    ...item,
+    tokenIds: tokenIds.subarray(0, numTokens),
+    numLogitRows: Math.max(0, numLogitRows - (tokenIds.length - numTokens)),
+    ...(hiddenStates && { hiddenStates: hiddenStates.subarray(0, numTokens * width) }),
   };
-  jobs.forEach((job, i) => {
-    if (job.signal?.aborted) {
-      release();
-      job.reject(aborted());
-      return;
-    }
-    job.resolve({ output: batch.outputs[i]!, startedMs, durationMs, release });
-  });
 }
 
 /** A signal that aborts when nobody wants any of the jobs any more. */
-function allAborted(jobs: readonly Job[]): { signal: AbortSignal; stop: () => void } {
+function allAborted(shares: readonly Share[]): { signal: AbortSignal; stop: () => void } {
   const controller = new AbortController();
   const check = () => {
-    if (jobs.every((job) => job.signal?.aborted)) controller.abort();
+    if (shares.every(({ job }) => job.signal?.aborted)) controller.abort();
   };
-  for (const job of jobs) job.signal?.addEventListener('abort', check);
+  for (const { job } of shares) job.signal?.addEventListener('abort', check);
   return {
     signal: controller.signal,
     stop: () => {
-      for (const job of jobs) job.signal?.removeEventListener('abort', check);
+      for (const { job } of shares) job.signal?.removeEventListener('abort', check);
     },
   };
 }

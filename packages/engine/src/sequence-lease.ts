@@ -22,7 +22,6 @@ interface LeaseOptions {
   readonly store: SequenceStore;
   readonly scheduler: Scheduler;
   readonly contextLength: number;
-  readonly chunkTokens: number;
   readonly headSize: number;
   readonly hiddenStatesWidth: number;
 }
@@ -61,23 +60,23 @@ export class SequenceLease {
   }
 
   /**
-   * Caches `tokenIds` in passes of at most a chunk. What the passes before a failure cached stays.
+   * Caches `tokenIds`, a long text in several passes. What the passes before a failure cached stays.
    * Errors: EngineError context_overflow | out_of_memory | aborted | closed | model_failed | sequence_mismatch (the
    * sequence was freed meanwhile).
    */
   async append(tokenIds: Int32Array, options: AppendOptions = {}): Promise<void> {
-    const { sequence, store, chunkTokens, contextLength } = this.#options;
+    const { sequence, store, contextLength } = this.#options;
     const numTokens = this.length + tokenIds.length;
     if (numTokens > contextLength) {
       const message = `${numTokens} tokens exceed the context of ${contextLength}`;
       throw new EngineError('context_overflow', message, { num_tokens: numTokens, context_length: contextLength });
     }
     store.reserve(sequence, numTokens);
-    for (let start = 0; start < tokenIds.length; start += chunkTokens) {
+    for (let start = 0; start < tokenIds.length; ) {
       if (store.isDeleted(sequence)) {
         throw new EngineError('sequence_mismatch', 'the sequence was freed during the request', { cached_length: 0 });
       }
-      await this.#appendChunk(tokenIds, start, Math.min(start + chunkTokens, tokenIds.length), options);
+      start += await this.#appendSome(tokenIds, start, options);
     }
   }
 
@@ -86,31 +85,31 @@ export class SequenceLease {
     this.#options.sequence.prefix.truncate(length);
   }
 
-  async #appendChunk(tokenIds: Int32Array, start: number, end: number, options: AppendOptions): Promise<void> {
+  /** One pass over tokens from `start` on: how many it took. */
+  async #appendSome(tokenIds: Int32Array, start: number, options: AppendOptions): Promise<number> {
     const { sequence, scheduler, signal, hiddenStatesWidth } = this.#options;
     const { numLogitRows = 0, hiddenStates, onLogits, onHiddenStates } = options;
-    const firstWanted = Math.max(start, tokenIds.length - numLogitRows);
-    const chunk = tokenIds.subarray(start, end);
+    const rest = tokenIds.subarray(start);
     const pass = await scheduler.submit(
       {
         cache: sequence.cache,
         numPastTokens: sequence.prefix.length,
-        tokenIds: chunk,
-        numLogitRows: Math.max(0, end - firstWanted),
-        ...(hiddenStates && {
-          hiddenStates: hiddenStates.subarray(start * hiddenStatesWidth, end * hiddenStatesWidth),
-        }),
+        tokenIds: rest,
+        numLogitRows: Math.min(numLogitRows, rest.length),
+        ...(hiddenStates && { hiddenStates: hiddenStates.subarray(start * hiddenStatesWidth) }),
         ...(onHiddenStates && { wantHiddenStates: true }),
       },
       signal,
     );
     try {
-      sequence.prefix.append(chunk);
+      const { numTokens, output } = pass;
+      sequence.prefix.append(rest.subarray(0, numTokens));
       this.#firstPassMs ??= pass.startedMs;
       this.#modelMs += pass.durationMs;
-      const { logits, hiddenStates } = pass.output;
-      if (end > firstWanted) onLogits?.(logits, firstWanted - (tokenIds.length - numLogitRows));
-      if (hiddenStates) onHiddenStates?.(hiddenStates, start);
+      const firstWanted = Math.max(start, tokenIds.length - numLogitRows);
+      if (start + numTokens > firstWanted) onLogits?.(output.logits, firstWanted - (tokenIds.length - numLogitRows));
+      if (output.hiddenStates) onHiddenStates?.(output.hiddenStates, start);
+      return numTokens;
     } finally {
       pass.release();
     }

@@ -16,6 +16,7 @@ async function open(options: Partial<EngineOptions> = {}, toy = new ToyRunner())
   engine = await Engine.on(runner, {
     minRows: 2,
     maxBatchItems: 4,
+    maxPassTokens: 256,
     kvBudgetBytes: 1e6,
     idleTtlMs: 60_000,
     prefillChunkTokens: 4,
@@ -131,15 +132,20 @@ describe('rows', () => {
 });
 
 describe('fairness', () => {
-  it('lets a short request in between the chunks of a long prompt', async () => {
-    await open();
+  it.each([
+    ['in the same pass', 4],
+    ['in between, where sequences take turns', 1],
+  ])('a short request goes with the chunks of a long prompt: %s', async (_how, maxBatchItems) => {
+    await open({ maxBatchItems });
     const ended: string[] = [];
     await Promise.all([
       rowsOf(request('long', [], text(40)), 1).then(() => ended.push('long')),
       rowsOf(request('short', [], text(2)), 1).then(() => ended.push('short')),
     ]);
     expect(ended).toEqual(['short', 'long']);
-    expect(runner.passes[1]!.tokenIds).toEqual([text(2)]);
+    const passes = runner.passes.map((pass) => pass.tokenIds);
+    if (maxBatchItems === 1) expect(passes[1]).toEqual([text(2)]);
+    else expect(passes[0]).toEqual([text(2), text(4)]);
   });
 });
 

@@ -28,6 +28,7 @@ it.each([1, 2, 3])('gives only right rows under random use (seed %i)', async (se
   const engine = await Engine.on(runner, {
     minRows: 2,
     maxBatchItems: 4,
+    maxPassTokens: 12,
     kvBudgetBytes: 4 * CONTEXT * BYTES_PER_TOKEN, // room for half of the clients
     idleTtlMs: 60_000,
     prefillChunkTokens: 7,

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { ForwardItem } from '../src/runner.ts';
 import { type PassObservation, type PassResult, Scheduler } from '../src/scheduler.ts';
-import { gate, settle, ToyRunner } from './toy-runner.ts';
+import { gate, rowAfter, settle, ToyRunner, VOCAB } from './toy-runner.ts';
 
 let runner: ToyRunner;
 let scheduler: Scheduler;
@@ -10,7 +10,8 @@ let observed: PassObservation[];
 beforeEach(() => {
   runner = new ToyRunner();
   observed = [];
-  scheduler = new Scheduler({ runner, maxBatchItems: 3, onPass: (pass) => observed.push(pass) });
+  const limits = { maxItems: 3, maxTokens: 64, chunkTokens: 40 };
+  scheduler = new Scheduler({ runner, limits, onPass: (pass) => observed.push(pass) });
 });
 
 function item(...tokenIds: number[]): ForwardItem {
@@ -41,9 +42,18 @@ describe('batches', () => {
     expect(passes()).toEqual([[[1], [2], [3]], [[4]]]);
   });
 
-  it('leaves out what the runner cannot batch, and takes what can be from behind it', async () => {
+  it('takes items of any numbers of tokens', async () => {
     await Promise.all([scheduler.submit(item(1)), scheduler.submit(item(5, 6)), scheduler.submit(item(2))]);
-    expect(passes()).toEqual([[[1], [2]], [[5, 6]]]);
+    expect(passes()).toEqual([[[1], [5, 6], [2]]]);
+  });
+
+  it('takes of a long text what there is room for, and gives the rows that are wanted of that', async () => {
+    const long = Array.from({ length: 50 }, (_, i) => i % VOCAB);
+    const text = { ...item(...long), numLogitRows: 30 };
+    const [short, first] = await Promise.all([scheduler.submit(item(1)), scheduler.submit(text)]);
+    expect(passes()).toEqual([[[1], long.slice(0, 40)]]);
+    expect([short.numTokens, first.numTokens]).toEqual([1, 40]);
+    expect(first.output.logits.length).toBe(20 * VOCAB); // of tokens 20 to 39
   });
 
   it('collects what arrives during a pass into the next one', async () => {
@@ -139,6 +149,27 @@ describe('giving up', () => {
     expect(await codes([scheduler.submit(item(1)), scheduler.submit(item(2))])).toEqual(['other', 'other']);
     runner.failure = undefined;
     expect(await codes([scheduler.submit(item(3))])).toEqual(['ran']);
+  });
+
+  it('tells only the culprit when an item failed the pass of several', async () => {
+    runner.brokenTokenId = 2;
+    const rows = [1, 2, 3].map((id) => scheduler.submit(item(id)));
+    expect(await codes(rows)).toEqual(['ran', 'model_failed', 'ran']);
+    expect(passes()).toEqual([[[1], [2], [3]], [[1]], [[2]], [[3]]]);
+    expect((await rows[2]!).output.logits).toEqual(Float32Array.from(rowAfter([3])));
+  });
+
+  it('does not try again, after a failed pass, what was aborted meanwhile', async () => {
+    const { closed, open } = gate();
+    runner.gate = closed;
+    runner.brokenTokenId = 1;
+    const abort = new AbortController();
+    const results = codes([scheduler.submit(item(1)), scheduler.submit(item(2), abort.signal)]);
+    await settle();
+    abort.abort();
+    open();
+    expect(await results).toEqual(['model_failed', 'aborted']);
+    expect(passes()).toEqual([[[1], [2]], [[1]]]);
   });
 
   it('closes after the pass under way and refuses the rest', async () => {

@@ -55,7 +55,6 @@ class ToyCache implements KvCache {
 }
 
 export class ToyRunner implements ModelRunner {
-  readonly maxSequences: number = 64;
   readonly signature: GraphSignature;
   readonly description: RunnerDescription = {
     runtime: 'node',
@@ -64,6 +63,7 @@ export class ToyRunner implements ModelRunner {
     numFallbackNodes: 0,
     numThreads: 1,
   };
+  maxSequences = 4;
   readonly passes: ToyPass[] = [];
   readonly signals: AbortSignal[] = [];
   numUnreleased = 0;
@@ -71,6 +71,8 @@ export class ToyRunner implements ModelRunner {
   /** What a pass waits for before it ends. */
   gate: Promise<void> = Promise.resolve();
   failure: Error | undefined;
+  /** A pass that computes this token fails. */
+  brokenTokenId: number | undefined;
   /** Make rows depend on the pass's shape, as some kernels do. */
   isInexactAlone = false;
   isInexactInBatches = false;
@@ -106,11 +108,15 @@ export class ToyRunner implements ModelRunner {
     this.passes.push({ tokenIds: items.map((item) => [...item.tokenIds]) });
     if (signal) this.signals.push(signal);
     const caches = items.map((item) => item.cache as ToyCache);
+    if (items.length > this.maxSequences) throw new Error('more items than the runner takes');
     for (const cache of caches) cache.isBusy = true;
     try {
       await this.gate;
       if (signal?.aborted) throw new EngineError('aborted', 'stopped during the pass');
       if (this.failure) throw this.failure;
+      if (items.some(({ tokenIds }) => this.brokenTokenId !== undefined && tokenIds.includes(this.brokenTokenId))) {
+        throw new EngineError('model_failed', 'the pass failed');
+      }
       this.numUnreleased++;
       let isReleased = false;
       return {

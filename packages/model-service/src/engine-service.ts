@@ -21,6 +21,8 @@ export interface ModelFacts {
   readonly headSize: number;
   /** Most tokens of a sequence. */
   readonly contextLength: number;
+  /** Most sequences of one pass. */
+  readonly maxBatchItems: number;
   readonly bosTokenId: number | null;
   readonly eosTokenIds: readonly number[];
   readonly hiddenStates: { readonly output: string; readonly width: number } | null;
@@ -42,6 +44,15 @@ export async function engineService(
   methodsOf: (engine: Engine) => Methods,
 ): Promise<Service> {
   const engine = await Engine.open({ ...settings, log });
+  if (engine.maxBatchItems < settings.maxBatchItems) {
+    const { runtime, executionProvider } = engine.description;
+    log('fewer sequences share a pass than BATCH_SIZE allows: the runtime takes no more of this model', {
+      batchSize: settings.maxBatchItems,
+      maxBatchItems: engine.maxBatchItems,
+      runtime,
+      executionProvider,
+    });
+  }
   const common: EngineMethods = {
     free: (sequenceId) => engine.freeSequence(sequenceId),
     takeStats: () => engine.takeStats(),
@@ -60,6 +71,7 @@ function factsOf(engine: Engine): ModelFacts {
     vocabSize: signature.vocabSize,
     headSize: signature.headSize,
     contextLength: engine.contextLength,
+    maxBatchItems: engine.maxBatchItems,
     bosTokenId: signature.bosTokenId ?? null,
     eosTokenIds: signature.eosTokenIds,
     hiddenStates: signature.hiddenStatesOutput ?? null,

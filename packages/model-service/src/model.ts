@@ -46,7 +46,8 @@ export async function startModel<M extends Methods>(options: StartModelOptions):
     modelDir: options.modelDir,
     numThreads: config.NUM_THREADS,
     minRows: options.minRows,
-    maxBatchItems: maxBatchItems(config),
+    maxBatchItems: config.BATCH_SIZE,
+    maxPassTokens: config.MAX_PASS_TOKENS,
     executionProvider: config.EXECUTION_PROVIDER,
     deviceId: config.DEVICE_ID,
     providerOptions: config.PROVIDER_OPTIONS,
@@ -90,10 +91,6 @@ export function kvBudgetBytes(config: ModelServiceConfig): number {
   return config.KV_CACHE_MB * 2 ** 20;
 }
 
-function maxBatchItems(config: ModelServiceConfig): number {
-  return config.BATCHED_PASSES ? config.BATCH_SIZE : 1;
-}
-
 /** GET /v1/model. Reads the model's small files once. */
 export function modelCard(
   service: ModelCard['service'],
@@ -116,7 +113,7 @@ export function modelCard(
     bos_token_id: facts.bosTokenId,
     eos_token_ids: [...facts.eosTokenIds],
     context_length: facts.contextLength,
-    max_batch_items: maxBatchItems(config),
+    max_batch_items: facts.maxBatchItems,
     runtime,
     runtime_version: runtimeVersion,
     execution_provider: executionProvider,

@@ -12,7 +12,7 @@ import {
 import type { z } from 'zod';
 import { type Methods, type ModelHost, modelCard, startModel } from './model.ts';
 import type { ModelAppDeps } from './routes.ts';
-import type { ModelServiceConfig } from './settings.ts';
+import { type ModelServiceConfig, retiredSettings } from './settings.ts';
 
 /** What makes one model service differ from another. */
 export interface ModelServiceDefinition<M extends Methods> {
@@ -49,6 +49,7 @@ export async function openModelService<M extends Methods>(
   const { name, settings, engine, minRows, buildApp } = definition;
   const config = readConfig(settings, env) as ModelServiceConfig;
   const logger = createLogger(name, config.LOG_LEVEL);
+  for (const message of retiredSettings(env)) logger.warn(message);
   const modelDir = resolveModelDir(config);
   const onDeath = (reason: Error) => events.onDeath(reason, logger);
   const model = await startModel<M>({ engine, config, modelDir, minRows: minRows(config), logger, onDeath });

@@ -1,12 +1,5 @@
 /** Settings that draft-service and target-service share; only some defaults differ. */
-import {
-  choiceSetting,
-  commonSettings,
-  flagSetting,
-  integerSetting,
-  optionalSetting,
-  stringSetting,
-} from '@forerunner/service-kit';
+import { choiceSetting, commonSettings, integerSetting, optionalSetting, stringSetting } from '@forerunner/service-kit';
 import { z } from 'zod';
 
 interface Defaults {
@@ -46,12 +39,16 @@ export function modelServiceSettings(defaults: Defaults) {
       min: 1,
       max: 1024,
       unit: 'sequences',
-      reason: 'Most sequences in one pass of the model, where BATCHED_PASSES allows several.',
-    }),
-    BATCHED_PASSES: flagSetting({
-      default: false,
       reason:
-        'Put up to BATCH_SIZE waiting sequences in one pass, by a graph made for it: more throughput under load, but a single answer takes longer (docs/decisions/0013-batching-is-a-choice.md). false: sequences take turns.',
+        "Most sequences in one pass of the model, if the runtime takes several: the model card's max_batch_items says how many it really is. 1: sequences take turns.",
+    }),
+    MAX_PASS_TOKENS: integerSetting({
+      default: 256,
+      min: 2,
+      max: 65_536,
+      unit: 'tokens',
+      reason:
+        'Most new tokens in one pass, of all its sequences together: smaller lets waiting sequences in sooner, larger reads several prompts at once (docs/scheduling.md).',
     }),
     KV_CACHE_MB: integerSetting({
       default: defaults.kvCacheMb,
@@ -72,7 +69,8 @@ export function modelServiceSettings(defaults: Defaults) {
       min: 2,
       max: 65_536,
       unit: 'tokens',
-      reason: 'Most tokens of one sequence in one pass: smaller lets others in sooner, larger reads prompts faster.',
+      reason:
+        'Most tokens of one sequence in one pass (MAX_PASS_TOKENS, if that is less): smaller lets others in sooner, larger reads prompts faster.',
     }),
     MAX_QUEUE: integerSetting({
       default: 256,
@@ -116,6 +114,15 @@ export function modelServiceSettings(defaults: Defaults) {
       reason: 'Another libonnxruntime than the one that comes with onnxruntime-node (native runtime only).',
     }),
   };
+}
+
+/** What to tell an operator whose environment still has a setting that is gone. */
+export function retiredSettings(env: NodeJS.ProcessEnv): string[] {
+  const value = env.BATCHED_PASSES?.trim() ?? '';
+  if (value === '') return [];
+  return [
+    `BATCHED_PASSES=${value} has no effect, the setting no longer exists: up to BATCH_SIZE sequences share a pass (BATCH_SIZE=1 makes them take turns). Remove it.`,
+  ];
 }
 
 export type ModelServiceConfig = z.output<z.ZodObject<ReturnType<typeof modelServiceSettings>>>;

@@ -15,6 +15,7 @@ export const modelCardSchema = z.object({
   bos_token_id: z.int().nullable(),
   eos_token_ids: z.array(z.int()),
   context_length: z.int(),
+  /** Most sequences that really share a pass. */
   max_batch_items: z.int(),
   runtime: z.string(),
   runtime_version: z.string(),

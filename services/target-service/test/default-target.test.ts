@@ -8,17 +8,18 @@ const text = (length: number, offset = 0) =>
 const rows = { rows: 'logits', num_rows: 3 };
 
 describe.each([
-  ['in turns', 'false'],
-  ['in batches', 'true'],
-])('%s: the same text gives the same bits', (_how, batched) => {
+  ['in turns', '1'],
+  ['in batches', '8'],
+])('%s: the same text gives the same bits', (_how, batchSize) => {
   let target: TestTarget;
   beforeAll(async () => {
-    target = await openTarget({ MODEL_SIZE: '135m', PREFILL_CHUNK_TOKENS: '40', BATCHED_PASSES: batched });
+    target = await openTarget({ MODEL_SIZE: '135m', PREFILL_CHUNK_TOKENS: '40', BATCH_SIZE: batchSize });
   });
   afterAll(() => target.close());
 
   it('and the card says so', () => {
     expect(target.card).toMatchObject({ model_id: 'smollm2-135m-instruct-int8', numeric_regime: 'bit-exact' });
+    expect(target.card.max_batch_items).toBe(target.card.runtime === 'native' ? Number(batchSize) : 1);
   });
 
   it('from a shared prefix, token by token, and after a rollback', async () => {
@@ -53,7 +54,7 @@ describe.each([
     };
     const together = await Promise.all(texts.map((tokens, i) => ask(tokens, `together-${i}`)));
     const { passes } = await target.model.call('takeStats', null);
-    expect(passes.some((pass) => pass.numItems > 1)).toBe(batched === 'true' && target.card.runtime === 'native');
+    expect(passes.some((pass) => pass.numItems > 1)).toBe(target.card.max_batch_items > 1);
     for (const [i, tokens] of texts.entries()) {
       expect(together[i]!.logits).toEqual((await ask(tokens, `alone-${i}`)).logits);
     }

@@ -114,7 +114,6 @@ class NodeRunner implements ModelRunner {
     );
   }
 
-
   async forward(items: readonly ForwardItem[], signal?: AbortSignal): Promise<ForwardBatch> {
     const plans = items.map((item) => planPass(item, this.signature, this.#minRows));
     const outputs: ForwardOutput[] = [];

@@ -45,7 +45,10 @@ export function flatBatch(modelBytes: Uint8Array, numSlots: number): Uint8Array 
   return rewriteModel(modelBytes, (graph) => {
     const layers = graph.nodes.filter((node) => isOp(node, 'GroupQueryAttention', MICROSOFT));
     if (layers.length === 0) {
-      throw new ModelToolError('unsupported_graph', 'the graph has no GroupQueryAttention: its attention is spelled out');
+      throw new ModelToolError(
+        'unsupported_graph',
+        'the graph has no GroupQueryAttention: its attention is spelled out',
+      );
     }
     for (const layer of layers) refuseWhatSlotsLack(layer);
     nameReshapedWeights(graph);
@@ -143,7 +146,9 @@ function slotsOf(node: NodeProto, numSlots: number): NodeProto[] {
     nodes.push(attention);
   }
   const together = `${node.name}/slots`;
-  nodes.push(makeNode({ op: 'Concat', name: together, inputs: attended, outputs: [together], attributes: { axis: 1 } }));
+  nodes.push(
+    makeNode({ op: 'Concat', name: together, inputs: attended, outputs: [together], attributes: { axis: 1 } }),
+  );
   const inputs = [together, FLAT_BATCH.attentionRows];
   const name = `${node.name}/attention_rows`;
   nodes.push(makeNode({ op: 'Gather', name, inputs, outputs: [output], attributes: { axis: 1 } }));

@@ -5,8 +5,8 @@
  */
 import { FLAT_BATCH } from '@forerunner/model-tools';
 import type { ForwardOutput } from '../../runner.ts';
-import { canonicalRows, type PassPlan } from '../pass-plan.ts';
 import type { FloatType } from '../../signature.ts';
+import { canonicalRows, type PassPlan } from '../pass-plan.ts';
 import type { GraphBinding } from '../signature-from-graph.ts';
 import { InputTensor } from './input-tensor.ts';
 import type { KvBlock, KvMemory } from './kv-memory.ts';
@@ -74,7 +74,8 @@ export class FlatGraph implements PassGraph {
     );
     this.#slots = Array.from({ length: numSlots }, (_, index) => this.#slotOf(index));
     this.#logits = new OutputRows(api, hostInfo, signature.logitsType, signature.headSize, buffers);
-    this.#hiddenStatesOut = hidden && new OutputRows(api, hostInfo, graph.hiddenStatesOutputType, hidden.width, buffers);
+    this.#hiddenStatesOut =
+      hidden && new OutputRows(api, hostInfo, graph.hiddenStatesOutputType, hidden.width, buffers);
   }
 
   prepare(items: readonly PassItem[], taken: Float32Array[]): PreparedPass {
@@ -203,7 +204,8 @@ export class FlatGraph implements PassGraph {
     const logitRows = this.#logitRows.memory(numHeadRows);
     let next = 0;
     for (const [i, { item, numTokens }] of plans.entries()) {
-      for (let row = numTokens - item.numLogitRows; row < numTokens; row++) logitRows[next++] = BigInt(firstRows[i]! + row);
+      for (let row = numTokens - item.numLogitRows; row < numTokens; row++)
+        logitRows[next++] = BigInt(firstRows[i]! + row);
     }
     logitRows.fill(0n, next, numHeadRows);
     this.#run.setInput(FLAT_BATCH.logitRows, this.#logitRows.value([numHeadRows]));

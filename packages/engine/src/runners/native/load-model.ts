@@ -98,7 +98,11 @@ class ModelLoader {
     const isDevice = this.#sessionOptions.provider.name !== 'cpu';
     const weights = isDevice ? undefined : this.#shareWeights(source);
     const open = async (numSlots: number) => {
-      const session = await OrtSession.openBytes(this.#api, { ...source.graph(numSlots), weights }, this.#sessionOptions);
+      const session = await OrtSession.openBytes(
+        this.#api,
+        { ...source.graph(numSlots), weights },
+        this.#sessionOptions,
+      );
       this.#closers.unshift(() => session.close());
       return session;
     };

@@ -4,7 +4,14 @@
  * says why, and what upstream must ship before this folder can be deleted.
  */
 import { EngineError } from '../../errors.ts';
-import type { ForwardBatch, ForwardItem, ForwardOutput, KvCache, ModelRunner, RunnerDescription } from '../../runner.ts';
+import type {
+  ForwardBatch,
+  ForwardItem,
+  ForwardOutput,
+  KvCache,
+  ModelRunner,
+  RunnerDescription,
+} from '../../runner.ts';
 import type { GraphSignature } from '../../signature.ts';
 import { bucketFor } from '../kv-buckets.ts';
 import { planPass } from '../pass-plan.ts';
@@ -61,7 +68,9 @@ class NativeRunner implements ModelRunner {
   createCache(initialCapacity: number): KvCache {
     if (this.#closing) throw new EngineError('closed', 'the runner is closed');
     const isPlain = this.#model.attention === 'plain' && this.#memory instanceof HostKvMemory;
-    const cache = isPlain ? new ConcatKvCache(this.#caches, this.#memory) : new NativeKvCache(this.#caches, this.#memory);
+    const cache = isPlain
+      ? new ConcatKvCache(this.#caches, this.#memory)
+      : new NativeKvCache(this.#caches, this.#memory);
     cache.ensureCapacity(initialCapacity, 0);
     return cache;
   }

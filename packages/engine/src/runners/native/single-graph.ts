@@ -2,8 +2,9 @@
  * A graph as its file has it, one sequence a pass: for attention that is spelled out, and for whatever cannot be rewritten
  * for several sequences.
  */
-import { type PassPlan, writeHiddenStates, writeTokenIds } from '../pass-plan.ts';
+
 import type { FloatType } from '../../signature.ts';
+import { type PassPlan, writeHiddenStates, writeTokenIds } from '../pass-plan.ts';
 import type { GraphBinding } from '../signature-from-graph.ts';
 import { InputTensor } from './input-tensor.ts';
 import type { Pointer } from './ort-api.ts';
@@ -46,7 +47,8 @@ export class SingleGraph implements PassGraph {
     );
     this.#places = this.#run.placesOf(graph.pastInputs, graph.presentOutputs);
     this.#logits = new OutputRows(api, hostInfo, signature.logitsType, signature.headSize, buffers);
-    this.#hiddenStatesOut = hidden && new OutputRows(api, hostInfo, graph.hiddenStatesOutputType, hidden.width, buffers);
+    this.#hiddenStatesOut =
+      hidden && new OutputRows(api, hostInfo, graph.hiddenStatesOutputType, hidden.width, buffers);
   }
 
   prepare([item]: readonly [PassItem], taken: Float32Array[]): PreparedPass {

@@ -37,7 +37,9 @@ describe.each(models)('batches of %s', (model) => {
     return logits;
   };
 
-  test('give every sequence the rows that it has alone, at any length and number of new tokens', { timeout: 180_000 }, async () => {
+  test('give every sequence the rows that it has alone, at any length and number of new tokens', {
+    timeout: 180_000,
+  }, async () => {
     const lengths = [10, 3, 61, 130];
     const caches = await Promise.all(lengths.map((length, i) => sequence(length, i)));
     for (const numNew of [
