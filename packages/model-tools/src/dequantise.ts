@@ -5,23 +5,34 @@
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ModelToolError } from './errors.ts';
-import { Graph } from './graph.ts';
+import {
+  decodeModel,
+  encodeModel,
+  float32Tensor,
+  Graph,
+  GraphError,
+  isExternal,
+  isOp,
+  MICROSOFT,
+  makeNode,
+  type NodeProto,
+  numberAttribute,
+  type TensorProto,
+  tensorBytes,
+  tensorFloats,
+} from '@forerunner/onnx-graph';
 import { copyCompanions, createFolder, type ModelFolder } from './model-folder.ts';
-import { float32Tensor, isOp, MICROSOFT, makeNode, numberAttribute } from './nodes.ts';
-import { decodeModel, encodeModel, type NodeProto, type TensorProto } from './onnx.ts';
 import { ShardWriter } from './shard.ts';
-import { isExternal, tensorBytes, tensorFloats } from './tensors.ts';
 
 /**
  * MatMulNBits → MatMul, GatherBlockQuantized → Gather. Weights go to files of at most maxFileBytes.
- * Errors: ModelToolError unsupported_graph (no quantised weights, or in a form that is not known) | bad_folder.
+ * Errors: GraphError unsupported_graph (no quantised weights, or in a form that is not known) | bad_folder.
  */
 export function dequantise(source: ModelFolder, outDir: string, maxFileBytes: number): void {
   const model = decodeModel(source.graphBytes);
   const graph = new Graph(model);
   const quantised = graph.nodes.filter((node) => isMatMul(node) || isGather(node));
-  if (quantised.length === 0) throw new ModelToolError('unsupported_graph', 'the graph has no quantised weights');
+  if (quantised.length === 0) throw new GraphError('unsupported_graph', 'the graph has no quantised weights');
   createFolder(outDir);
   const written = new Set<TensorProto>();
   const shards = new ShardWriter(outDir, maxFileBytes);
@@ -64,7 +75,7 @@ interface Blocks {
 
 /** value = (stored − zero point) · scale of its block; zero points are the middle unless the node names them. */
 function readBlocks(graph: Graph, node: NodeProto, folder: string): Blocks {
-  const refuse = (what: string) => new ModelToolError('unsupported_graph', `${node.name} ${what}`);
+  const refuse = (what: string) => new GraphError('unsupported_graph', `${node.name} ${what}`);
   const bits = numberAttribute(node, 'bits') ?? 4;
   const blockSize = numberAttribute(node, 'block_size') ?? 0;
   if (bits !== 4 && bits !== 8) throw refuse(`has ${bits}-bit weights: only 4 and 8 are known`);

@@ -1,6 +1,2 @@
 export { ModelToolError, type ModelToolErrorCode } from './errors.ts';
 export { type FeatureDraftOptions, type TrainedDraft, trainTinyFeatureDraft } from './feature-draft/train.ts';
-export { addHiddenStatesOutput } from './rewrites/hidden-states-output.ts';
-export { newRowsOnly } from './rewrites/new-rows-only.ts';
-export { addNumLogitsToKeep } from './rewrites/num-logits-to-keep.ts';
-export { raggedAttention } from './rewrites/ragged-attention.ts';

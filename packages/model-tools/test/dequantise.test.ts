@@ -1,12 +1,11 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { decodeModel, rewriteModel } from '@forerunner/onnx-graph';
 import { afterAll, describe, expect, it } from 'vitest';
 import { checkSameFunction } from '../src/check/checks.ts';
 import { dequantise } from '../src/dequantise.ts';
-import { rewriteModel } from '../src/graph.ts';
 import { openModelFolder } from '../src/model-folder.ts';
-import { decodeModel } from '../src/onnx.ts';
 import { modelFolder } from './models.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'dequantised-'));

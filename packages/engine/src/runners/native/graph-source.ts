@@ -20,7 +20,7 @@ export async function graphFor(
   note: (reason: string) => void,
 ): Promise<GraphSource> {
   if (maxBatchItems <= 1 || files.attention !== 'group-query') return { files };
-  const { raggedAttention } = await import('@forerunner/model-tools');
+  const { raggedAttention } = await import('@forerunner/onnx-graph'); // only batches need it
   try {
     const bytes = raggedAttention(readFileSync(files.graphPath));
     return {

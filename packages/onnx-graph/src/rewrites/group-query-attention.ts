@@ -1,5 +1,5 @@
 /** Reads a com.microsoft.GroupQueryAttention node into names and numbers, and refuses what standard Attention lacks. */
-import { ModelToolError } from '../errors.ts';
+import { GraphError } from '../errors.ts';
 import type { Graph } from '../graph.ts';
 import { numberAttribute } from '../nodes.ts';
 import type { NodeProto } from '../onnx.ts';
@@ -43,9 +43,9 @@ const READ = new Set(['num_heads', 'kv_num_heads', 'scale', 'do_rotary', 'rotary
 const EXTRA_INPUTS = ['position_ids', 'attention_bias', 'head_sink', 'k_scale', 'v_scale'];
 const FIRST_EXTRA_INPUT = 9;
 
-/** Errors: ModelToolError unsupported_graph, naming the node and the feature. */
+/** Errors: GraphError unsupported_graph, naming the node and the feature. */
 export function readGroupQueryAttention(graph: Graph, node: NodeProto): GroupQueryAttention {
-  const refuse = (what: string) => new ModelToolError('unsupported_graph', `${node.name} ${what}`);
+  const refuse = (what: string) => new GraphError('unsupported_graph', `${node.name} ${what}`);
   for (const { name } of node.attribute) {
     const value = numberAttribute(node, name);
     if (!READ.has(name) && value !== HARMLESS[name]) {
