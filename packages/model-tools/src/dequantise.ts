@@ -11,6 +11,7 @@ import {
   float32Tensor,
   Graph,
   GraphError,
+  inputFrom,
   isExternal,
   isOp,
   MICROSOFT,
@@ -73,16 +74,19 @@ interface Blocks {
   readonly values: Float32Array; // [numRows, width]
 }
 
+/** Of MatMulNBits, from input 4 on. */
+const EXTRA_INPUTS = ['an order of its columns (g_idx)', 'a bias'];
+
 /** value = (stored − zero point) · scale of its block; zero points are the middle unless the node names them. */
 function readBlocks(graph: Graph, node: NodeProto, folder: string): Blocks {
   const refuse = (what: string) => new GraphError('unsupported_graph', `${node.name} ${what}`);
   const bits = numberAttribute(node, 'bits') ?? 4;
   const blockSize = numberAttribute(node, 'block_size') ?? 0;
   if (bits !== 4 && bits !== 8) throw refuse(`has ${bits}-bit weights: only 4 and 8 are known`);
-  const [data, scaleInput, zeroPoints] = isMatMul(node)
-    ? [node.input[1], node.input[2], node.input[3]]
-    : [node.input[0], node.input[2], node.input[3]];
-  if (zeroPoints) throw refuse('has zero points of its own: only symmetric blocks are known');
+  const [data, scaleInput] = isMatMul(node) ? [node.input[1], node.input[2]] : [node.input[0], node.input[2]];
+  if (node.input[3]) throw refuse('has zero points of its own: only symmetric blocks are known');
+  const extra = inputFrom(node, 4);
+  if (extra !== undefined) throw refuse(`has ${EXTRA_INPUTS[extra - 4] ?? `an input ${extra}`}: only scales are known`);
   if (isGather(node) && (numberAttribute(node, 'gather_axis') ?? 0) !== 0) throw refuse('gathers along another axis');
   const stored = constantOf(graph, data ?? '');
   const scaleTensor = constantOf(graph, scaleInput ?? '');

@@ -38,6 +38,19 @@ describe('dequantise', () => {
     expect(comparison.maxDifference).toBeLessThan(1e-3);
   });
 
+  it.each([
+    [3, /has zero points of its own/],
+    [4, /has an order of its columns \(g_idx\)/],
+    [5, /has a bias/],
+  ])('refuses input %i of a product, which it would lose', (slot, message) => {
+    const graphBytes = rewriteModel(SOURCE.graphBytes, (graph) => {
+      const product = graph.nodes.find((node) => node.opType === 'MatMulNBits')!;
+      while (product.input.length < slot) product.input.push('');
+      product.input[slot] = 'extra';
+    });
+    expect(() => dequantise({ ...SOURCE, graphBytes }, join(root, `input-${slot}`), 1e9)).toThrow(message);
+  });
+
   it('refuses a model that has nothing to dequantise', () => {
     const source = openModelFolder(modelFolder('tiny-target'));
     expect(() => dequantise(source, join(root, 'nothing'), 1e9)).toThrow(/no quantised weights/);

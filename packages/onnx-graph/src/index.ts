@@ -5,6 +5,7 @@ export { findLmHead, type LmHead } from './head.ts';
 export {
   dimsOf,
   float32Tensor,
+  inputFrom,
   int64Tensor,
   isOp,
   MICROSOFT,

@@ -4,7 +4,7 @@
  * GroupQueryAttention and (Skip)SimplifiedLayerNormalization, as onnxruntime-genai's builder writes them.
  */
 
-import { type Graph, GraphError, isOp, MICROSOFT, type NodeProto } from '@forerunner/onnx-graph';
+import { type Graph, GraphError, inputFrom, isOp, MICROSOFT, type NodeProto } from '@forerunner/onnx-graph';
 
 export interface LastLayer {
   /** Value [batch, sequence_length, width]: embeddings of input_ids. */
@@ -37,8 +37,11 @@ export function findLastLayer(graph: Graph): LastLayer {
   if (!entryNorm) throw missing('a norm in front of the last attention');
   const skips = isOp(entryNorm, 'SkipSimplifiedLayerNormalization', MICROSOFT);
   const input = skips ? entryNorm.output[SKIP_NORM_SUM] : entryNorm.input[0];
-  const entryNormScale = entryNorm.input[skips ? SKIP_NORM_SCALE : 1];
+  const scaleSlot = skips ? SKIP_NORM_SCALE : 1;
+  const entryNormScale = entryNorm.input[scaleSlot];
   if (!input || !entryNormScale) throw missing('the residual stream at the entry of the last layer');
+  if (inputFrom(entryNorm, scaleSlot + 1) !== undefined)
+    throw missing('a norm without a bias in front of the last attention');
   return { embedding, input, entryNorm, entryNormScale, attention };
 }
 
