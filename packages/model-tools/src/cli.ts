@@ -1,5 +1,6 @@
 /** The command line over model folders; docs/models.md shows how it is used. All errors end as one sentence. */
 import { parseArgs } from 'node:util';
+import { GraphError } from '@forerunner/onnx-graph';
 import { checkSameFunction } from './check/checks.ts';
 import { type CheckVerdict, REWRITES, type RewriteCommand, verdictOf } from './commands.ts';
 import { dequantise } from './dequantise.ts';
@@ -111,7 +112,7 @@ try {
   await main(process.argv.slice(2));
 } catch (error) {
   const isUsage = error instanceof UsageError || (error as { code?: string }).code?.startsWith('ERR_PARSE_ARGS');
-  if (!isUsage && !(error instanceof ModelToolError)) throw error;
+  if (!isUsage && !(error instanceof ModelToolError || error instanceof GraphError)) throw error;
   process.stderr.write(`${(error as Error).message}${isUsage ? '\n(--help shows the commands)' : ''}\n`);
   process.exitCode = isUsage ? 2 : 1;
 }

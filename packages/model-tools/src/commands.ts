@@ -1,12 +1,10 @@
 /** What the command line can do, as data: each rewrite with the check that belongs to it. */
+
+import { addHiddenStatesOutput, addNumLogitsToKeep, newRowsOnly, raggedAttention } from '@forerunner/onnx-graph';
 import { checkHiddenStates, checkNewRowsOnly, checkNumLogitsToKeep } from './check/checks.ts';
 import type { LogitComparison } from './check/compare.ts';
 import type { CheckedModel } from './check/passes.ts';
 import { checkRaggedAttention, isTolerable } from './check/ragged-check.ts';
-import { addHiddenStatesOutput } from './rewrites/hidden-states-output.ts';
-import { newRowsOnly } from './rewrites/new-rows-only.ts';
-import { addNumLogitsToKeep } from './rewrites/num-logits-to-keep.ts';
-import { raggedAttention } from './rewrites/ragged-attention.ts';
 
 export interface CheckVerdict {
   readonly ok: boolean;

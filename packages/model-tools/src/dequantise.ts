@@ -5,23 +5,35 @@
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ModelToolError } from './errors.ts';
-import { Graph } from './graph.ts';
+import {
+  decodeModel,
+  encodeModel,
+  float32Tensor,
+  Graph,
+  GraphError,
+  inputFrom,
+  isExternal,
+  isOp,
+  MICROSOFT,
+  makeNode,
+  type NodeProto,
+  numberAttribute,
+  type TensorProto,
+  tensorBytes,
+  tensorFloats,
+} from '@forerunner/onnx-graph';
 import { copyCompanions, createFolder, type ModelFolder } from './model-folder.ts';
-import { float32Tensor, isOp, MICROSOFT, makeNode, numberAttribute } from './nodes.ts';
-import { decodeModel, encodeModel, type NodeProto, type TensorProto } from './onnx.ts';
 import { ShardWriter } from './shard.ts';
-import { isExternal, tensorBytes, tensorFloats } from './tensors.ts';
 
 /**
  * MatMulNBits → MatMul, GatherBlockQuantized → Gather. Weights go to files of at most maxFileBytes.
- * Errors: ModelToolError unsupported_graph (no quantised weights, or in a form that is not known) | bad_folder.
+ * Errors: GraphError unsupported_graph (no quantised weights, or in a form that is not known) | bad_folder.
  */
 export function dequantise(source: ModelFolder, outDir: string, maxFileBytes: number): void {
   const model = decodeModel(source.graphBytes);
   const graph = new Graph(model);
   const quantised = graph.nodes.filter((node) => isMatMul(node) || isGather(node));
-  if (quantised.length === 0) throw new ModelToolError('unsupported_graph', 'the graph has no quantised weights');
+  if (quantised.length === 0) throw new GraphError('unsupported_graph', 'the graph has no quantised weights');
   createFolder(outDir);
   const written = new Set<TensorProto>();
   const shards = new ShardWriter(outDir, maxFileBytes);
@@ -62,16 +74,19 @@ interface Blocks {
   readonly values: Float32Array; // [numRows, width]
 }
 
+/** Of MatMulNBits, from input 4 on. */
+const EXTRA_INPUTS = ['an order of its columns (g_idx)', 'a bias'];
+
 /** value = (stored − zero point) · scale of its block; zero points are the middle unless the node names them. */
 function readBlocks(graph: Graph, node: NodeProto, folder: string): Blocks {
-  const refuse = (what: string) => new ModelToolError('unsupported_graph', `${node.name} ${what}`);
+  const refuse = (what: string) => new GraphError('unsupported_graph', `${node.name} ${what}`);
   const bits = numberAttribute(node, 'bits') ?? 4;
   const blockSize = numberAttribute(node, 'block_size') ?? 0;
   if (bits !== 4 && bits !== 8) throw refuse(`has ${bits}-bit weights: only 4 and 8 are known`);
-  const [data, scaleInput, zeroPoints] = isMatMul(node)
-    ? [node.input[1], node.input[2], node.input[3]]
-    : [node.input[0], node.input[2], node.input[3]];
-  if (zeroPoints) throw refuse('has zero points of its own: only symmetric blocks are known');
+  const [data, scaleInput] = isMatMul(node) ? [node.input[1], node.input[2]] : [node.input[0], node.input[2]];
+  if (node.input[3]) throw refuse('has zero points of its own: only symmetric blocks are known');
+  const extra = inputFrom(node, 4);
+  if (extra !== undefined) throw refuse(`has ${EXTRA_INPUTS[extra - 4] ?? `an input ${extra}`}: only scales are known`);
   if (isGather(node) && (numberAttribute(node, 'gather_axis') ?? 0) !== 0) throw refuse('gathers along another axis');
   const stored = constantOf(graph, data ?? '');
   const scaleTensor = constantOf(graph, scaleInput ?? '');

@@ -1,6 +1,9 @@
-/** What a tool may say instead of writing a model. The message is for the person who imports it. */
+/**
+ * What a tool may say instead of writing a model, beside a GraphError about the graph itself. The message is for the
+ * person who imports it.
+ */
 
-export type ModelToolErrorCode = 'not_onnx' | 'unsupported_graph' | 'already_done' | 'check_failed' | 'bad_folder';
+export type ModelToolErrorCode = 'check_failed' | 'bad_folder';
 
 export class ModelToolError extends Error {
   override readonly name = 'ModelToolError';

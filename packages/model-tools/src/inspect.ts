@@ -1,11 +1,17 @@
 /** What a graph is, in the terms that matter for serving it: what it can do, what it lacks, which tool would add it. */
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import { Graph } from './graph.ts';
-import { findLmHead } from './head.ts';
+import {
+  DataType,
+  decodeModel,
+  dimsOf,
+  findLmHead,
+  Graph,
+  isOp,
+  MICROSOFT,
+  type ValueInfoProto,
+} from '@forerunner/onnx-graph';
 import { externalFilesOf, type ModelFolder } from './model-folder.ts';
-import { dimsOf, isOp, MICROSOFT } from './nodes.ts';
-import { DataType, decodeModel, type ValueInfoProto } from './onnx.ts';
 
 /** Lines for a terminal. */
 export function describeModel(folder: ModelFolder): string[] {

@@ -14,9 +14,8 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
+import { decodeModel, type GraphProto, isExternal } from '@forerunner/onnx-graph';
 import { ModelToolError } from './errors.ts';
-import { decodeModel, type GraphProto } from './onnx.ts';
-import { isExternal } from './tensors.ts';
 
 export interface ModelFolder {
   readonly dir: string;

@@ -4,9 +4,8 @@
  */
 import { closeSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { decodeModel, encodeModel, isExternal, type TensorProto, tensorBytes } from '@forerunner/onnx-graph';
 import { copyCompanions, createFolder, type ModelFolder } from './model-folder.ts';
-import { decodeModel, encodeModel, type TensorProto } from './onnx.ts';
-import { isExternal, tensorBytes } from './tensors.ts';
 
 const EXTERNAL = 1; // TensorProto.DataLocation
 const MIN_EXTERNAL_BYTES = 1_024;

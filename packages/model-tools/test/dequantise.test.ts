@@ -1,12 +1,11 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { decodeModel, rewriteModel } from '@forerunner/onnx-graph';
 import { afterAll, describe, expect, it } from 'vitest';
 import { checkSameFunction } from '../src/check/checks.ts';
 import { dequantise } from '../src/dequantise.ts';
-import { rewriteModel } from '../src/graph.ts';
 import { openModelFolder } from '../src/model-folder.ts';
-import { decodeModel } from '../src/onnx.ts';
 import { modelFolder } from './models.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'dequantised-'));
@@ -37,6 +36,19 @@ describe('dequantise', () => {
     });
     expect(comparison.numArgmaxDifferences).toBe(0);
     expect(comparison.maxDifference).toBeLessThan(1e-3);
+  });
+
+  it.each([
+    [3, /has zero points of its own/],
+    [4, /has an order of its columns \(g_idx\)/],
+    [5, /has a bias/],
+  ])('refuses input %i of a product, which it would lose', (slot, message) => {
+    const graphBytes = rewriteModel(SOURCE.graphBytes, (graph) => {
+      const product = graph.nodes.find((node) => node.opType === 'MatMulNBits')!;
+      while (product.input.length < slot) product.input.push('');
+      product.input[slot] = 'extra';
+    });
+    expect(() => dequantise({ ...SOURCE, graphBytes }, join(root, `input-${slot}`), 1e9)).toThrow(message);
   });
 
   it('refuses a model that has nothing to dequantise', () => {

@@ -1,9 +1,11 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { decodeModel, Graph, rewriteModel } from '@forerunner/onnx-graph';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { LmSession, pastFrom, toFloat32 } from '../src/check/lm-session.ts';
 import { type Agreement, addAgreement, newAgreement, shares } from '../src/feature-draft/agreement.ts';
+import { findLastLayer } from '../src/feature-draft/last-layer.ts';
 import { seededRandom } from '../src/feature-draft/random.ts';
 import { writeText } from '../src/feature-draft/self-text.ts';
 import { trainTinyFeatureDraft } from '../src/feature-draft/train.ts';
@@ -140,6 +142,15 @@ describe('a feature draft trained on what tiny-target writes', () => {
     } finally {
       await cut.close();
     }
+  });
+
+  it('refuses a norm with a bias, which its own would lack', () => {
+    const bytes = rewriteModel(readFileSync(join(modelFolder('tiny-target'), 'model.onnx')), (graph) => {
+      for (const node of graph.nodes) {
+        if (node.opType === 'SkipSimplifiedLayerNormalization') node.input.push('bias');
+      }
+    });
+    expect(() => findLastLayer(new Graph(decodeModel(bytes)))).toThrow(/lacks a norm without a bias/);
   });
 
   it('refuses a target in float16 in words', async () => {

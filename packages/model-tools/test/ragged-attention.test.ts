@@ -1,8 +1,6 @@
+import { MICROSOFT, raggedAttention, rewriteModel } from '@forerunner/onnx-graph';
 import { describe, expect, it } from 'vitest';
 import { checkRaggedAttention, isTolerable } from '../src/check/ragged-check.ts';
-import { rewriteModel } from '../src/graph.ts';
-import { MICROSOFT } from '../src/nodes.ts';
-import { raggedAttention } from '../src/rewrites/ragged-attention.ts';
 import { checked, graphBytes } from './models.ts';
 
 describe('raggedAttention', () => {
@@ -40,26 +38,6 @@ describe('raggedAttention', () => {
       graph.remove(rotation);
     });
     expect(isTolerable(await checkRaggedAttention(checked('tiny-target', wrong)))).toBe(false);
-  });
-
-  it.each([
-    ['softcap', 30],
-    ['local_window_size', 128],
-    ['smooth_softmax', 1],
-  ])('refuses %s in words that name the node', (attribute, value) => {
-    const bytes = rewriteModel(graphBytes('tiny-target'), (graph) => {
-      const layer = graph.nodes.findLast((node) => node.opType === 'GroupQueryAttention');
-      if (!layer) throw new Error('no attention');
-      layer.attribute = layer.attribute.filter(({ name }) => name !== attribute);
-      layer.attribute.push({ name: attribute, type: 2, i: value });
-    });
-    expect(() => raggedAttention(bytes)).toThrow(
-      `/model/layers.1/attn/GroupQueryAttention has ${attribute} = ${value}, which a ragged graph cannot do`,
-    );
-  });
-
-  it('refuses a graph that it has rewritten already', () => {
-    expect(() => raggedAttention(raggedAttention(graphBytes('tiny-target')))).toThrow(/already has write_indices/);
   });
 });
 

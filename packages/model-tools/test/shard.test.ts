@@ -1,10 +1,10 @@
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { decodeModel } from '@forerunner/onnx-graph';
 import { afterAll, expect, it } from 'vitest';
 import { checkSameFunction } from '../src/check/checks.ts';
 import { externalFilesOf, openModelFolder } from '../src/model-folder.ts';
-import { decodeModel } from '../src/onnx.ts';
 import { shardExternalData } from '../src/shard.ts';
 import { checked, modelFolder } from './models.ts';
 

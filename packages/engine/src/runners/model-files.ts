@@ -2,8 +2,9 @@
  * Where the files of a model folder are, and what its json files say. Knows the layouts of onnxruntime-genai, Optimum
  * and onnx-community exports. Knows nothing of sessions; never reads weights.
  */
-import { closeSync, existsSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { operatorsOf } from '@forerunner/onnx-graph/operators';
 import { EngineError } from '../errors.ts';
 
 /** How the graph attends: what decides whether past and present may share memory, and what may be batched. */
@@ -13,6 +14,7 @@ export interface ModelFiles {
   readonly graphPath: string;
   /** config.json, overlaid with generation_config.json's bos and eos. */
   readonly config: Readonly<Record<string, unknown>>;
+  /** Read from the graph when first asked for. */
   readonly attention: AttentionKind;
   /** Bytes of a file that lies beside config.json. */
   readSibling(name: string): Buffer;
@@ -27,10 +29,14 @@ export function openModelFiles(modelDir: string): ModelFiles {
     throw new EngineError('model_not_found', `${basename(modelDir)} has no config.json`, { modelDir });
   }
   const generation = readJson(modelDir, 'generation_config.json') ?? {};
+  let attention: AttentionKind | undefined;
   return {
     graphPath,
     config: { ...config, ...pick(generation, ['eos_token_id', 'bos_token_id']) },
-    attention: attentionOf(graphPath),
+    get attention() {
+      attention ??= attentionOf(graphPath);
+      return attention;
+    },
     readSibling(name) {
       if (basename(name) !== name) {
         throw new EngineError('model_unsupported', `config.json names ${name}: only a file beside it is allowed`);
@@ -79,32 +85,15 @@ function pick(from: Record<string, unknown>, keys: readonly string[]): Record<st
   return Object.fromEntries(keys.filter((key) => from[key] != null).map((key) => [key, from[key]]));
 }
 
-/**
- * Looks for the operator names as the protobuf writes them (NodeProto.op_type: field 4, length, text), so that a node
- * that merely carries such a name is not taken for one. Reads the file in blocks: weights may be inside.
- */
+/** Errors: EngineError model_unsupported, when the file is no ONNX graph. */
 function attentionOf(graphPath: string): AttentionKind {
-  const groupQuery = opTypeField('GroupQueryAttention');
-  const file = openSync(graphPath, 'r');
+  let operators: Set<string>;
   try {
-    const overlap = groupQuery.length - 1;
-    const block = Buffer.alloc(1 << 22);
-    let kept = 0;
-    for (;;) {
-      const numRead = readSync(file, block, kept, block.length - kept, null);
-      if (numRead === 0) return 'plain';
-      const text = block.subarray(0, kept + numRead);
-      if (text.includes(groupQuery)) return 'group-query';
-      kept = Math.min(overlap, text.length);
-      block.copyWithin(0, text.length - kept, text.length);
-    }
-  } finally {
-    closeSync(file);
+    operators = operatorsOf(readFileSync(graphPath));
+  } catch (cause) {
+    throw loadError(graphPath, cause as Error);
   }
-}
-
-function opTypeField(opType: string): Buffer {
-  return Buffer.concat([Buffer.from([0x22, opType.length]), Buffer.from(opType, 'ascii')]);
+  return operators.has('com.microsoft.GroupQueryAttention') ? 'group-query' : 'plain';
 }
 
 /** What a runtime's refusal to load a graph means: a file that is missing, or a graph that does not fit. */

@@ -6,6 +6,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { newRowsOnly } from '@forerunner/onnx-graph';
 import { env, InferenceSession, Tensor } from 'onnxruntime-node';
 import { EngineError } from '../errors.ts';
 import type {
@@ -33,11 +34,11 @@ export async function openNodeRunner(options: RunnerOptions): Promise<ModelRunne
     throw new EngineError('execution_provider_unavailable', message, { provider: options.executionProvider });
   }
   const files = openModelFiles(options.modelDir);
-  const newRowsOnly = files.attention === 'group-query';
-  const session = await createSession(files, newRowsOnly, options.numThreads);
+  const newRows = files.attention === 'group-query';
+  const session = await createSession(files, newRows, options.numThreads);
   try {
     const graph = signatureFromGraph(graphInfo(session), files);
-    return new NodeRunner(session, { graph, newRowsOnly, numPadTokens: options.minRows - 1 }, options);
+    return new NodeRunner(session, { graph, newRowsOnly: newRows, numPadTokens: options.minRows - 1 }, options);
   } catch (error) {
     await session.release();
     throw error;
@@ -59,7 +60,6 @@ async function createSession(
   };
   try {
     if (!newRows) return await InferenceSession.create(graphPath, options);
-    const { newRowsOnly } = await import('@forerunner/model-tools');
     return await InferenceSession.create(newRowsOnly(readFileSync(graphPath)), options);
   } catch (cause) {
     throw loadError(graphPath, cause as Error);

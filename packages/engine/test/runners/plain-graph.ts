@@ -2,8 +2,7 @@
 import { cpSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { raggedAttention } from '@forerunner/model-tools';
-import { type Graph, rewriteModel } from '../../../model-tools/src/graph.ts';
+import { type Graph, raggedAttention, rewriteModel } from '@forerunner/onnx-graph';
 import { modelDir } from './fixtures.ts';
 
 /** A copy of a model's folder with such a graph; whoever makes it removes it. */

@@ -2,6 +2,7 @@
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { encodeModel, makeNode, type NodeProto } from '@forerunner/onnx-graph';
 import { afterAll, describe, expect, test } from 'vitest';
 import { type ModelFiles, openModelFiles } from '../../src/runners/model-files.ts';
 import { type GraphInfo, signatureFromGraph, type TensorInfo } from '../../src/runners/signature-from-graph.ts';
@@ -24,6 +25,12 @@ const graph = (
   inputs: [ids, ...extraInputs, ...pairs.map(([past]) => past)],
   outputs: [tensor('logits', 'float32', 'batch', 'seq', 100), ...extraOutputs, ...pairs.map(([, present]) => present)],
 });
+const graphOf = (node: NodeProto) =>
+  encodeModel({
+    irVersion: 11,
+    opsetImport: [{ domain: '', version: 24 }],
+    graph: { node: [node], initializer: [], input: [], output: [], valueInfo: [] },
+  });
 const files = (config: Record<string, unknown> = {}, siblings: Record<string, Buffer> = {}): ModelFiles => ({
   graphPath: 'model.onnx',
   attention: 'group-query',
@@ -150,8 +157,12 @@ describe('a folder', () => {
 
   test('tells attention by operators, not by names that contain them', () => {
     expect(openModelFiles(modelDir('tiny-target')).attention).toBe('group-query');
-    const named = folder('named', { 'model.onnx': 'x/GroupQueryAttention/output', 'config.json': '{}' });
+    const named = folder('named', { 'config.json': '{}' });
+    const spec = { op: 'MatMul', inputs: ['TensorScatter', 'GroupQueryAttention'], outputs: ['product'] };
+    writeFileSync(join(named, 'model.onnx'), graphOf(makeNode({ ...spec, name: 'GroupQueryAttention' })));
     expect(openModelFiles(named).attention).toBe('plain');
+    writeFileSync(join(named, 'model.onnx'), graphOf(makeNode({ ...spec, op: 'TensorScatter', name: 'any' })));
+    expect(openModelFiles(named).attention).toBe('tensor-scatter');
   });
 
   test.each(runtimes)(

@@ -2,12 +2,22 @@
  * Two graphs made from a target's: the probe, which also shows what goes into the last layer, and the feature draft,
  * which is that layer, norm and head behind a projection of [embedding of the next token; the target's hidden state].
  */
-import { ModelToolError } from '../errors.ts';
-import { type Graph, rewriteModel } from '../graph.ts';
-import { findLmHead } from '../head.ts';
-import { dimsOf, float32Tensor, isOp, makeNode, makeValueInfo, numberAttribute } from '../nodes.ts';
-import { DataType } from '../onnx.ts';
-import { dimsOfTensor, makeInline, tensorFloats } from '../tensors.ts';
+import {
+  DataType,
+  dimsOf,
+  dimsOfTensor,
+  findLmHead,
+  float32Tensor,
+  type Graph,
+  GraphError,
+  isOp,
+  makeInline,
+  makeNode,
+  makeValueInfo,
+  numberAttribute,
+  rewriteModel,
+  tensorFloats,
+} from '@forerunner/onnx-graph';
 import { findLastLayer } from './last-layer.ts';
 
 export const PROBE_EMBEDDING = 'probe.embedding';
@@ -15,7 +25,7 @@ export const PROBE_LAYER_INPUT = 'probe.layer_input';
 
 /**
  * The target with two more outputs [batch, sequence_length, width]: PROBE_EMBEDDING and PROBE_LAYER_INPUT.
- * Errors: ModelToolError unsupported_graph.
+ * Errors: GraphError unsupported_graph.
  */
 export function probeGraph(targetBytes: Uint8Array): Uint8Array {
   return rewriteModel(targetBytes, (graph) => {
@@ -40,7 +50,7 @@ export interface DraftGraphOptions {
   readonly targetFolder: string;
 }
 
-/** Errors: ModelToolError unsupported_graph (float32 only, and a cut head needs a plain weight matrix). */
+/** Errors: GraphError unsupported_graph (float32 only, and a cut head needs a plain weight matrix). */
 export function featureDraftGraph(targetBytes: Uint8Array, options: DraftGraphOptions): Uint8Array {
   return rewriteModel(targetBytes, (graph) => {
     const width = widthOfHiddenStates(graph);
@@ -55,7 +65,7 @@ function widthOfHiddenStates(graph: Graph): number {
   const { width, elemType } = findLmHead(graph);
   if (elemType === DataType.float32 && graph.output('hidden_states')) return width;
   const message = 'a feature draft is made of a float32 target with the output hidden_states (add-hidden-states)';
-  throw new ModelToolError('unsupported_graph', message);
+  throw new GraphError('unsupported_graph', message);
 }
 
 function projectIntoLastLayer(graph: Graph, width: number, projection: Float32Array): void {
@@ -85,7 +95,7 @@ function projectIntoLastLayer(graph: Graph, width: number, projection: Float32Ar
 function cutHead(graph: Graph, keptTokenIds: Int32Array, folder: string): void {
   const { node } = findLmHead(graph);
   const weight = isOp(node, 'MatMul') ? graph.initializer(node.input[1] ?? '') : undefined;
-  if (!weight) throw new ModelToolError('unsupported_graph', 'only a head with a plain weight matrix can be cut');
+  if (!weight) throw new GraphError('unsupported_graph', 'only a head with a plain weight matrix can be cut');
   const [width = 0, vocabSize = 0] = dimsOfTensor(weight);
   const full = tensorFloats(weight, folder);
   const cut = new Float32Array(width * keptTokenIds.length);

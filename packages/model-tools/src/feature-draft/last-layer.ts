@@ -3,10 +3,8 @@
  * the residual stream enters the last decoder layer, and that layer's attention. Works on graphs with
  * GroupQueryAttention and (Skip)SimplifiedLayerNormalization, as onnxruntime-genai's builder writes them.
  */
-import { ModelToolError } from '../errors.ts';
-import type { Graph } from '../graph.ts';
-import { isOp, MICROSOFT } from '../nodes.ts';
-import type { NodeProto } from '../onnx.ts';
+
+import { type Graph, GraphError, inputFrom, isOp, MICROSOFT, type NodeProto } from '@forerunner/onnx-graph';
 
 export interface LastLayer {
   /** Value [batch, sequence_length, width]: embeddings of input_ids. */
@@ -23,7 +21,7 @@ export interface LastLayer {
 const SKIP_NORM_SCALE = 2;
 const SKIP_NORM_SUM = 3;
 
-/** Errors: ModelToolError unsupported_graph, naming the part that is not there. */
+/** Errors: GraphError unsupported_graph, naming the part that is not there. */
 export function findLastLayer(graph: Graph): LastLayer {
   const attention = graph.nodes.findLast((node) => isOp(node, 'GroupQueryAttention', MICROSOFT));
   if (!attention) throw missing('a GroupQueryAttention node');
@@ -39,8 +37,11 @@ export function findLastLayer(graph: Graph): LastLayer {
   if (!entryNorm) throw missing('a norm in front of the last attention');
   const skips = isOp(entryNorm, 'SkipSimplifiedLayerNormalization', MICROSOFT);
   const input = skips ? entryNorm.output[SKIP_NORM_SUM] : entryNorm.input[0];
-  const entryNormScale = entryNorm.input[skips ? SKIP_NORM_SCALE : 1];
+  const scaleSlot = skips ? SKIP_NORM_SCALE : 1;
+  const entryNormScale = entryNorm.input[scaleSlot];
   if (!input || !entryNormScale) throw missing('the residual stream at the entry of the last layer');
+  if (inputFrom(entryNorm, scaleSlot + 1) !== undefined)
+    throw missing('a norm without a bias in front of the last attention');
   return { embedding, input, entryNorm, entryNormScale, attention };
 }
 
@@ -48,6 +49,6 @@ function isNorm(node: NodeProto): boolean {
   return isOp(node, 'SimplifiedLayerNormalization') || isOp(node, 'SkipSimplifiedLayerNormalization', MICROSOFT);
 }
 
-function missing(part: string): ModelToolError {
-  return new ModelToolError('unsupported_graph', `no feature draft can be made of this graph: it lacks ${part}`);
+function missing(part: string): GraphError {
+  return new GraphError('unsupported_graph', `no feature draft can be made of this graph: it lacks ${part}`);
 }

@@ -3,7 +3,7 @@
  * dimension, and points each slot at one sequence's cache. A slot that nobody needs attends to one row over a scratch
  * cache, and its result is dropped.
  */
-import { FLAT_BATCH } from '@forerunner/model-tools';
+import { FLAT_BATCH } from '@forerunner/onnx-graph';
 import type { ForwardOutput } from '../../runner.ts';
 import type { FloatType } from '../../signature.ts';
 import { canonicalRows, type PassPlan } from '../pass-plan.ts';

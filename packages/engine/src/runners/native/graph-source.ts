@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { decodeModel, type ExternalTensor, externalTensors, FLAT_BATCH, flatBatch } from '@forerunner/model-tools';
+import { decodeModel, type ExternalTensor, externalTensors, FLAT_BATCH, flatBatch } from '@forerunner/onnx-graph';
 import type { ModelFiles } from '../model-files.ts';
 import type { GraphInfo } from '../signature-from-graph.ts';
 import type { GraphInMemory } from './session.ts';

@@ -5,7 +5,7 @@
  */
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { ExternalTensor } from '@forerunner/model-tools';
+import type { ExternalTensor } from '@forerunner/onnx-graph';
 import koffi from 'koffi';
 import type { OrtApi, Pointer } from './ort-api.ts';
 import { addressOf } from './tensor.ts';

@@ -3,7 +3,7 @@
  * Rewrites are written against this class; what an operator means is theirs to know. Lookups scan: graphs have a few
  * thousand nodes, and an index would have to follow every edit.
  */
-import { ModelToolError } from './errors.ts';
+import { GraphError } from './errors.ts';
 import { makeNode, type NodeSpec } from './nodes.ts';
 import {
   decodeModel,
@@ -94,7 +94,7 @@ export class Graph {
   insertNode(spec: NodeSpec, anchor?: NodeProto): NodeProto {
     const node = makeNode(spec);
     const index = anchor ? this.nodes.indexOf(anchor) : 0;
-    if (index < 0) throw new ModelToolError('unsupported_graph', `node ${anchor?.name} is not in the graph`);
+    if (index < 0) throw new GraphError('unsupported_graph', `node ${anchor?.name} is not in the graph`);
     this.proto.node.splice(index, 0, node);
     return node;
   }

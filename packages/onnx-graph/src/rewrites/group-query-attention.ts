@@ -1,7 +1,7 @@
 /** Reads a com.microsoft.GroupQueryAttention node into names and numbers, and refuses what standard Attention lacks. */
-import { ModelToolError } from '../errors.ts';
+import { GraphError } from '../errors.ts';
 import type { Graph } from '../graph.ts';
-import { numberAttribute } from '../nodes.ts';
+import { inputFrom, numberAttribute } from '../nodes.ts';
 import type { NodeProto } from '../onnx.ts';
 import { dimsOfTensor } from '../tensors.ts';
 
@@ -40,20 +40,32 @@ const HARMLESS: Readonly<Record<string, number>> = {
   qk_output: 0,
 };
 const READ = new Set(['num_heads', 'kv_num_heads', 'scale', 'do_rotary', 'rotary_interleaved']);
-const EXTRA_INPUTS = ['position_ids', 'attention_bias', 'head_sink', 'k_scale', 'v_scale'];
+/** Inputs from 9 on; the nine before are read below, or follow from the attention mask. */
+const EXTRA_INPUTS = [
+  'position_ids',
+  'attention_bias',
+  'head_sink',
+  'k_scale',
+  'v_scale',
+  'q_norm_weight',
+  'k_norm_weight',
+];
 const FIRST_EXTRA_INPUT = 9;
 
-/** Errors: ModelToolError unsupported_graph, naming the node and the feature. */
+/** Errors: GraphError unsupported_graph, naming the node and the feature. */
 export function readGroupQueryAttention(graph: Graph, node: NodeProto): GroupQueryAttention {
-  const refuse = (what: string) => new ModelToolError('unsupported_graph', `${node.name} ${what}`);
+  const refuse = (what: string) => new GraphError('unsupported_graph', `${node.name} ${what}`);
+  const extra = inputFrom(node, FIRST_EXTRA_INPUT);
+  if (extra !== undefined) {
+    throw refuse(
+      `reads ${EXTRA_INPUTS[extra - FIRST_EXTRA_INPUT] ?? `input ${extra}`}, which a ragged graph cannot do`,
+    );
+  }
   for (const { name } of node.attribute) {
     const value = numberAttribute(node, name);
     if (!READ.has(name) && value !== HARMLESS[name]) {
       throw refuse(`has ${name} = ${value}, which a ragged graph cannot do; serve this model without ragged batches`);
     }
-  }
-  for (const [index, name] of EXTRA_INPUTS.entries()) {
-    if (node.input[FIRST_EXTRA_INPUT + index]) throw refuse(`reads ${name}, which a ragged graph cannot do`);
   }
   const required = (value: string | undefined, what: string) => {
     if (!value) throw refuse(`has no ${what}`);
@@ -62,6 +74,8 @@ export function readGroupQueryAttention(graph: Graph, node: NodeProto): GroupQue
   const [query, key, value, pastKey, pastValue, , , cosCache, sinCache] = node.input;
   const [output, presentKey, presentValue] = node.output;
   if (node.output[3]) throw refuse('gives out its attention weights, which a ragged graph cannot do');
+  if (!key !== !value)
+    throw refuse(`has a ${key ? 'key' : 'value'} alone: both are given, or both are packed with the query`);
   const doRotary = numberAttribute(node, 'do_rotary') === 1;
   return {
     node,

@@ -3,7 +3,7 @@
  * every step, so whole caches as outputs make a step cost more the longer the text is; with this rewrite the caller
  * copies the new rows into its own cache. Attention itself is not touched: same kernel, same tokens.
  */
-import { ModelToolError } from '../errors.ts';
+import { GraphError } from '../errors.ts';
 import { type Graph, rewriteModel } from '../graph.ts';
 import { dimsOf, int64Tensor, isOp, MICROSOFT, makeValueInfo } from '../nodes.ts';
 import { DataType, type NodeProto } from '../onnx.ts';
@@ -19,16 +19,16 @@ const PRESENT_VALUE = 2;
  * where total is the attention mask's length. All rows of a batch must therefore have the same length; a past may be
  * longer than the valid prefix (capacity), as before.
  *
- * Errors: ModelToolError unsupported_graph (no GroupQueryAttention writes an output) | already_done.
+ * Errors: GraphError unsupported_graph (no GroupQueryAttention writes an output) | already_done.
  */
 export function newRowsOnly(modelBytes: Uint8Array): Uint8Array {
   return rewriteModel(modelBytes, (graph) => {
     const layers = graph.nodes.filter((node) => isOp(node, 'GroupQueryAttention', MICROSOFT));
     if (layers.length === 0) {
-      throw new ModelToolError('unsupported_graph', 'the graph has no GroupQueryAttention nodes, whose caches are cut');
+      throw new GraphError('unsupported_graph', 'the graph has no GroupQueryAttention nodes, whose caches are cut');
     }
     if (layers.every((layer) => !graph.output(layer.output[PRESENT_KEY] ?? ''))) {
-      throw new ModelToolError('already_done', 'no GroupQueryAttention writes a graph output: already rewritten?');
+      throw new GraphError('already_done', 'no GroupQueryAttention writes a graph output: already rewritten?');
     }
     const bounds = new BoundsOfNewRows(graph);
     for (const layer of layers) {
@@ -41,7 +41,7 @@ function cutToNewRows(graph: Graph, layer: NodeProto, slot: number, bounds: Boun
   const outputName = layer.output[slot];
   const declared = outputName && graph.output(outputName);
   if (!declared || !outputName) {
-    throw new ModelToolError('unsupported_graph', `${layer.name} has no present output, so nothing can be cut`);
+    throw new GraphError('unsupported_graph', `${layer.name} has no present output, so nothing can be cut`);
   }
   const whole = graph.uniqueName(`${outputName}.whole`);
   layer.output[slot] = whole;
@@ -69,7 +69,7 @@ class BoundsOfNewRows {
   of(layer: NodeProto): { start: string; end: string; axis: string } {
     const total = layer.input[TOTAL_SEQUENCE_LENGTH];
     const query = layer.input[QUERY];
-    if (!total || !query) throw new ModelToolError('unsupported_graph', `${layer.name} has no total_sequence_length`);
+    if (!total || !query) throw new GraphError('unsupported_graph', `${layer.name} has no total_sequence_length`);
     const known = this.#byTotal.get(total);
     if (known) return known;
 

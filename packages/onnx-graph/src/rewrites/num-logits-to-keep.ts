@@ -2,7 +2,7 @@
  * Lets the caller say for how many of the last rows the head shall run: the input `num_logits_to_keep` (int64 scalar;
  * 0 = all rows). The head is the dearest product of a small model, and a prefill wants one row of it or none.
  */
-import { ModelToolError } from '../errors.ts';
+import { GraphError } from '../errors.ts';
 import { rewriteModel } from '../graph.ts';
 import { findLmHead } from '../head.ts';
 import { dimsOf, int64Tensor, makeValueInfo } from '../nodes.ts';
@@ -11,15 +11,15 @@ import { DataType } from '../onnx.ts';
 const INPUT = 'num_logits_to_keep';
 const INT64_MAX = 2n ** 63n - 1n;
 
-/** logits becomes [batch, num_logits, vocab]. Errors: ModelToolError unsupported_graph | already_done. */
+/** logits becomes [batch, num_logits, vocab]. Errors: GraphError unsupported_graph | already_done. */
 export function addNumLogitsToKeep(modelBytes: Uint8Array): Uint8Array {
   return rewriteModel(modelBytes, (graph) => {
-    if (graph.input(INPUT)) throw new ModelToolError('already_done', `the graph already has an input ${INPUT}`);
+    if (graph.input(INPUT)) throw new GraphError('already_done', `the graph already has an input ${INPUT}`);
     const head = findLmHead(graph);
     const [between] = head.picksRowsBy;
     if (between) {
       const what = `${between.opType} (${between.name})`;
-      throw new ModelToolError('unsupported_graph', `the graph picks the head's rows by itself, with ${what}`);
+      throw new GraphError('unsupported_graph', `the graph picks the head's rows by itself, with ${what}`);
     }
     const zero = graph.addInitializer(int64Tensor('/keep/zero', [1], [0n]));
     const end = graph.addInitializer(int64Tensor('/keep/end', [1], [INT64_MAX]));

@@ -9,7 +9,7 @@
  * and present.* are [batch, kv_heads, capacity, head_dim] and may share memory; write_indices[b] + sequence_length must
  * not exceed capacity. Shorter sequences are padded on the right, and what their pads wrote is simply overwritten later.
  */
-import { ModelToolError } from '../errors.ts';
+import { GraphError } from '../errors.ts';
 import { type Graph, rewriteModel } from '../graph.ts';
 import { dimsOf, int64Tensor, isOp, MICROSOFT, makeValueInfo } from '../nodes.ts';
 import { DataType } from '../onnx.ts';
@@ -20,22 +20,22 @@ const WRITE_INDICES = 'write_indices';
 /** The first operator set with TensorScatter and with Attention over a cache in place. */
 const OPSET = 24;
 
-/** Errors: ModelToolError unsupported_graph, naming the node and what it uses that Attention cannot do | already_done. */
+/** Errors: GraphError unsupported_graph, naming the node and what it uses that Attention cannot do | already_done. */
 export function raggedAttention(modelBytes: Uint8Array): Uint8Array {
   return rewriteModel(modelBytes, (graph) => {
-    if (graph.input(WRITE_INDICES)) throw new ModelToolError('already_done', `the graph already has ${WRITE_INDICES}`);
+    if (graph.input(WRITE_INDICES)) throw new GraphError('already_done', `the graph already has ${WRITE_INDICES}`);
     const layers = graph.nodes
       .filter((node) => isOp(node, 'GroupQueryAttention', MICROSOFT))
       .map((node) => readGroupQueryAttention(graph, node));
     const [first] = layers;
-    if (!first) throw new ModelToolError('unsupported_graph', 'the graph has no GroupQueryAttention nodes to rewrite');
+    if (!first) throw new GraphError('unsupported_graph', 'the graph has no GroupQueryAttention nodes to rewrite');
     raiseOpset(graph, OPSET);
 
     const shared = sharedValues(graph, first);
     for (const layer of layers) replaceLayer(graph, layer, shared);
     graph.prune();
     if (graph.consumers('attention_mask').length > 0) {
-      throw new ModelToolError('unsupported_graph', 'attention_mask is read by more than GroupQueryAttention');
+      throw new GraphError('unsupported_graph', 'attention_mask is read by more than GroupQueryAttention');
     }
     graph.proto.input = graph.proto.input.filter((input) => input.name !== 'attention_mask');
     declareCaches(graph);

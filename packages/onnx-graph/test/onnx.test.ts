@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ModelToolError } from '../src/errors.ts';
+import { GraphError } from '../src/errors.ts';
 import { decodeModel, encodeModel } from '../src/onnx.ts';
 import { graphBytes } from './models.ts';
 
@@ -34,7 +34,7 @@ describe('reading and writing ONNX', () => {
     ['text', Buffer.from('{"not": "a model"}')],
     ['nothing', Buffer.alloc(0)],
   ])('refuses %s with a readable error', (_, bytes) => {
-    expect(() => decodeModel(bytes)).toThrow(ModelToolError);
+    expect(() => decodeModel(bytes)).toThrow(GraphError);
     expect(() => decodeModel(bytes)).toThrow(/not an ONNX model/);
   });
 });

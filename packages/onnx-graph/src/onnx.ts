@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import protobuf from 'protobufjs';
-import { ModelToolError } from './errors.ts';
+import { GraphError } from './errors.ts';
 
 /** int64 on the wire: decoded as a Long; a number or a decimal string may be assigned. */
 export type Int64 = number | string | { toNumber(): number };
@@ -72,27 +72,37 @@ export interface DimensionProto {
 /** TensorProto.DataType, the part that language models use. */
 export const DataType = { float32: 1, uint8: 2, int32: 6, int64: 7, bool: 9, float16: 10, bfloat16: 16 } as const;
 
-const schemaText = readFileSync(new URL('../schema/onnx-ml.proto', import.meta.url), 'utf8');
-const modelType = protobuf.parse(schemaText).root.lookupType('onnx.ModelProto');
+let parsedSchema: protobuf.Type | undefined;
 
-/** Big tensors stay views of `bytes`. Errors: ModelToolError not_onnx. */
+/** Parsed when the first graph is decoded: that takes some 50 ms, and most processes never decode one. */
+function modelType(): protobuf.Type {
+  if (!parsedSchema) {
+    const text = readFileSync(new URL('../schema/onnx-ml.proto', import.meta.url), 'utf8');
+    parsedSchema = protobuf.parse(text).root.lookupType('onnx.ModelProto');
+  }
+  return parsedSchema;
+}
+
+/** Big tensors stay views of `bytes`. Errors: GraphError not_onnx. */
 export function decodeModel(bytes: Uint8Array): ModelProto {
   const reader = protobuf.Reader.create(bytes);
   reader.discardUnknown = false;
   let model: ModelProto;
   try {
-    model = modelType.decode(reader) as unknown as ModelProto;
+    model = modelType().decode(reader) as unknown as ModelProto;
   } catch (cause) {
-    throw new ModelToolError('not_onnx', `not an ONNX model: ${(cause as Error).message}`, { cause });
+    throw new GraphError('not_onnx', `not an ONNX model: ${(cause as Error).message}`, { cause });
   }
   if (!model.graph || model.opsetImport.length === 0) {
-    throw new ModelToolError('not_onnx', 'not an ONNX model: it has no graph or names no operator set');
+    throw new GraphError('not_onnx', 'not an ONNX model: it has no graph or names no operator set');
   }
   return model;
 }
 
 export function encodeModel(model: ModelProto): Uint8Array {
-  return modelType.encode(model as unknown as protobuf.Message).finish();
+  return modelType()
+    .encode(model as unknown as protobuf.Message)
+    .finish();
 }
 
 export function toNumber(value: Int64): number {

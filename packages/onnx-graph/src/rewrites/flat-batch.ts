@@ -7,7 +7,7 @@
  * A slot's rows are gathered by index, so a sequence with one new token may show its row to attention twice (the CPU's
  * one-row kernel rounds otherwise) while the linear operators see it once; `attention_rows` drops the second result.
  */
-import { ModelToolError } from '../errors.ts';
+import { GraphError } from '../errors.ts';
 import { type Graph, rewriteModel } from '../graph.ts';
 import { findLmHead } from '../head.ts';
 import { dimsOf, isOp, MICROSOFT, makeNode, makeValueInfo } from '../nodes.ts';
@@ -39,13 +39,13 @@ const MAX_INPUTS = 16;
 /**
  * The graph for exactly `numSlots` sequences: input_ids and every other row-wise input become [1, rows, …], logits
  * [1, n, vocab], hidden states [1, rows, width].
- * Errors: ModelToolError unsupported_graph, naming the node and what about it cannot be batched.
+ * Errors: GraphError unsupported_graph, naming the node and what about it cannot be batched.
  */
 export function flatBatch(modelBytes: Uint8Array, numSlots: number): Uint8Array {
   return rewriteModel(modelBytes, (graph) => {
     const layers = graph.nodes.filter((node) => isOp(node, 'GroupQueryAttention', MICROSOFT));
     if (layers.length === 0) {
-      throw new ModelToolError(
+      throw new GraphError(
         'unsupported_graph',
         'the graph has no GroupQueryAttention: its attention is spelled out',
       );
@@ -88,7 +88,7 @@ function shapeOf(rawShape: Uint8Array, dims: readonly number[]): number[] | unde
 }
 
 function refuseWhatSlotsLack(node: NodeProto): void {
-  const refuse = (what: string) => new ModelToolError('unsupported_graph', `${node.name} ${what}`);
+  const refuse = (what: string) => new GraphError('unsupported_graph', `${node.name} ${what}`);
   if (node.input[INPUT.positionIds]) throw refuse('reads position_ids, which a slot does not have');
   if (node.input[INPUT.bias]) throw refuse('reads attention_bias, which a slot does not have');
   if (node.output[3]) throw refuse('gives out its attention weights, which slots cannot put together');
@@ -111,7 +111,7 @@ function chooseHeadRows(graph: Graph): void {
   const [picks, ...more] = head.picksRowsBy;
   if (more.length > 0 || (picks && !isOp(picks, 'Slice'))) {
     const names = head.picksRowsBy.map((node) => `${node.opType} (${node.name})`).join(', ');
-    throw new ModelToolError('unsupported_graph', `the graph picks the head's rows by ${names}`);
+    throw new GraphError('unsupported_graph', `the graph picks the head's rows by ${names}`);
   }
   if (picks) {
     graph.replace(picks, gather(picks.input[0] ?? '', picks.output[0] ?? ''));
@@ -205,7 +205,7 @@ function dropUnreadInputs(graph: Graph): void {
   const mask = 'attention_mask';
   if (graph.consumers(mask).length > 0) {
     const reader = graph.consumers(mask)[0]?.name;
-    throw new ModelToolError('unsupported_graph', `${reader} reads ${mask} for something other than attention`);
+    throw new GraphError('unsupported_graph', `${reader} reads ${mask} for something other than attention`);
   }
   graph.proto.input = graph.proto.input.filter(
     (value) => graph.initializer(value.name) || graph.consumers(value.name).length > 0,

@@ -3,7 +3,7 @@
  * picks rows, to the product with the vocabulary matrix, and from its input over whatever picks rows there. Names of
  * nodes and values are never looked at; only the output's name, `logits`, is the exports' common convention.
  */
-import { ModelToolError } from './errors.ts';
+import { GraphError } from './errors.ts';
 import type { Graph } from './graph.ts';
 import { dimsOf, isOp, MICROSOFT, numberAttribute } from './nodes.ts';
 import { DataType, type NodeProto, toNumber } from './onnx.ts';
@@ -24,22 +24,19 @@ const AFTER_HEAD = ['Cast', 'Identity', 'Reshape', 'Add', 'Mul', 'Div', 'Tanh', 
 /** From the product back to the norm: only what picks rows or changes type or rank. */
 const BEFORE_HEAD = ['Cast', 'Identity', 'Slice', 'Gather', 'GatherND', 'Reshape', 'Squeeze', 'Unsqueeze'];
 
-/** Errors: ModelToolError unsupported_graph, saying what stands where the head was looked for. */
+/** Errors: GraphError unsupported_graph, saying what stands where the head was looked for. */
 export function findLmHead(graph: Graph): LmHead {
   if (!graph.output('logits')) {
     const names = graph.proto.output.slice(0, 4).map((output) => output.name);
-    throw new ModelToolError('unsupported_graph', `the graph has no output "logits" (it has ${names.join(', ')})`);
+    throw new GraphError('unsupported_graph', `the graph has no output "logits" (it has ${names.join(', ')})`);
   }
   const { producer: node } = walkBack(graph, 'logits', AFTER_HEAD);
   if (!node || !isProduct(node)) {
     const found = node ? `${node.opType} (${node.name})` : 'a graph input';
-    throw new ModelToolError(
-      'unsupported_graph',
-      `logits come from ${found}, not from a matrix product: no head found`,
-    );
+    throw new GraphError('unsupported_graph', `logits come from ${found}, not from a matrix product: no head found`);
   }
   const { value: hiddenStates, producer: norm, passed } = walkBack(graph, node.input[0] ?? '', BEFORE_HEAD);
-  if (!norm) throw new ModelToolError('unsupported_graph', 'the head reads a graph input: not a language model');
+  if (!norm) throw new GraphError('unsupported_graph', 'the head reads a graph input: not a language model');
   return {
     node,
     hiddenStates,
@@ -71,7 +68,7 @@ function widthOf(graph: Graph, hiddenStates: string, head: NodeProto, norm: Node
   const scale = scaleOf(graph, norm);
   const width = numberAttribute(head, 'K') ?? (scale && toNumber(scale.dims[0] ?? 0));
   if (width) return width;
-  throw new ModelToolError('unsupported_graph', `the width of the hidden states (${hiddenStates}) cannot be told`);
+  throw new GraphError('unsupported_graph', `the width of the hidden states (${hiddenStates}) cannot be told`);
 }
 
 function elemTypeOf(graph: Graph, hiddenStates: string, norm: NodeProto): number {

@@ -1,5 +1,5 @@
 /** Raising a graph's operator set to one that has the operators a rewrite needs. */
-import { ModelToolError } from '../errors.ts';
+import { GraphError } from '../errors.ts';
 import type { Graph } from '../graph.ts';
 import { toNumber } from '../onnx.ts';
 
@@ -8,23 +8,20 @@ const CHANGED_AT_18 = /^(Reduce(Max|Mean|Min|Prod|L1|L2|LogSum|LogSumExp|SumSqua
 /** The IR version that came with operator set 24. */
 const IR_VERSION = 11;
 
-/** Sets the default domain to at least `version` (18 … 24). Errors: ModelToolError unsupported_graph. */
+/** Sets the default domain to at least `version` (18 … 24). Errors: GraphError unsupported_graph. */
 export function raiseOpset(graph: Graph, version: number): void {
   const { model } = graph;
   const imported = model.opsetImport.find((entry) => !entry.domain || entry.domain === 'ai.onnx');
-  if (!imported) throw new ModelToolError('unsupported_graph', 'the graph imports no version of the default domain');
+  if (!imported) throw new GraphError('unsupported_graph', 'the graph imports no version of the default domain');
   const current = toNumber(imported.version);
   if (current >= version) return;
   if (current < 13) {
-    throw new ModelToolError(
-      'unsupported_graph',
-      `operator set ${current} is too old: export the model with 18 or later`,
-    );
+    throw new GraphError('unsupported_graph', `operator set ${current} is too old: export the model with 18 or later`);
   }
   const changed = graph.nodes.find((node) => current < 18 && !node.domain && CHANGED_AT_18.test(node.opType));
   if (changed) {
     const message = `${changed.opType} (${changed.name}) means something else since operator set 18; the graph has ${current}`;
-    throw new ModelToolError('unsupported_graph', `${message}: export the model with 18 or later`);
+    throw new GraphError('unsupported_graph', `${message}: export the model with 18 or later`);
   }
   imported.version = version;
   model.irVersion = Math.max(toNumber(model.irVersion), IR_VERSION);

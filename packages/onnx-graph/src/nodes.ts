@@ -57,6 +57,12 @@ export function numberAttribute(node: NodeProto, name: string): number | undefin
   return attribute.type === ATTRIBUTE_TYPE.FLOAT ? attribute.f : toNumber(attribute.i ?? 0);
 }
 
+/** Position of the first input from `first` on that is not left out: what a rewrite that reads fewer would lose. */
+export function inputFrom(node: NodeProto, first: number): number | undefined {
+  const index = node.input.findIndex((name, position) => position >= first && name !== '');
+  return index < 0 ? undefined : index;
+}
+
 export function isOp(node: NodeProto | undefined, op: string, domain = ''): node is NodeProto {
   return node?.opType === op && (node.domain || '') === domain;
 }
