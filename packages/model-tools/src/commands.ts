@@ -1,10 +1,9 @@
 /** What the command line can do, as data: each rewrite with the check that belongs to it. */
 
-import { addHiddenStatesOutput, addNumLogitsToKeep, newRowsOnly, raggedAttention } from '@forerunner/onnx-graph';
+import { addHiddenStatesOutput, addNumLogitsToKeep, newRowsOnly } from '@forerunner/onnx-graph';
 import { checkHiddenStates, checkNewRowsOnly, checkNumLogitsToKeep } from './check/checks.ts';
 import type { LogitComparison } from './check/compare.ts';
 import type { CheckedModel } from './check/passes.ts';
-import { checkRaggedAttention, isTolerable } from './check/ragged-check.ts';
 
 export interface CheckVerdict {
   readonly ok: boolean;
@@ -33,21 +32,6 @@ export const REWRITES: Readonly<Record<string, RewriteCommand>> = {
     purpose: 'present.* holds the new rows only, for runtimes that copy every output',
     rewrite: newRowsOnly,
     check: exactly(checkNewRowsOnly),
-  },
-  'ragged-attention': {
-    purpose: 'several sequences of different lengths with several new tokens each in one pass',
-    rewrite: raggedAttention,
-    async check(model) {
-      const report = await checkRaggedAttention(model);
-      return {
-        ok: isTolerable(report),
-        lines: [
-          comparisonLine('against the original', report.againstOriginal),
-          comparisonLine('the original, row by row, against itself', report.originalByRows),
-          comparisonLine('in a batch against alone', report.batchAgainstAlone),
-        ],
-      };
-    },
   },
 };
 

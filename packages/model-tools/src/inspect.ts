@@ -6,6 +6,7 @@ import {
   decodeModel,
   dimsOf,
   findLmHead,
+  flatBatch,
   Graph,
   isOp,
   MICROSOFT,
@@ -20,7 +21,7 @@ export function describeModel(folder: ModelFolder): string[] {
   const caches = graph.proto.input.filter((input) => input.name.startsWith('past_key_values.'));
   return [
     `graph        ${graph.nodes.length} nodes, ${opsets.join(', ')}`,
-    `attention    ${attentionLine(graph)}`,
+    `attention    ${attentionLine(folder, graph)}`,
     `caches       ${caches.length / 2} layers, ${caches[0] ? valueLine(caches[0]) : 'none'}`,
     `inputs       ${linesOf(graph.proto.input.filter((input) => !caches.includes(input)))}`,
     `outputs      ${linesOf(graph.proto.output.filter((output) => !output.name.startsWith('present.')))}`,
@@ -30,13 +31,19 @@ export function describeModel(folder: ModelFolder): string[] {
   ];
 }
 
-function attentionLine(graph: Graph): string {
-  const count = (op: string, domain = '') => graph.nodes.filter((node) => isOp(node, op, domain)).length;
-  const groupQuery = count('GroupQueryAttention', MICROSOFT);
-  if (groupQuery) return `${groupQuery} GroupQueryAttention: caches in place, one sequence a pass or one token each`;
-  const ragged = count('TensorScatter');
-  if (ragged) return `${ragged / 2} TensorScatter + Attention: caches in place, ragged batches`;
-  return 'neither GroupQueryAttention nor TensorScatter: caches are copied on every step';
+function attentionLine(folder: ModelFolder, graph: Graph): string {
+  const count = graph.nodes.filter((node) => isOp(node, 'GroupQueryAttention', MICROSOFT)).length;
+  if (!count) return 'no GroupQueryAttention: caches are copied on every pass, sequences take turns';
+  return `${count} GroupQueryAttention: caches in place, ${batchesLine(folder)}`;
+}
+
+function batchesLine(folder: ModelFolder): string {
+  try {
+    flatBatch(folder.graphBytes, 1);
+    return 'several sequences a pass';
+  } catch (error) {
+    return `sequences take turns: ${(error as Error).message}`;
+  }
 }
 
 function headLine(graph: Graph): string {

@@ -21,14 +21,14 @@ describe('the command line', () => {
   it('says what a model can do', () => {
     const { status, stdout } = run('inspect', TINY);
     expect(status).toBe(0);
-    expect(stdout).toMatch(/2 GroupQueryAttention/);
+    expect(stdout).toMatch(/2 GroupQueryAttention: caches in place, several sequences a pass/);
     expect(stdout).toMatch(/MatMul over hidden states of width 64, rows picked by Slice/);
     expect(stdout).toMatch(/model\.onnx\.data \(0\.6 MB\)/);
   });
 
-  it.each(['new-rows-only', 'ragged-attention'])('%s writes a folder that passed its check', (command) => {
-    const out = join(root, command);
-    const { status, stdout } = run(command, TINY, out, '--check');
+  it('new-rows-only writes a folder that passed its check', () => {
+    const out = join(root, 'new-rows-only');
+    const { status, stdout } = run('new-rows-only', TINY, out, '--check');
     expect(stdout).toMatch(/against the original: 30 rows, .*another token wins in 0/);
     expect(status).toBe(0);
     expect(readdirSync(out).sort()).toEqual(readdirSync(TINY).sort());

@@ -28,10 +28,12 @@ export { FLAT_BATCH, flatBatch } from './rewrites/flat-batch.ts';
 export { addHiddenStatesOutput } from './rewrites/hidden-states-output.ts';
 export { newRowsOnly } from './rewrites/new-rows-only.ts';
 export { addNumLogitsToKeep } from './rewrites/num-logits-to-keep.ts';
-export { raggedAttention } from './rewrites/ragged-attention.ts';
 export {
   dimsOfTensor,
   type ExternalTensor,
   externalTensors,
   isExternal,
-  makeInline, tensorBytes, tensorFloats } from './tensors.ts';
+  makeInline,
+  tensorBytes,
+  tensorFloats,
+} from './tensors.ts';

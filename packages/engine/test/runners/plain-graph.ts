@@ -2,8 +2,9 @@
 import { cpSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Graph, raggedAttention, rewriteModel } from '@forerunner/onnx-graph';
+import { type Graph, rewriteModel } from '@forerunner/onnx-graph';
 import { modelDir } from './fixtures.ts';
+import { scatterAttention } from './scatter-attention.ts';
 
 /** A copy of a model's folder with such a graph; whoever makes it removes it. */
 export function plainModelDir(model: string): string {
@@ -15,7 +16,7 @@ export function plainModelDir(model: string): string {
 
 /** The model's graph in that shape: every cache is Concat(past, new rows), and the past's length gives the positions. */
 function plainGraph(model: string): Uint8Array {
-  return rewriteModel(raggedAttention(readFileSync(join(modelDir(model), 'model.onnx'))), (graph) => {
+  return rewriteModel(scatterAttention(readFileSync(join(modelDir(model), 'model.onnx'))), (graph) => {
     for (const node of [...graph.nodes]) {
       if (node.opType === 'TensorScatter') {
         const [past, rows] = node.input as [string, string];

@@ -16,11 +16,6 @@ export interface LmStep {
   readonly numLogitsToKeep?: number; // 0 or absent: all rows
 }
 
-export interface RaggedStep {
-  readonly tokenIds: readonly number[]; // at least one; shorter sequences are padded with their last token
-  readonly numPastTokens: number;
-}
-
 type Floats = 'float32' | 'float16';
 
 export class LmSession {
@@ -63,12 +58,12 @@ export class LmSession {
     }
   }
 
-  emptyPast(capacity = 0, batch = 1): Map<string, Tensor> {
+  emptyPast(capacity = 0): Map<string, Tensor> {
     return new Map(
       this.#pastInputs.map(({ name, type, numHeads, headDim }) => {
-        const length = batch * numHeads * capacity * headDim;
+        const length = numHeads * capacity * headDim;
         const data = type === 'float32' ? new Float32Array(length) : new Uint16Array(length);
-        return [name, new Tensor(type, data, [batch, numHeads, capacity, headDim])];
+        return [name, new Tensor(type, data, [1, numHeads, capacity, headDim])];
       }),
     );
   }
@@ -83,30 +78,12 @@ export class LmSession {
       const total = numPastTokens + seq;
       feeds.attention_mask = new Tensor('int64', new BigInt64Array(total).fill(1n), [1, total]);
     }
-    if (this.inputNames.includes('write_indices')) {
-      feeds.write_indices = new Tensor('int64', [BigInt(numPastTokens)], [1]);
-    }
     if (this.inputNames.includes('position_ids')) feeds.position_ids = new Tensor('int64', int64(range), [1, seq]);
     if (this.inputNames.includes('num_logits_to_keep')) {
       feeds.num_logits_to_keep = new Tensor('int64', [BigInt(step.numLogitsToKeep ?? 0)], []);
     }
     if (step.hiddenStates)
       feeds.features = new Tensor('float32', step.hiddenStates, [1, seq, step.hiddenStates.length / seq]);
-    for (const [name, tensor] of past) feeds[name] = visibleToRuntime(tensor);
-    return (await this.#session.run(feeds)) as Record<string, Tensor>;
-  }
-
-  /** One pass over several sequences of a graph with write_indices; `past` is the batch's, [batch, …, capacity, …]. */
-  async runRagged(sequences: readonly RaggedStep[], past: Past): Promise<Record<string, Tensor>> {
-    const numRows = Math.max(...sequences.map((sequence) => sequence.tokenIds.length));
-    const padded = sequences.flatMap(({ tokenIds }) =>
-      Array.from({ length: numRows }, (_, row) => tokenIds[Math.min(row, tokenIds.length - 1)]!),
-    );
-    const feeds: Record<string, Tensor> = {
-      input_ids: new Tensor('int64', int64(padded), [sequences.length, numRows]),
-      write_indices: new Tensor('int64', int64(sequences.map((s) => s.numPastTokens)), [sequences.length]),
-    };
-    if (this.inputNames.includes('num_logits_to_keep')) feeds.num_logits_to_keep = new Tensor('int64', [0n], []);
     for (const [name, tensor] of past) feeds[name] = visibleToRuntime(tensor);
     return (await this.#session.run(feeds)) as Record<string, Tensor>;
   }

@@ -39,17 +39,15 @@ const MAX_INPUTS = 16;
 /**
  * The graph for exactly `numSlots` sequences: input_ids and every other row-wise input become [1, rows, …], logits
  * [1, n, vocab], hidden states [1, rows, width].
- * Errors: GraphError unsupported_graph, naming the node and what about it cannot be batched.
+ * Errors: GraphError unsupported_graph, naming the node and what about it cannot be batched | already_done.
  */
 export function flatBatch(modelBytes: Uint8Array, numSlots: number): Uint8Array {
   return rewriteModel(modelBytes, (graph) => {
     const layers = graph.nodes.filter((node) => isOp(node, 'GroupQueryAttention', MICROSOFT));
     if (layers.length === 0) {
-      throw new GraphError(
-        'unsupported_graph',
-        'the graph has no GroupQueryAttention: its attention is spelled out',
-      );
+      throw new GraphError('unsupported_graph', 'the graph has no GroupQueryAttention: its attention is spelled out');
     }
+    if (graph.input(FLAT_BATCH.logitRows)) throw new GraphError('already_done', 'the graph is a flat batch already');
     for (const layer of layers) refuseWhatSlotsLack(layer);
     nameReshapedWeights(graph);
     chooseHeadRows(graph);

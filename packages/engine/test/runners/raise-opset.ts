@@ -1,7 +1,7 @@
 /** Raising a graph's operator set to one that has the operators a rewrite needs. */
-import { GraphError } from '../errors.ts';
-import type { Graph } from '../graph.ts';
-import { toNumber } from '../onnx.ts';
+import { GraphError } from '../../../onnx-graph/src/errors.ts';
+import type { Graph } from '../../../onnx-graph/src/graph.ts';
+import { toNumber } from '../../../onnx-graph/src/onnx.ts';
 
 /** Operators whose attributes became inputs or whose meaning changed at 18: older nodes would be misread. */
 const CHANGED_AT_18 = /^(Reduce(Max|Mean|Min|Prod|L1|L2|LogSum|LogSumExp|SumSquare)|Split|Pad|Resize)$/;

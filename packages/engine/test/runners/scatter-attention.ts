@@ -9,19 +9,19 @@
  * and present.* are [batch, kv_heads, capacity, head_dim] and may share memory; write_indices[b] + sequence_length must
  * not exceed capacity. Shorter sequences are padded on the right, and what their pads wrote is simply overwritten later.
  */
-import { GraphError } from '../errors.ts';
-import { type Graph, rewriteModel } from '../graph.ts';
-import { dimsOf, int64Tensor, isOp, MICROSOFT, makeValueInfo } from '../nodes.ts';
-import { DataType } from '../onnx.ts';
-import { type GroupQueryAttention, readGroupQueryAttention } from './group-query-attention.ts';
-import { raiseOpset } from './opset.ts';
+import { GraphError } from '../../../onnx-graph/src/errors.ts';
+import { type Graph, rewriteModel } from '../../../onnx-graph/src/graph.ts';
+import { dimsOf, int64Tensor, isOp, MICROSOFT, makeValueInfo } from '../../../onnx-graph/src/nodes.ts';
+import { DataType } from '../../../onnx-graph/src/onnx.ts';
+import { raiseOpset } from './raise-opset.ts';
+import { type GroupQueryAttention, readGroupQueryAttention } from './read-attention.ts';
 
 const WRITE_INDICES = 'write_indices';
 /** The first operator set with TensorScatter and with Attention over a cache in place. */
 const OPSET = 24;
 
 /** Errors: GraphError unsupported_graph, naming the node and what it uses that Attention cannot do | already_done. */
-export function raggedAttention(modelBytes: Uint8Array): Uint8Array {
+export function scatterAttention(modelBytes: Uint8Array): Uint8Array {
   return rewriteModel(modelBytes, (graph) => {
     if (graph.input(WRITE_INDICES)) throw new GraphError('already_done', `the graph already has ${WRITE_INDICES}`);
     const layers = graph.nodes

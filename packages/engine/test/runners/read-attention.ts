@@ -1,9 +1,9 @@
 /** Reads a com.microsoft.GroupQueryAttention node into names and numbers, and refuses what standard Attention lacks. */
-import { GraphError } from '../errors.ts';
-import type { Graph } from '../graph.ts';
-import { inputFrom, numberAttribute } from '../nodes.ts';
-import type { NodeProto } from '../onnx.ts';
-import { dimsOfTensor } from '../tensors.ts';
+import { GraphError } from '../../../onnx-graph/src/errors.ts';
+import type { Graph } from '../../../onnx-graph/src/graph.ts';
+import { inputFrom, numberAttribute } from '../../../onnx-graph/src/nodes.ts';
+import type { NodeProto } from '../../../onnx-graph/src/onnx.ts';
+import { dimsOfTensor } from '../../../onnx-graph/src/tensors.ts';
 
 export interface GroupQueryAttention {
   readonly node: NodeProto;
