@@ -19,6 +19,7 @@ async function open(options: Partial<EngineOptions> = {}, toy = new ToyRunner())
     maxPassTokens: 256,
     kvBudgetBytes: 1e6,
     idleTtlMs: 60_000,
+    sharesPrefixes: true,
     prefillChunkTokens: 4,
     maxRequests: 3,
     ...options,
