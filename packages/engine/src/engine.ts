@@ -3,13 +3,14 @@
  * logits; knows no HTTP, no text and no sampling. Everything runs on the thread that opened it.
  */
 import { setInterval } from 'node:timers';
+import type { AcquireRequest } from './acquire-request.ts';
 import { EngineError } from './errors.ts';
 import { type NumericRegime, probeNumericRegime } from './regime-probe.ts';
 import type { ModelRunner, RunnerDescription } from './runner.ts';
 import { type OpenRunnerOptions, openRunner } from './runners/open-runner.ts';
 import { type PassObservation, Scheduler } from './scheduler.ts';
 import { SequenceLease } from './sequence-lease.ts';
-import { type AcquireRequest, type EvictionReason, SequenceStore } from './sequences.ts';
+import { type EvictionReason, SequenceStore } from './sequences.ts';
 import type { GraphSignature } from './signature.ts';
 
 export interface EngineOptions {

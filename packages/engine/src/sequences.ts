@@ -3,27 +3,13 @@
  * evicted when memory is short. Knows tokens, digests and bytes; runs no model. Lives on one thread, so whatever happens between two awaits is atomic.
  */
 import { TokenPrefix } from '@forerunner/protocol';
+import { type AcquireRequest, checkPosition, mismatch } from './acquire-request.ts';
 import { CachedTokens } from './cached-tokens.ts';
 import { EngineError } from './errors.ts';
 import { type CachedText, PrefixCache } from './prefix-cache.ts';
 import { commonPrefixLength, PrefixIndex } from './prefix-index.ts';
 import type { KvCache, ModelRunner } from './runner.ts';
 import { aborted, Turns } from './turns.ts';
-
-export interface AcquireRequest {
-  readonly sequenceId: string;
-  /** Tokens before the new ones. */
-  readonly position: number;
-  /** TokenPrefix.digestAt(position). */
-  readonly prefixDigest: string;
-  /** Prefixes are shared only within a scope. */
-  readonly scope: string;
-  /** The new tokens. */
-  readonly tokenIds: Int32Array;
-  /** At most so many of the new tokens may be taken from a cache instead of being computed. */
-  readonly numReusable: number;
-  readonly signal?: AbortSignal | undefined;
-}
 
 export interface Sequence {
   readonly id: string;
@@ -305,17 +291,4 @@ function prefixOf(tokenIds: Int32Array, numTokens: number): CachedTokens {
   const prefix = new CachedTokens(numTokens);
   prefix.append(tokenIds.subarray(0, numTokens));
   return prefix;
-}
-
-function checkPosition(prefix: TokenPrefix, { position, prefixDigest }: AcquireRequest): void {
-  if (position > prefix.length) {
-    throw mismatch(`the request starts at position ${position}, ${prefix.length} tokens are cached`, prefix.length);
-  }
-  if (prefix.digestAt(position) !== prefixDigest) {
-    throw mismatch(`the first ${position} tokens are not those that are cached (their digests differ)`, 0);
-  }
-}
-
-function mismatch(message: string, cachedLength: number): EngineError {
-  return new EngineError('sequence_mismatch', message, { cached_length: cachedLength });
 }

@@ -1,6 +1,7 @@
 /** What freed sequences leave: who may have it, who gets it, what goes first, and what it costs. */
 import { beforeEach, describe, expect, it } from 'vitest';
-import { type AcquireRequest, type HeldSequence, SequenceStore } from '../src/sequences.ts';
+import type { AcquireRequest } from '../src/acquire-request.ts';
+import { type HeldSequence, SequenceStore } from '../src/sequences.ts';
 import { errorOf, ids, request } from './store-requests.ts';
 import { BYTES_PER_TOKEN, ToyRunner, VOCAB } from './toy-runner.ts';
 

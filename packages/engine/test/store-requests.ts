@@ -1,8 +1,8 @@
 /** Requests about a sequence of known tokens, for the tests of the store. */
 import { TokenPrefix } from '@forerunner/protocol';
 import { expect } from 'vitest';
+import type { AcquireRequest } from '../src/acquire-request.ts';
 import { EngineError } from '../src/errors.ts';
-import type { AcquireRequest } from '../src/sequences.ts';
 
 export const ids = (...values: number[]) => Int32Array.from(values);
 export const range = (length: number, first = 0) => Int32Array.from({ length }, (_, i) => (first + i) % 11);
