@@ -3,13 +3,14 @@
  * logits; knows no HTTP, no text and no sampling. Everything runs on the thread that opened it.
  */
 import { setInterval } from 'node:timers';
+import type { AcquireRequest } from './acquire-request.ts';
 import { EngineError } from './errors.ts';
 import { type NumericRegime, probeNumericRegime } from './regime-probe.ts';
 import type { ModelRunner, RunnerDescription } from './runner.ts';
 import { type OpenRunnerOptions, openRunner } from './runners/open-runner.ts';
 import { type PassObservation, Scheduler } from './scheduler.ts';
 import { SequenceLease } from './sequence-lease.ts';
-import { type AcquireRequest, type EvictionReason, SequenceStore } from './sequences.ts';
+import { type EvictionReason, SequenceStore } from './sequences.ts';
 import type { GraphSignature } from './signature.ts';
 
 export interface EngineOptions {
@@ -21,6 +22,8 @@ export interface EngineOptions {
   readonly kvBudgetBytes: number;
   /** An idle sequence is freed after so long. */
   readonly idleTtlMs: number;
+  /** See SequenceStoreOptions.sharesPrefixes (PREFIX_CACHE). */
+  readonly sharesPrefixes: boolean;
   /** Most tokens of one sequence in one pass; a longer prompt queues again for the rest. */
   readonly prefillChunkTokens: number;
   /** Requests under way or waiting beyond which new ones are refused. */
@@ -29,8 +32,14 @@ export interface EngineOptions {
 
 export interface EngineStats {
   readonly numSequences: number;
+  readonly numCachedPrefixes: number;
+  /** Of sequences and cached prefixes. */
   readonly kvBytes: number;
+  /** Of cached prefixes: what memory can be had by evicting no sequence. */
+  readonly cachedPrefixBytes: number;
   readonly kvBudgetBytes: number;
+  /** Tokens of new texts, and those of them that a cache held already. */
+  readonly prefixCacheTokens: Readonly<Record<'queries' | 'hits', number>>;
   readonly queueDepth: number;
   readonly numRequests: number;
   readonly numEvictions: Readonly<Record<EvictionReason, number>>;
@@ -80,8 +89,8 @@ export class Engine {
     this.description = runner.description;
     this.contextLength = runner.signature.contextLength - (options.minRows - 1);
     this.maxBatchItems = Math.min(options.maxBatchItems, runner.maxSequences);
-    const { kvBudgetBytes: budgetBytes, idleTtlMs } = options;
-    this.#sequences = new SequenceStore({ runner, budgetBytes, idleTtlMs });
+    const { kvBudgetBytes: budgetBytes, idleTtlMs, sharesPrefixes } = options;
+    this.#sequences = new SequenceStore({ runner, budgetBytes, idleTtlMs, sharesPrefixes });
     this.#scheduler = new Scheduler({
       runner,
       limits: {
@@ -130,7 +139,7 @@ export class Engine {
     }
   }
 
-  /** Frees a sequence; one in use is freed after the pass under way. Idempotent. */
+  /** Ends a sequence; one in use ends after the pass under way. What it held may stay as a cached prefix. Idempotent. */
   freeSequence(sequenceId: string): void {
     this.#sequences.delete(sequenceId);
   }
@@ -140,10 +149,13 @@ export class Engine {
     this.#passes = [];
     return {
       numSequences: this.#sequences.numSequences,
+      numCachedPrefixes: this.#sequences.cachedPrefixes.count,
       kvBytes: this.#sequences.kvBytes,
+      cachedPrefixBytes: this.#sequences.cachedPrefixes.bytes,
       kvBudgetBytes: this.#options.kvBudgetBytes,
       queueDepth: this.#scheduler.queueDepth,
       numRequests: this.#numRequests,
+      prefixCacheTokens: { ...this.#sequences.prefixCacheTokens },
       numEvictions: { ...this.#sequences.numEvictions },
       passes,
     };
@@ -153,7 +165,7 @@ export class Engine {
   async close(): Promise<void> {
     clearInterval(this.#sweep);
     await this.#scheduler.close();
-    this.#sequences.clear();
+    this.#sequences.close();
     await this.#runner.close();
   }
 

@@ -1,3 +1,4 @@
+export type { AcquireRequest } from './acquire-request.ts';
 export { Engine, type EngineOptions, type EngineStats } from './engine.ts';
 export * from './errors.ts';
 export type { NumericRegime } from './regime-probe.ts';
@@ -8,5 +9,4 @@ export { type OpenRunnerOptions, openRunner } from './runners/open-runner.ts';
 export { THREADING_OPTIONS } from './runners/threading.ts';
 export type { PassObservation } from './scheduler.ts';
 export type { AppendOptions, SequenceLease } from './sequence-lease.ts';
-export type { AcquireRequest } from './sequences.ts';
 export type * from './signature.ts';

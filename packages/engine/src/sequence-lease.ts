@@ -10,8 +10,12 @@ export interface AppendOptions {
   readonly onLogits?: (rows: Float32Array, firstRow: number) => void; // [n, headSize]
   /** Input of a feature draft. */
   readonly hiddenStates?: Float32Array | undefined; // [numTokens, hiddenStatesWidth]
-  /** As onLogits, with the hidden states of every token. */
+  /** Hidden states are wanted for the last so many of the tokens; default: all. */
+  readonly numHiddenStateRows?: number;
+  /** As onLogits. */
   readonly onHiddenStates?: ((rows: Float32Array, firstRow: number) => void) | undefined; // [n, width]
+  /** The tokens' keys and values follow from the text alone: other texts may take them over. Default: true. */
+  readonly isShareable?: boolean;
 }
 
 interface LeaseOptions {
@@ -88,7 +92,8 @@ export class SequenceLease {
   /** One pass over tokens from `start` on: how many it took. */
   async #appendSome(tokenIds: Int32Array, start: number, options: AppendOptions): Promise<number> {
     const { sequence, scheduler, signal, hiddenStatesWidth } = this.#options;
-    const { numLogitRows = 0, hiddenStates, onLogits, onHiddenStates } = options;
+    const { numLogitRows = 0, hiddenStates, onLogits, onHiddenStates, isShareable } = options;
+    const { numHiddenStateRows = tokenIds.length } = options;
     const rest = tokenIds.subarray(start);
     const pass = await scheduler.submit(
       {
@@ -103,12 +108,18 @@ export class SequenceLease {
     );
     try {
       const { numTokens, output } = pass;
-      sequence.prefix.append(rest.subarray(0, numTokens));
+      sequence.prefix.append(rest.subarray(0, numTokens), isShareable);
       this.#firstPassMs ??= pass.startedMs;
       this.#modelMs += pass.durationMs;
-      const firstWanted = Math.max(start, tokenIds.length - numLogitRows);
-      if (start + numTokens > firstWanted) onLogits?.(output.logits, firstWanted - (tokenIds.length - numLogitRows));
-      if (output.hiddenStates) onHiddenStates?.(output.hiddenStates, start);
+      const end = start + numTokens;
+      const firstLogits = tokenIds.length - numLogitRows;
+      if (end > firstLogits) onLogits?.(output.logits, Math.max(0, start - firstLogits));
+      const firstHidden = tokenIds.length - numHiddenStateRows;
+      if (output.hiddenStates && end > firstHidden) {
+        const numUnwanted = Math.max(0, firstHidden - start);
+        const width = output.hiddenStates.length / numTokens;
+        onHiddenStates?.(output.hiddenStates.subarray(numUnwanted * width), Math.max(0, start - firstHidden));
+      }
       return numTokens;
     } finally {
       pass.release();

@@ -1,33 +1,22 @@
 /**
- * The KV caches of all sequences: who holds which tokens, whose turn it is, what is evicted when memory is short.
- * Knows tokens, digests and bytes; runs no model. Lives on one thread, so whatever happens between two awaits is atomic.
+ * The KV caches of all sequences: who holds which tokens, whose turn it is, where a new text finds its beginning, what is
+ * evicted when memory is short. Knows tokens, digests and bytes; runs no model. Lives on one thread, so whatever happens between two awaits is atomic.
  */
 import { TokenPrefix } from '@forerunner/protocol';
+import { type AcquireRequest, checkPosition, mismatch } from './acquire-request.ts';
+import { CachedTokens } from './cached-tokens.ts';
 import { EngineError } from './errors.ts';
-import { commonPrefixLength, findDonor } from './prefix-sharing.ts';
+import { type CachedText, PrefixCache } from './prefix-cache.ts';
+import { commonPrefixLength, PrefixIndex } from './prefix-index.ts';
 import type { KvCache, ModelRunner } from './runner.ts';
-
-export interface AcquireRequest {
-  readonly sequenceId: string;
-  /** Tokens before the new ones. */
-  readonly position: number;
-  /** TokenPrefix.digestAt(position). */
-  readonly prefixDigest: string;
-  /** Prefixes are shared only within a scope. */
-  readonly scope: string;
-  /** The new tokens. */
-  readonly tokenIds: Int32Array;
-  /** At most so many of the new tokens may be taken from a cache instead of being computed. */
-  readonly numReusable: number;
-  readonly signal?: AbortSignal | undefined;
-}
+import { aborted, Turns } from './turns.ts';
 
 export interface Sequence {
   readonly id: string;
   readonly scope: string;
   readonly cache: KvCache;
   /** The tokens whose keys and values the cache holds. */
-  readonly prefix: TokenPrefix;
+  readonly prefix: CachedTokens;
 }
 
 /** A sequence in use by one request. Whoever acquires it must release it. */
@@ -42,19 +31,20 @@ export interface SequenceStoreOptions {
   readonly budgetBytes: number;
   /** An idle sequence that nobody has used for so long is freed. */
   readonly idleTtlMs: number;
+  /** Texts take over or copy what others hold of them; what freed sequences held stays for that until memory is wanted. */
+  readonly sharesPrefixes: boolean;
   readonly now?: () => number;
 }
 
-export type EvictionReason = 'budget' | 'idle_ttl';
-
-/** `false`: the sequence is gone, look again. */
-type Turn = (isYours: boolean) => void;
+/** A sequence, for memory or because its time ran out; or the cached prefix that a freed one left, for memory. */
+export type EvictionReason = 'budget' | 'idle_ttl' | 'cached_prefix';
 
 interface Entry extends Sequence {
+  numForks: number;
   isHeld: boolean;
   isDeleted: boolean;
   lastUsedMs: number;
-  readonly waiting: Turn[];
+  readonly turns: Turns;
 }
 
 export class SequenceStore {
@@ -62,15 +52,22 @@ export class SequenceStore {
   readonly #budgetBytes: number;
   readonly #idleTtlMs: number;
   readonly #now: () => number;
+  #sharesPrefixes: boolean;
   readonly #entries = new Map<string, Entry>();
   /** Deleted while in use: freed when they are released. */
   readonly #leaving = new Set<Entry>();
-  readonly numEvictions: Record<EvictionReason, number> = { budget: 0, idle_ttl: 0 };
+  /** Sequences that nobody uses now. */
+  readonly #idle = new PrefixIndex<Entry>();
+  readonly #freed = new PrefixCache();
+  readonly numEvictions: Record<EvictionReason, number> = { budget: 0, idle_ttl: 0, cached_prefix: 0 };
+  /** Tokens of new texts, and those of them that a cache held already. */
+  readonly prefixCacheTokens = { queries: 0, hits: 0 };
 
   constructor(options: SequenceStoreOptions) {
     this.#runner = options.runner;
     this.#budgetBytes = options.budgetBytes;
     this.#idleTtlMs = options.idleTtlMs;
+    this.#sharesPrefixes = options.sharesPrefixes;
     this.#now = options.now ?? (() => performance.now());
   }
 
@@ -78,8 +75,14 @@ export class SequenceStore {
     return this.#entries.size + this.#leaving.size;
   }
 
+  /** What freed sequences left. */
+  get cachedPrefixes(): { readonly count: number; readonly bytes: number } {
+    return { count: this.#freed.size, bytes: this.#freed.bytes };
+  }
+
+  /** Of sequences and cached prefixes. */
   get kvBytes(): number {
-    let bytes = 0;
+    let bytes = this.#freed.bytes;
     for (const entry of this.#entries.values()) bytes += entry.cache.bytes;
     for (const entry of this.#leaving) bytes += entry.cache.bytes;
     return bytes;
@@ -98,8 +101,8 @@ export class SequenceStore {
         checkPosition(new TokenPrefix(1), request);
         return this.#begin(request);
       }
-    } while (entry.isHeld && !(await waitFor(entry.waiting, request.signal)));
-    entry.isHeld = true;
+    } while (entry.isHeld && !(await entry.turns.wait(request.signal)));
+    this.#hold(entry);
     try {
       if (request.signal?.aborted) throw aborted();
       if (entry.scope !== request.scope) throw mismatch('the sequence belongs to another scope', 0);
@@ -108,8 +111,9 @@ export class SequenceStore {
       this.release(entry);
       throw error;
     }
-    const tail = entry.prefix.ids(request.position);
-    const numReusedTokens = commonPrefixLength(tail, request.tokenIds, request.numReusable);
+    const tail = entry.prefix.ids(request.position, entry.prefix.numShareable);
+    const reusable = request.tokenIds.subarray(0, Math.max(0, request.numReusable));
+    const numReusedTokens = commonPrefixLength(tail, reusable);
     entry.prefix.truncate(request.position + numReusedTokens);
     return { sequence: entry, numReusedTokens };
   }
@@ -132,23 +136,23 @@ export class SequenceStore {
     entry.lastUsedMs = this.#now();
     if (entry.prefix.length === 0 && !entry.isDeleted) this.delete(entry.id);
     if (entry.isDeleted) {
-      entry.isHeld = false;
-      this.#free(entry);
+      this.#leaving.delete(entry);
+      this.#retire(entry);
       return;
     }
-    const next = entry.waiting.shift();
-    if (next) next(true);
-    else entry.isHeld = false;
+    if (!entry.turns.pass()) this.#rest(entry);
   }
 
-  /** Frees at once, or when the request that uses it ends. Idempotent; false when there was nothing. */
+  /**
+   * Ends the sequence at once, or when the request that uses it ends; what it held becomes a cached prefix. Idempotent;
+   * false when there was nothing.
+   */
   delete(sequenceId: string): boolean {
     const entry = this.#entries.get(sequenceId);
     if (!entry) return false;
-    this.#entries.delete(sequenceId);
-    entry.isDeleted = true;
+    this.#remove(entry);
     if (entry.isHeld) this.#leaving.add(entry);
-    else this.#free(entry);
+    else this.#retire(entry);
     return true;
   }
 
@@ -156,109 +160,135 @@ export class SequenceStore {
   evictExpired(): void {
     const oldest = this.#now() - this.#idleTtlMs;
     for (const entry of [...this.#entries.values()]) {
-      if (!entry.isHeld && entry.lastUsedMs < oldest) this.#evict(entry, 'idle_ttl');
+      if (entry.isHeld || entry.lastUsedMs >= oldest) continue;
+      this.numEvictions.idle_ttl++;
+      this.delete(entry.id);
     }
   }
 
-  /** Frees all that is idle. */
-  clear(): void {
+  /** Frees all memory, that of a sequence in use when its request ends. */
+  close(): void {
+    this.#sharesPrefixes = false;
     for (const id of [...this.#entries.keys()]) this.delete(id);
+    this.#freed.clear();
   }
 
-  #begin({ sequenceId: id, scope, tokenIds, numReusable }: AcquireRequest): HeldSequence {
-    const donor = findDonor(this.#shareable(scope), tokenIds, numReusable);
-    let cache: KvCache;
-    if (donor) {
-      const { sequence } = donor;
-      sequence.isHeld = true; // not to be evicted to make room for its own copy
-      try {
-        this.#makeRoom(this.#runner.cacheBytes(donor.numTokens));
-        cache = sequence.cache.fork(donor.numTokens);
-      } finally {
-        this.release(sequence);
-      }
-    } else {
-      this.#makeRoom(this.#runner.cacheBytes(tokenIds.length));
-      cache = this.#runner.createCache(tokenIds.length);
+  #begin(request: AcquireRequest): HeldSequence {
+    const { sequenceId: id, scope, tokenIds } = request;
+    const { cache, prefix, numForks } = this.#reuse(request) ?? this.#startEmpty(request);
+    const numReusedTokens = prefix.length;
+    if (this.#sharesPrefixes) {
+      this.prefixCacheTokens.queries += tokenIds.length;
+      this.prefixCacheTokens.hits += numReusedTokens;
     }
-    const numReusedTokens = donor?.numTokens ?? 0;
-    const prefix = new TokenPrefix();
-    prefix.append(tokenIds.subarray(0, numReusedTokens));
-    const entry: Entry = { id, scope, cache, prefix, isHeld: true, isDeleted: false, lastUsedMs: 0, waiting: [] };
+    const state = { isHeld: true, isDeleted: false, lastUsedMs: 0, turns: new Turns() };
+    const entry: Entry = { id, scope, cache, prefix, numForks, ...state };
     this.#entries.set(id, entry);
     return { sequence: entry, numReusedTokens };
   }
 
-  *#shareable(scope: string): Generator<Entry> {
-    for (const entry of this.#entries.values()) if (!entry.isHeld && entry.scope === scope) yield entry;
+  #startEmpty({ scope, tokenIds }: AcquireRequest): CachedText {
+    this.#makeRoom(this.#runner.cacheBytes(tokenIds.length));
+    return { scope, cache: this.#runner.createCache(tokenIds.length), prefix: new CachedTokens(), numForks: 0 };
   }
 
-  /** Evicts idle sequences, the longest unused first, until `bytes` more fit; none when that would not be enough. */
+  /** The longest beginning of the text that is held anywhere; undefined: none, or there is no room for a copy. */
+  #reuse({ scope, tokenIds, numReusable }: AcquireRequest): CachedText | undefined {
+    if (!this.#sharesPrefixes) return undefined;
+    const freed = this.#freed.longest(scope, tokenIds, numReusable);
+    const idle = this.#idle.longest(scope, tokenIds, numReusable);
+    if (idle && idle.numTokens > (freed?.numTokens ?? 0)) {
+      const { holder, numTokens } = idle;
+      this.#hold(holder); // not to be evicted to make room for its own copy
+      try {
+        const copy = this.#roomFor(holder.cache.fork(numTokens));
+        if (copy) holder.numForks++;
+        return copy && { scope, cache: copy, prefix: prefixOf(tokenIds, numTokens), numForks: 0 };
+      } finally {
+        this.release(holder);
+      }
+    }
+    if (!freed) return undefined;
+    const { holder, numTokens } = freed;
+    if (holder.prefix.length - numTokens > numTokens) {
+      // Most of it is another text, which may be wanted again. If memory is short it goes once it has been copied.
+      const copy = this.#roomFor(this.#freed.fork(holder, numTokens));
+      return copy && { scope, cache: copy, prefix: prefixOf(tokenIds, numTokens), numForks: 0 };
+    }
+    const taken = this.#freed.take(holder);
+    taken.prefix.truncate(numTokens);
+    return taken;
+  }
+
+  /** The copy if the budget has room for it; else it is released. */
+  #roomFor(copy: KvCache): KvCache | undefined {
+    try {
+      this.#makeRoom(copy.bytes);
+      return copy;
+    } catch (error) {
+      copy.release();
+      if (error instanceof EngineError && error.code === 'out_of_memory') return undefined;
+      throw error;
+    }
+  }
+
+  /**
+   * Evicts until `bytes` more fit: first what freed sequences left, then idle sequences, the longest unused first. None
+   * when all of it would not be enough.
+   */
   #makeRoom(bytes: number): void {
     let missing = this.kvBytes + bytes - this.#budgetBytes;
     if (missing <= 0) return;
     const idle = [...this.#entries.values()].filter((entry) => !entry.isHeld);
     const idleBytes = idle.reduce((sum, entry) => sum + entry.cache.bytes, 0);
-    if (idleBytes < missing) {
+    if (this.#freed.bytes + idleBytes < missing) {
       throw new EngineError(
         'out_of_memory',
         `the KV cache budget of ${this.#budgetBytes} bytes has no room for ${bytes} more: ${this.kvBytes} are in use`,
         { budget_bytes: this.#budgetBytes, needed_bytes: bytes },
       );
     }
+    while (missing > 0 && this.#freed.size > 0) {
+      missing -= this.#freed.evict();
+      this.numEvictions.cached_prefix++;
+    }
     idle.sort((a, b) => a.lastUsedMs - b.lastUsedMs);
     for (const entry of idle) {
       if (missing <= 0) return;
       missing -= entry.cache.bytes;
-      this.#evict(entry, 'budget');
+      this.numEvictions.budget++;
+      this.#remove(entry);
+      entry.cache.release();
+      entry.turns.end();
     }
   }
 
-  #evict(entry: Entry, reason: EvictionReason): void {
-    this.numEvictions[reason]++;
-    this.delete(entry.id);
+  #hold(entry: Entry): void {
+    entry.isHeld = true;
+    this.#idle.remove(entry);
   }
 
-  #free(entry: Entry): void {
-    this.#leaving.delete(entry);
-    entry.cache.release();
-    for (const turn of entry.waiting.splice(0)) turn(false);
+  #rest(entry: Entry): void {
+    entry.isHeld = false;
+    this.#idle.add(entry);
+  }
+
+  #remove(entry: Entry): void {
+    this.#entries.delete(entry.id);
+    this.#idle.remove(entry);
+    entry.isDeleted = true;
+  }
+
+  /** The sequence is gone; what it held may stay. */
+  #retire(entry: Entry): void {
+    if (this.#sharesPrefixes) this.#freed.add(entry);
+    else entry.cache.release();
+    entry.turns.end();
   }
 }
 
-function checkPosition(prefix: TokenPrefix, { position, prefixDigest }: AcquireRequest): void {
-  if (position > prefix.length) {
-    throw mismatch(`the request starts at position ${position}, ${prefix.length} tokens are cached`, prefix.length);
-  }
-  if (prefix.digestAt(position) !== prefixDigest) {
-    throw mismatch(`the first ${position} tokens are not those that are cached (their digests differ)`, 0);
-  }
-}
-
-/** Resolves when it is the caller's turn (true) or when the sequence is gone (false). Errors: EngineError aborted. */
-function waitFor(waiting: Turn[], signal: AbortSignal | undefined): Promise<boolean> {
-  return new Promise((resolve, reject) => {
-    const turn: Turn = (isYours) => {
-      signal?.removeEventListener('abort', leave);
-      resolve(isYours);
-    };
-    const leave = () => {
-      waiting.splice(waiting.indexOf(turn), 1);
-      reject(aborted());
-    };
-    if (signal?.aborted) {
-      reject(aborted());
-      return;
-    }
-    signal?.addEventListener('abort', leave, { once: true });
-    waiting.push(turn);
-  });
-}
-
-function mismatch(message: string, cachedLength: number): EngineError {
-  return new EngineError('sequence_mismatch', message, { cached_length: cachedLength });
-}
-
-function aborted(): EngineError {
-  return new EngineError('aborted', 'the request was aborted while it waited for its sequence');
+function prefixOf(tokenIds: Int32Array, numTokens: number): CachedTokens {
+  const prefix = new CachedTokens(numTokens);
+  prefix.append(tokenIds.subarray(0, numTokens));
+  return prefix;
 }

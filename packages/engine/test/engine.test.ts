@@ -1,9 +1,9 @@
 import { TokenPrefix } from '@forerunner/protocol';
 import { afterEach, describe, expect, it } from 'vitest';
+import type { AcquireRequest } from '../src/acquire-request.ts';
 import { Engine, type EngineOptions } from '../src/engine.ts';
 import { EngineError } from '../src/errors.ts';
 import type { SequenceLease } from '../src/sequence-lease.ts';
-import type { AcquireRequest } from '../src/sequences.ts';
 import { gate, rowAfter, settle, ToyRunner, VOCAB } from './toy-runner.ts';
 
 let engine: Engine;
@@ -19,6 +19,7 @@ async function open(options: Partial<EngineOptions> = {}, toy = new ToyRunner())
     maxPassTokens: 256,
     kvBudgetBytes: 1e6,
     idleTtlMs: 60_000,
+    sharesPrefixes: true,
     prefillChunkTokens: 4,
     maxRequests: 3,
     ...options,

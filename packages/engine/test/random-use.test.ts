@@ -23,7 +23,12 @@ function randomFrom(seed: number): (below: number) => number {
   };
 }
 
-it.each([1, 2, 3])('gives only right rows under random use (seed %i)', async (seed) => {
+it.each([
+  [1, true],
+  [2, true],
+  [3, true],
+  [4, false],
+])('gives only right rows under random use (seed %i, prefixes cached: %s)', async (seed, sharesPrefixes) => {
   const runner = new ToyRunner(CONTEXT);
   const engine = await Engine.on(runner, {
     minRows: 2,
@@ -31,9 +36,11 @@ it.each([1, 2, 3])('gives only right rows under random use (seed %i)', async (se
     maxPassTokens: 12,
     kvBudgetBytes: 4 * CONTEXT * BYTES_PER_TOKEN, // room for half of the clients
     idleTtlMs: 60_000,
+    sharesPrefixes,
     prefillChunkTokens: 7,
     maxRequests: NUM_CLIENTS - 1,
   });
+  let mostPrefixes = 0;
   const outcomes = new Map<EngineErrorCode | 'rows' | 'reused', number>();
   const count = (what: EngineErrorCode | 'rows' | 'reused') => outcomes.set(what, (outcomes.get(what) ?? 0) + 1);
 
@@ -50,6 +57,12 @@ it.each([1, 2, 3])('gives only right rows under random use (seed %i)', async (se
       text = [...text, ...Array.from({ length: 1 + random(12) }, () => random(VOCAB))];
       const position = Math.min(cached, random(3) === 0 ? random(text.length) : text.length - 1);
       const rows = await ask(id, text, position, random);
+      const { kvBytes, kvBudgetBytes, cachedPrefixBytes, numCachedPrefixes } = engine.takeStats();
+      const isExact = kvBytes === runner.bytesInUse && kvBytes <= kvBudgetBytes; // to the byte
+      const isPlausible =
+        cachedPrefixBytes > 0 === numCachedPrefixes > 0 && (sharesPrefixes || numCachedPrefixes === 0);
+      if (!isExact || !isPlausible) throw new Error(`${kvBytes} bytes are counted, ${runner.bytesInUse} are held`);
+      mostPrefixes = Math.max(mostPrefixes, numCachedPrefixes);
       cached = rows instanceof EngineError ? Number(rows.details.cached_length ?? 0) : text.length;
     }
   }
@@ -88,10 +101,12 @@ it.each([1, 2, 3])('gives only right rows under random use (seed %i)', async (se
     }
   }
 
-  const { kvBytes, kvBudgetBytes, numRequests, queueDepth, numEvictions } = engine.takeStats();
-  expect(kvBytes).toBeLessThanOrEqual(kvBudgetBytes);
+  const { numRequests, queueDepth, numEvictions, prefixCacheTokens } = engine.takeStats();
   expect([numRequests, queueDepth, runner.numUnreleased]).toEqual([0, 0, 0]);
   expect(numEvictions.budget).toBeGreaterThan(0);
+  expect([mostPrefixes > 1, numEvictions.cached_prefix > 10]).toEqual([sharesPrefixes, sharesPrefixes]);
+  expect(prefixCacheTokens.hits > 400).toBe(sharesPrefixes);
+  expect(prefixCacheTokens.queries > prefixCacheTokens.hits).toBe(sharesPrefixes);
   // The test is worth something only if all of this really happened.
   for (const what of ['rows', 'reused', 'sequence_mismatch', 'aborted', 'overloaded'] as const) {
     expect([what, (outcomes.get(what) ?? 0) > 10]).toEqual([what, true]);
@@ -99,4 +114,5 @@ it.each([1, 2, 3])('gives only right rows under random use (seed %i)', async (se
   expect([...outcomes.keys()].filter((code) => code === 'model_failed' || code === 'closed')).toEqual([]);
   await engine.close();
   expect(engine.takeStats()).toMatchObject({ numSequences: 0, kvBytes: 0 });
+  expect(runner.bytesInUse).toBe(0);
 });

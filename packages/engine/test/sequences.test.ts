@@ -1,7 +1,7 @@
-import { TokenPrefix } from '@forerunner/protocol';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { EngineError } from '../src/errors.ts';
-import { type AcquireRequest, type HeldSequence, SequenceStore } from '../src/sequences.ts';
+import { type HeldSequence, SequenceStore } from '../src/sequences.ts';
+import { errorOf, ids, range, request } from './store-requests.ts';
 import { BYTES_PER_TOKEN, settle, ToyRunner } from './toy-runner.ts';
 
 let runner: ToyRunner;
@@ -14,22 +14,8 @@ beforeEach(() => {
   store = storeWith(1e9);
 });
 
-function storeWith(budgetBytes: number): SequenceStore {
-  return new SequenceStore({ runner, budgetBytes, idleTtlMs: 1000, now: () => nowMs });
-}
-
-const ids = (...values: number[]) => Int32Array.from(values);
-const range = (length: number, first = 0) => Int32Array.from({ length }, (_, i) => (first + i) % 11);
-
-function digest(tokens: ArrayLike<number>): string {
-  const prefix = new TokenPrefix();
-  prefix.append(tokens);
-  return prefix.digestAt(tokens.length);
-}
-
-function request(sequenceId: string, before: ArrayLike<number>, tokenIds: Int32Array, more = {}): AcquireRequest {
-  const prefixDigest = digest(before);
-  return { sequenceId, position: before.length, prefixDigest, scope: '', tokenIds, numReusable: 0, ...more };
+function storeWith(budgetBytes: number, sharesPrefixes = true): SequenceStore {
+  return new SequenceStore({ runner, budgetBytes, idleTtlMs: 1000, sharesPrefixes, now: () => nowMs });
 }
 
 /** Appends what is new, as an engine does after its passes. */
@@ -49,15 +35,6 @@ async function store1(id: string, tokenIds: Int32Array, more = {}): Promise<numb
   await cache(held, tokenIds);
   store.release(held.sequence);
   return held.numReusedTokens;
-}
-
-async function errorOf(promise: Promise<unknown>): Promise<EngineError> {
-  const error = await promise.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  );
-  expect(error).toBeInstanceOf(EngineError);
-  return error as EngineError;
 }
 
 describe('where a request starts', () => {
@@ -207,7 +184,7 @@ describe('memory', () => {
     await store1('d', range(8));
     expect((await errorOf(store.acquire(request('b', range(8), ids(1))))).code).toBe('sequence_mismatch');
     for (const id of ['a', 'c', 'd']) store.release((await store.acquire(request(id, range(8), ids(1)))).sequence);
-    expect(store.numEvictions).toEqual({ budget: 1, idle_ttl: 0 });
+    expect(store.numEvictions).toEqual({ budget: 1, idle_ttl: 0, cached_prefix: 0 });
   });
 
   it('never evicts a sequence in use, and evicts nothing when that would not be enough', async () => {

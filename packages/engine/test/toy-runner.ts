@@ -22,10 +22,16 @@ export interface ToyPass {
 }
 
 class ToyCache implements KvCache {
+  readonly #all: Set<ToyCache>;
   tokens: number[] = [];
   capacity = 0;
   isBusy = false;
   isReleased = false;
+
+  constructor(all: Set<ToyCache>) {
+    this.#all = all;
+    all.add(this);
+  }
 
   get bytes(): number {
     return this.isReleased ? 0 : this.capacity * BYTES_PER_TOKEN;
@@ -38,7 +44,7 @@ class ToyCache implements KvCache {
 
   fork(numValid: number): KvCache {
     this.#requireIdle();
-    const copy = new ToyCache();
+    const copy = new ToyCache(this.#all);
     copy.tokens = this.tokens.slice(0, numValid);
     copy.ensureCapacity(numValid);
     return copy;
@@ -47,6 +53,7 @@ class ToyCache implements KvCache {
   release(): void {
     if (this.isBusy) throw new Error('released during a pass');
     this.isReleased = true;
+    this.#all.delete(this);
   }
 
   #requireIdle(): void {
@@ -66,6 +73,7 @@ export class ToyRunner implements ModelRunner {
   maxSequences = 4;
   readonly passes: ToyPass[] = [];
   readonly signals: AbortSignal[] = [];
+  readonly #caches = new Set<ToyCache>();
   numUnreleased = 0;
   isClosed = false;
   /** What a pass waits for before it ends. */
@@ -95,9 +103,14 @@ export class ToyRunner implements ModelRunner {
   }
 
   createCache(initialCapacity: number): KvCache {
-    const cache = new ToyCache();
+    const cache = new ToyCache(this.#caches);
     cache.ensureCapacity(initialCapacity);
     return cache;
+  }
+
+  /** What all caches that are not released hold. */
+  get bytesInUse(): number {
+    return [...this.#caches].reduce((sum, cache) => sum + cache.bytes, 0);
   }
 
   cacheBytes(numTokens: number): number {

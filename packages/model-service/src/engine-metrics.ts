@@ -2,6 +2,7 @@
 import type { EngineStats, PassObservation } from '@forerunner/engine';
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 
+const EVICTION_REASONS = ['budget', 'idle_ttl', 'cached_prefix'] as const;
 /** Upper ends of the classes of a pass by its rows; bounded, so that labels are. */
 const ROW_CLASSES = [1, 2, 4, 8, 16, 32, 64, 128, 256];
 
@@ -20,7 +21,15 @@ export function installEngineMetrics(registry: Registry, takeStats: () => Promis
   const gauge = (name: string, help: string) => new Gauge({ name, help, registers, collect });
 
   const sequences = gauge('forerunner_sequences', 'Sequences with a KV cache, idle or in use.');
-  const bytes = gauge('forerunner_kv_cache_bytes', 'Bytes held by the KV caches of all sequences.');
+  const bytes = gauge('forerunner_kv_cache_bytes', 'Bytes held by the KV caches of all sequences and cached prefixes.');
+  const prefixes = gauge(
+    'forerunner_cached_prefixes',
+    'KV caches that freed sequences left for texts that begin alike.',
+  );
+  const prefixBytes = gauge(
+    'forerunner_cached_prefix_bytes',
+    'Bytes of forerunner_kv_cache_bytes that are cached prefixes: given up for sequences when memory is wanted.',
+  );
   const budget = gauge('forerunner_kv_cache_budget_bytes', 'Most bytes that KV caches may hold (KV_CACHE_MB).');
   const depth = gauge('forerunner_queue_depth', 'Passes that wait for the model at the time of the scrape.');
   const requests = gauge(
@@ -29,7 +38,7 @@ export function installEngineMetrics(registry: Registry, takeStats: () => Promis
   );
   const evictions = new Counter({
     name: 'forerunner_kv_evictions_total',
-    help: 'Sequences evicted, by reason: budget (memory was needed) or idle_ttl (SEQUENCE_TTL_S ran out).',
+    help: 'Evictions by reason: a sequence for memory (budget) or because SEQUENCE_TTL_S ran out (idle_ttl); a cached prefix for memory (cached_prefix).',
     labelNames: ['reason'],
     registers,
     collect,
@@ -48,8 +57,20 @@ export function installEngineMetrics(registry: Registry, takeStats: () => Promis
     registers,
     collect,
   });
-  const counted = { budget: 0, idle_ttl: 0 };
-  for (const reason of ['budget', 'idle_ttl'] as const) evictions.inc({ reason }, 0);
+  const queries = new Counter({
+    name: 'prefix_cache_queries_total',
+    help: 'Tokens of new texts for which a cached prefix was looked for.',
+    registers,
+    collect,
+  });
+  const hits = new Counter({
+    name: 'prefix_cache_hits_total',
+    help: 'Tokens of new texts that were found in a cache and not computed. The denominator of the hit rate is prefix_cache_queries_total.',
+    registers,
+    collect,
+  });
+  const counted = { budget: 0, idle_ttl: 0, cached_prefix: 0, queries: 0, hits: 0 };
+  for (const reason of EVICTION_REASONS) evictions.inc({ reason }, 0);
 
   const note = (pass: PassObservation) => {
     const rows = ROW_CLASSES.find((end) => pass.numTokens <= end) ?? '+Inf';
@@ -62,7 +83,12 @@ export function installEngineMetrics(registry: Registry, takeStats: () => Promis
     budget.set(stats.kvBudgetBytes);
     depth.set(stats.queueDepth);
     requests.set(stats.numRequests);
-    for (const reason of ['budget', 'idle_ttl'] as const) {
+    prefixes.set(stats.numCachedPrefixes);
+    prefixBytes.set(stats.cachedPrefixBytes);
+    queries.inc(stats.prefixCacheTokens.queries - counted.queries);
+    hits.inc(stats.prefixCacheTokens.hits - counted.hits);
+    Object.assign(counted, stats.prefixCacheTokens);
+    for (const reason of EVICTION_REASONS) {
       evictions.inc({ reason }, stats.numEvictions[reason] - counted[reason]);
       counted[reason] = stats.numEvictions[reason];
     }

@@ -55,6 +55,7 @@ export async function startModel<M extends Methods>(options: StartModelOptions):
     runtime: config.RUNTIME,
     kvBudgetBytes: kvBudgetBytes(config),
     idleTtlMs: config.SEQUENCE_TTL_S * 1000,
+    sharesPrefixes: config.PREFIX_CACHE,
     prefillChunkTokens: config.PREFILL_CHUNK_TOKENS,
     maxRequests: config.MAX_QUEUE,
   };

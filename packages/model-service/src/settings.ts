@@ -1,5 +1,12 @@
 /** Settings that draft-service and target-service share; only some defaults differ. */
-import { choiceSetting, commonSettings, integerSetting, optionalSetting, stringSetting } from '@forerunner/service-kit';
+import {
+  choiceSetting,
+  commonSettings,
+  flagSetting,
+  integerSetting,
+  optionalSetting,
+  stringSetting,
+} from '@forerunner/service-kit';
 import { z } from 'zod';
 
 interface Defaults {
@@ -55,14 +62,20 @@ export function modelServiceSettings(defaults: Defaults) {
       min: 1,
       max: 1 << 24,
       unit: 'MiB',
-      reason: 'Memory for the caches of all sequences; the longest unused are evicted when it runs out.',
+      reason:
+        'Memory for the caches of all sequences, and for the prefixes that freed ones leave; when it runs out the longest unused are evicted, prefixes first.',
     }),
     SEQUENCE_TTL_S: integerSetting({
       default: 600,
       min: 1,
       max: 604_800,
       unit: 'seconds',
-      reason: 'A sequence that nobody uses for so long is freed.',
+      reason: 'A sequence that nobody uses for so long is freed (its prefix stays cached: PREFIX_CACHE).',
+    }),
+    PREFIX_CACHE: flagSetting({
+      default: true,
+      reason:
+        'Keep what freed sequences held until memory is wanted, and let a text that begins alike take it over instead of computing it (docs/decisions/0023-prefix-cache.md). false: every text is computed whole, and a freed sequence leaves nothing in memory.',
     }),
     PREFILL_CHUNK_TOKENS: integerSetting({
       default: 128,

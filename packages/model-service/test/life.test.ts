@@ -29,6 +29,14 @@ describe('the start', () => {
     expect(output).not.toMatch(/^\s+at /m);
   });
 
+  it('says which settings have less effect than their names promise', async () => {
+    service = await startService(mortal, { RUNTIME: 'node', BATCH_SIZE: '4', BATCHED_PASSES: 'true' });
+    expect(service.output()).toContain('BATCHED_PASSES=true has no effect');
+    expect(service.output()).toMatch(/"batchSize":4,"maxBatchItems":1,"runtime":"node".*fewer sequences share a pass/);
+    const card = (await (await fetch(`${service.url}/v1/model`)).json()) as { max_batch_items: number };
+    expect(card.max_batch_items).toBe(1);
+  });
+
   it('is refused when the port is taken', async () => {
     const other = createServer().listen(0, '127.0.0.1');
     await sleep(10);

@@ -34,8 +34,15 @@ export const proposeRequestSchema = z.strictObject({
    * token would bias the output.
    */
   min_confidence: boundedNumber(0, 1, 'probability').default(0),
-  /** One row of the target's hidden states for each of `token_ids`, for a draft that reads them. */
+  /** The target's hidden states, for a draft that reads them: one row for each token from `hidden_states_from` to the end. */
   hidden_states: hiddenStatesSchema.optional(),
+  /**
+   * Position of the first row of `hidden_states`; default: `position`. The tokens before it must be in a cache already,
+   * computed from true hidden states. Where they are not, the answer is a sequence_mismatch with the length that is, and
+   * the sequence holds that much. To ask what a draft has of a text: send all of it, with `hidden_states_from` at its end
+   * and nothing to propose.
+   */
+  hidden_states_from: boundedInteger(0, 2 ** 31 - 1, 'position of the first row of hidden states').optional(),
 });
 export type ProposeRequest = z.output<typeof proposeRequestSchema>;
 export type ProposeRequestInput = Omit<z.input<typeof proposeRequestSchema>, 'token_ids' | 'hidden_states'> & {
@@ -55,6 +62,7 @@ const proposeReplyHeader = z.object({
   /** Tokens in the service's cache now: the request's, and all proposed ones but the last. */
   cached_length: z.int(),
   vocab_size: z.int(),
+  /** Tokens of this request that a cached prefix spared the model. */
   num_reused_tokens: z.int().default(0),
   timing: timingSchema,
 });

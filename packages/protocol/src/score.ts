@@ -19,8 +19,18 @@ export const scoreRequestSchema = z.strictObject({
   sampling: wireSamplingSchema.prefault({}),
   /** Raw logits beside the rows (for log probabilities). */
   include_logits: z.boolean().default(false),
-  /** The target's hidden states for every one of `token_ids` (for a draft that reads them). */
+  /** The target's hidden states of `token_ids` (for a draft that reads them). */
   include_hidden_states: z.boolean().default(false),
+  /**
+   * First position whose hidden states are wanted, for a draft that holds those before; default: `position`. Hidden
+   * states exist only where the model computed, so nothing from here on is taken from a cached prefix.
+   */
+  hidden_states_from: boundedInteger(0, 2 ** 31 - 1, 'first position whose hidden states are wanted').optional(),
+  /**
+   * A cached prefix is taken over even where hidden states are wanted. The reply's begin later then: a draft that lost
+   * what the target kept begins in the middle of the text.
+   */
+  prefer_reuse: z.boolean().default(false),
 });
 export type ScoreRequest = z.output<typeof scoreRequestSchema>;
 export type ScoreRequestInput = Omit<z.input<typeof scoreRequestSchema>, 'token_ids'> & { token_ids: Int32Array };
@@ -34,8 +44,10 @@ const scoreReplyHeader = z.object({
   /** Tokens in the service's cache now. */
   cached_length: z.int(),
   vocab_size: z.int(),
-  /** Tokens of this request that a shared prefix spared the model. */
+  /** Tokens of this request that a cached prefix spared the model. */
   num_reused_tokens: z.int().default(0),
+  /** Position of the first row of `hiddenStates`, where there are any. */
+  hidden_states_from: z.int().optional(),
   timing: timingSchema,
 });
 export interface ScoreReply extends z.output<typeof scoreReplyHeader> {
@@ -43,7 +55,7 @@ export interface ScoreReply extends z.output<typeof scoreReplyHeader> {
   readonly argmaxTokenIds?: Int32Array; // [numRows]
   readonly distributions?: DistributionRows; // numRows distributions
   readonly logits?: Float32Array; // [numRows, vocabSize]
-  readonly hiddenStates?: Float16Array; // [numTokens, width]
+  readonly hiddenStates?: Float16Array; // [end of the text - hidden_states_from, width]
 }
 
 export function scoreReplyFrame(reply: ScoreReply): Frame {

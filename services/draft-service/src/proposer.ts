@@ -2,7 +2,7 @@
  * Continues a sequence by up to K tokens, one pass per token. Each is drawn from the draft's own distribution, which goes back with
  * it, since the verification rule must know what the token was really drawn from.
  */
-import type { Engine, SequenceLease, Transfer } from '@forerunner/engine';
+import { type Engine, EngineError, type SequenceLease, type Transfer } from '@forerunner/engine';
 import { encodeReply, type ReplyOptions, samplingParams, timingOf } from '@forerunner/model-service/beside-model';
 import { type ProposeReply, type ProposeRequest, packDistributions, proposeReplyFrame } from '@forerunner/protocol';
 import { DistributionBuilder } from '@forerunner/sampling';
@@ -26,6 +26,7 @@ export class Proposer {
   async propose({ request, replyOptions }: ProposeCall, signal: AbortSignal): Promise<Transfer<Uint8Array>> {
     const { token_ids: tokenIds, num_speculative_tokens: k } = request;
     const readsHiddenStates = this.#engine.signature.hiddenStatesInput !== undefined;
+    const { hidden_states_from: hiddenStatesFrom = request.position } = request;
     const reply = await this.#engine.run(
       {
         sequenceId: request.sequence_id,
@@ -33,11 +34,15 @@ export class Proposer {
         prefixDigest: request.prefix_digest,
         scope: request.cache_scope,
         tokenIds,
-        // A row is needed to draw from. Behind hidden states, equal tokens do not mean equal keys and values.
-        numReusable: readsHiddenStates ? 0 : tokenIds.length - Math.min(k, 1),
+        // What hidden states were sent for is computed; else all but the row to draw from may be in a cache.
+        numReusable: readsHiddenStates ? hiddenStatesFrom - request.position : tokenIds.length - Math.min(k, 1),
         signal,
       },
       async (lease): Promise<ProposeReply> => {
+        if (readsHiddenStates && lease.length < hiddenStatesFrom) {
+          const message = `hidden states were sent from position ${hiddenStatesFrom} on, ${lease.length} tokens are cached`;
+          throw new EngineError('sequence_mismatch', message, { cached_length: lease.length });
+        }
         const drawer = new TokenDrawer(this.#distributions, {
           params: samplingParams(request.sampling),
           seed: request.seed,
@@ -66,11 +71,12 @@ export class Proposer {
     const width = this.#engine.signature.hiddenStatesInput?.width ?? 0;
     let hiddenStates = request.hidden_states && Float32Array.from(request.hidden_states); // [numTokens, width]
     let tokenIds = request.token_ids.subarray(lease.numReusedTokens);
-    for (;;) {
+    for (let isShareable = true; ; isShareable = width === 0) {
       let estimate: Float32Array<ArrayBuffer> | undefined; // the draft's own guess of the target's next hidden state
       await lease.append(tokenIds, {
         numLogitRows: Math.min(k, 1),
         hiddenStates,
+        isShareable, // what follows from an estimate is not what others would compute
         onLogits: (row) => drawer.draw(row, lease),
         onHiddenStates:
           k > 1 && width > 0

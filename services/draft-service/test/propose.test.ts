@@ -209,6 +209,21 @@ describe('the cache of a draft', () => {
     expect(second.draftTokenIds).toEqual(first.draftTokenIds);
   });
 
+  it('keeps the prefix of a freed sequence, counts what it spared, and takes it over', async () => {
+    const text = someIds(60, 400);
+    const scope = alone();
+    const [a, b] = [freshId(), freshId()];
+    const first = await propose(draft.app, proposing(a, text, 0, { ...greedy, ...scope }));
+    const before = await draft.model.call('takeStats', null);
+    await draft.app.inject({ method: 'DELETE', url: `/v1/sequences/${a}` });
+    const second = await propose(draft.app, proposing(b, text, 0, { ...greedy, ...scope }));
+    const after = await draft.model.call('takeStats', null);
+    expect([second.num_reused_tokens, second.draftTokenIds]).toEqual([59, first.draftTokenIds]);
+    expect(after.kvBytes).toBe(before.kvBytes); // moved, not copied
+    expect(after.prefixCacheTokens.hits - before.prefixCacheTokens.hits).toBe(59);
+    expect(after.prefixCacheTokens.queries - before.prefixCacheTokens.queries).toBe(60);
+  });
+
   it('ends a proposal where the context does', async () => {
     const reply = await propose(draft.app, proposing(freshId(), someIds(510), 0, { ...greedy, ...alone() }));
     expect([reply.draftTokenIds.length, reply.cached_length]).toEqual([3, 512]);
@@ -237,6 +252,12 @@ describe('refusals', () => {
       { hidden_states: new Float16Array(4 * 64) },
       'invalid_request',
       'hidden_states',
+    ],
+    [
+      'where hidden states begin, to a draft that takes none',
+      { hidden_states_from: 2 },
+      'invalid_request',
+      'takes none',
     ],
     ['more tokens than the wire allows', { num_speculative_tokens: 33 }, 'invalid_request', 'num_speculative_tokens'],
     ['a confidence above 1', { min_confidence: 2 }, 'invalid_request', 'min_confidence'],

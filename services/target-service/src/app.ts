@@ -50,5 +50,16 @@ function checked(
   if (request.include_hidden_states && !facts.hiddenStates) {
     throw new ServiceError('unsupported_value', '"include_hidden_states": this model has no such output');
   }
+  checkHiddenStatesFrom(request);
   return { ...request, num_rows: numRows };
+}
+
+function checkHiddenStatesFrom(request: ScoreRequest): void {
+  const { hidden_states_from: from, include_hidden_states: isWanted, position, token_ids: tokenIds } = request;
+  if (from === undefined) return;
+  if (!isWanted) throw new ServiceError('invalid_request', '"hidden_states_from": needs include_hidden_states');
+  const last = position + tokenIds.length - 1;
+  if (from >= position && from <= last) return;
+  const message = `"hidden_states_from": must be from ${position} to ${last}, the positions of token_ids, got ${from}`;
+  throw new ServiceError('invalid_request', message);
 }

@@ -25,7 +25,11 @@ export class Scorer {
     const { token_ids: tokenIds, num_rows: numRows, include_hidden_states: wantsHiddenStates } = request;
     const { vocabSize, hiddenStatesOutput } = this.#engine.signature;
     const width = wantsHiddenStates ? hiddenStatesOutput!.width : 0;
-    const hiddenStates = new Float16Array(tokenIds.length * width);
+    const end = request.position + tokenIds.length;
+    const firstRow = end - numRows;
+    const wantedFrom = request.hidden_states_from ?? request.position;
+    // Rows and hidden states exist only where the model computed.
+    const firstComputed = wantsHiddenStates && !request.prefer_reuse ? Math.min(wantedFrom, firstRow) : firstRow;
     const collector = this.#collector(request);
 
     const reply = await this.#engine.run(
@@ -35,15 +39,16 @@ export class Scorer {
         prefixDigest: request.prefix_digest,
         scope: request.cache_scope,
         tokenIds,
-        // Rows and hidden states exist only where the model computed.
-        numReusable: wantsHiddenStates ? 0 : tokenIds.length - numRows,
+        numReusable: firstComputed - request.position,
         signal,
       },
       async (lease): Promise<ScoreReply> => {
-        const firstRow = request.position + tokenIds.length - numRows;
+        const hiddenStatesFrom = Math.max(wantedFrom, request.position + lease.numReusedTokens);
+        const hiddenStates = new Float16Array((end - hiddenStatesFrom) * width);
         await lease.append(tokenIds.subarray(lease.numReusedTokens), {
           numLogitRows: numRows,
           onLogits: (rows, first) => collector.add(rows, first, lease, firstRow),
+          numHiddenStateRows: end - hiddenStatesFrom,
           onHiddenStates: wantsHiddenStates ? (rows, first) => hiddenStates.set(rows, first * width) : undefined,
         });
         return {
@@ -53,7 +58,7 @@ export class Scorer {
           num_reused_tokens: lease.numReusedTokens,
           timing: timingOf(replyOptions, lease.timing),
           ...collector.rows(),
-          ...(wantsHiddenStates && { hiddenStates }),
+          ...(wantsHiddenStates && { hiddenStates, hidden_states_from: hiddenStatesFrom }),
         };
       },
     );

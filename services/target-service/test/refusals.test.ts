@@ -37,6 +37,20 @@ describe('bad requests', () => {
     ['a digest of a wrong form', { ...valid(), prefix_digest: 'xyz' }, 400, 'invalid_request', 'prefix_digest'],
     ['a sequence id with odd characters', { ...valid(), sequence_id: 'a b' }, 400, 'invalid_request', 'sequence_id'],
     ['more rows than tokens', { ...valid(), num_rows: 5 }, 400, 'invalid_request', 'num_rows'],
+    [
+      'hidden states from a position outside the request',
+      { ...valid(), include_hidden_states: true, hidden_states_from: 4 },
+      400,
+      'invalid_request',
+      '"hidden_states_from": must be from 0 to 3, the positions of token_ids, got 4',
+    ],
+    [
+      'where hidden states begin that nobody wants',
+      { ...valid(), hidden_states_from: 2 },
+      400,
+      'invalid_request',
+      'include_hidden_states',
+    ],
     ['rows of an unknown kind', { ...valid(), rows: 'guesses' }, 400, 'invalid_request', 'rows'],
     ['a temperature below 0', { ...valid(), sampling: { temperature: -1 } }, 400, 'invalid_request', 'temperature'],
     [

@@ -213,6 +213,58 @@ describe('a sequence', () => {
     expect(reply.num_reused_tokens).toBe(0);
   });
 
+  it.each([0, 20, 30])(
+    'gives hidden states from a position on, and takes over what lies before it (%i)',
+    async (from) => {
+      const text = someIds(40, 300 + from);
+      const scope = alone();
+      const { width } = target.model.info.hiddenStates!;
+      const id = freshId();
+      const whole = await score(target.app, scoring(id, text, 0, { include_hidden_states: true, ...scope }));
+      await target.app.inject({ method: 'DELETE', url: `/v1/sequences/${id}` });
+      const wanted = { num_rows: 1, include_hidden_states: true, hidden_states_from: from, ...scope };
+      const reply = await score(target.app, scoring(freshId(), text, 0, wanted));
+      expect([reply.num_reused_tokens, reply.hidden_states_from]).toEqual([from, from]);
+      expect(reply.hiddenStates).toEqual(whole.hiddenStates!.slice(from * width));
+      expect(reply.argmaxTokenIds).toEqual(whole.argmaxTokenIds!.slice(-1));
+    },
+  );
+
+  it('gives those hidden states only that it computed where reuse is preferred', async () => {
+    const text = someIds(40, 500);
+    const scope = alone();
+    const { width } = target.model.info.hiddenStates!;
+    await score(target.app, scoring(freshId(), text.slice(0, 30), 0, { num_rows: 0, ...scope }));
+    const wanted = { num_rows: 1, include_hidden_states: true, prefer_reuse: true, ...scope };
+    const reply = await score(target.app, scoring(freshId(), text, 0, wanted));
+    expect([reply.num_reused_tokens, reply.hidden_states_from]).toEqual([30, 30]);
+    const later = await score(target.app, scoring(freshId(), text, 0, { ...wanted, hidden_states_from: 35 }));
+    expect([later.num_reused_tokens, later.hidden_states_from]).toEqual([39, 39]);
+    expect(later.hiddenStates).toEqual(reply.hiddenStates!.slice(9 * width));
+  });
+
+  it('gives the same bits from the prefix of a freed one, and nothing of it to another scope', async () => {
+    const text = someIds(60, 700);
+    const scope = alone();
+    const rows = { rows: 'logits', num_rows: 4 };
+    const id = freshId();
+    const first = await score(target.app, scoring(id, text, 0, { ...rows, ...scope }));
+    await target.app.inject({ method: 'DELETE', url: `/v1/sequences/${id}` });
+    const numRowsComputed = async (request: ReturnType<typeof scoring>) => {
+      await target.model.call('takeStats', null);
+      const reply = await score(target.app, request);
+      const { passes } = await target.model.call('takeStats', null);
+      return { reply, numRows: passes.reduce((sum, { numTokens }) => sum + numTokens, 0) };
+    };
+    // What takes time is rows: another scope computes as many as for a text that nobody ever sent.
+    const other = await numRowsComputed(scoring(freshId(), text, 0, { ...rows, ...alone() }));
+    expect([other.reply.num_reused_tokens, other.numRows]).toEqual([0, 60]);
+    const again = await numRowsComputed(scoring(freshId(), text, 0, { ...rows, ...scope }));
+    expect([again.reply.num_reused_tokens, again.numRows]).toEqual([56, 4]);
+    expect(again.reply.logits).toEqual(first.logits);
+    expect(other.reply.logits).toEqual(first.logits);
+  });
+
   it('gives what it gives alone when many others run beside it', async () => {
     const texts = [0, 1, 2, 3, 4, 5].map((i) => someIds(20 + 30 * i, 100 * i));
     const run = async (text: Int32Array, scope: object) => {
@@ -279,6 +331,11 @@ describe('the service', () => {
     expect(value('forerunner_kv_cache_bytes')).toBe(kvBytes);
     expect(value('forerunner_kv_cache_budget_bytes')).toBe(kvBudgetBytes);
     expect(value('forerunner_queue_depth')).toBe(0);
+    const { numCachedPrefixes, cachedPrefixBytes, prefixCacheTokens } = await target.model.call('takeStats', null);
+    expect(value('forerunner_cached_prefixes')).toBe(numCachedPrefixes);
+    expect(value('forerunner_cached_prefix_bytes')).toBe(cachedPrefixBytes);
+    expect(value('prefix_cache_queries_total')).toBe(prefixCacheTokens.queries);
+    expect(value('prefix_cache_hits_total')).toBe(prefixCacheTokens.hits);
     expect(body).toMatch(/forerunner_model_pass_seconds_count\{service="target-service",rows="4"\} \d+/);
     expect(body).toMatch(/forerunner_kv_evictions_total\{reason="budget",service="target-service"\} 0/);
     expect(body).toMatch(/forerunner_http_requests_total\{method="POST",route="\/v1\/score",status="200"/);

@@ -1,0 +1,32 @@
+/** What a request says of where it stands in its sequence, and the check that both sides mean the same text. */
+import type { TokenPrefix } from '@forerunner/protocol';
+import { EngineError } from './errors.ts';
+
+export interface AcquireRequest {
+  readonly sequenceId: string;
+  /** Tokens before the new ones. */
+  readonly position: number;
+  /** TokenPrefix.digestAt(position). */
+  readonly prefixDigest: string;
+  /** Prefixes are shared only within a scope. */
+  readonly scope: string;
+  /** The new tokens. */
+  readonly tokenIds: Int32Array;
+  /** At most so many of the new tokens may be taken from a cache instead of being computed. */
+  readonly numReusable: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Errors: EngineError sequence_mismatch (details.cached_length: from where to send). */
+export function checkPosition(prefix: TokenPrefix, { position, prefixDigest }: AcquireRequest): void {
+  if (position > prefix.length) {
+    throw mismatch(`the request starts at position ${position}, ${prefix.length} tokens are cached`, prefix.length);
+  }
+  if (prefix.digestAt(position) !== prefixDigest) {
+    throw mismatch(`the first ${position} tokens are not those that are cached (their digests differ)`, 0);
+  }
+}
+
+export function mismatch(message: string, cachedLength: number): EngineError {
+  return new EngineError('sequence_mismatch', message, { cached_length: cachedLength });
+}
