@@ -85,7 +85,13 @@ describe('the joint distribution of answers with a prediction', () => {
 
   async function answer(seed: number, predicted: Int32Array): Promise<number[]> {
     const target = new ToyPeer('target-service', p);
-    const context = { requestId: 'r', timeoutMs: 1000, signal: new AbortController().signal, cacheScope: '' };
+    const context = {
+      requestId: 'r',
+      timeoutMs: 1000,
+      signal: new AbortController().signal,
+      cacheScope: '',
+      modelDigest: 'd'.repeat(64),
+    };
     const generation = new Generation(
       {
         promptTokenIds: PROMPT,

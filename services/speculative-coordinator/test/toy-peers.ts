@@ -94,6 +94,8 @@ export class ToyPeer implements Peer {
   readonly #model: ToyModel;
   readonly #sequences = new Map<string, TokenPrefix>();
   faults: FaultPlan = () => null;
+  /** What it serves now; another value is another model. */
+  modelDigest = 'd'.repeat(64);
   numCalls = 0;
   numFreed = 0;
   /** What the draft claims its distribution was, where that is to be a lie. */
@@ -135,7 +137,7 @@ export class ToyPeer implements Peer {
   }
 
   async getJson(): Promise<unknown> {
-    return toyCard(this.name);
+    return toyCard(this.name, { model_digest: this.modelDigest });
   }
 
   async delete(path: string): Promise<void> {
@@ -147,6 +149,8 @@ export class ToyPeer implements Peer {
 
   #score(message: Record<string, unknown>): Uint8Array {
     const request = parseOrThrow(scoreRequestSchema, message);
+    if ((request.model_digest ?? this.modelDigest) !== this.modelDigest)
+      throw new PeerError('refused', 'another model', 'model_mismatch', { model_digest: this.modelDigest });
     const text = this.#append(request);
     const numRows = request.num_rows ?? request.token_ids.length;
     const distributions = Array.from({ length: numRows }, (_, row) =>

@@ -78,7 +78,7 @@ export class ToyTrio {
       numTopLogprobs: null,
       ...change,
     };
-    const context = { requestId: 'r', timeoutMs: 1000, signal, cacheScope: '' };
+    const context = { requestId: 'r', timeoutMs: 1000, signal, cacheScope: '', modelDigest: 'd'.repeat(64) };
     const target = new TargetSequence(this.#targets, context);
     const { numSpeculativeTokens, seed, sampling: distribution } = params;
     const draftContext = { ...context, seed, minConfidence: 0, sampling: distribution };

@@ -23,7 +23,7 @@ import type { DraftSession } from '../peers/drafting.ts';
 import type { PeerMonitor } from '../peers/peer-monitor.ts';
 import { PredictionSession } from '../peers/prediction-session.ts';
 import type { TargetReplicas } from '../peers/target-replicas.ts';
-import { type SequenceContext, TargetSequence } from '../peers/target-sequence.ts';
+import { type TargetContext, TargetSequence } from '../peers/target-sequence.ts';
 import { Generation } from './generation.ts';
 
 export interface GeneratorDeps {
@@ -141,9 +141,9 @@ export class Generator {
 
   /** The target's card. Errors: target_unavailable. */
   requireTarget(): ModelCard {
-    const { target, readiness } = this.#deps.monitor;
-    if (!target) throw new ServiceError('target_unavailable', readiness.ready ? 'no target' : readiness.reason);
-    return target;
+    const { served } = this.#deps.monitor;
+    if ('reason' in served) throw new ServiceError('target_unavailable', served.reason);
+    return served.card;
   }
 
   /**
@@ -204,7 +204,11 @@ export class Generator {
     const { config, tokenizer, metrics, targets } = this.#deps;
     const seed = order.seed ?? randomInt(2 ** 48 - 1);
     const sampling = { ...order.sampling, output_start: order.promptTokenIds.length };
-    const context: SequenceContext = { ...caller, timeoutMs: config.TARGET_TIMEOUT_MS };
+    const context: TargetContext = {
+      ...caller,
+      timeoutMs: config.TARGET_TIMEOUT_MS,
+      modelDigest: card.model_digest,
+    };
     const target = new TargetSequence(targets, context);
     const session =
       order.numSpeculativeTokens > 0

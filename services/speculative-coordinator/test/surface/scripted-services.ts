@@ -31,6 +31,8 @@ export interface ScriptedService {
   readonly sequences: ReadonlyMap<string, TokenPrefix>;
   /** Cache scopes that requests named. */
   readonly scopes: Set<string>;
+  /** What it serves now; another value is another model. */
+  modelDigest: string;
   numCalls: number;
   /** Called before each score or propose; may wait, or throw. */
   before: (callNumber: number) => Promise<void> | void;
@@ -59,7 +61,15 @@ export async function startScripted(
   });
   installFrameParser(app as never);
   const sequences = new Map<string, TokenPrefix>();
-  const service = { app, url: '', sequences, scopes: new Set<string>(), numCalls: 0, before: () => {} } as {
+  const service = {
+    app,
+    url: '',
+    sequences,
+    scopes: new Set<string>(),
+    modelDigest: 'd'.repeat(64),
+    numCalls: 0,
+    before: () => {},
+  } as {
     -readonly [K in keyof ScriptedService]: ScriptedService[K];
   };
 
@@ -92,12 +102,14 @@ export async function startScripted(
     timing: { queue_ms: 0, model_ms: 0, total_ms: 0 },
   });
 
-  app.get('/v1/model', async () => cardOf(kinds[kind], script));
+  app.get('/v1/model', async () => ({ ...cardOf(kinds[kind], script), model_digest: service.modelDigest }));
   app.delete('/v1/sequences/:id', async (request) => {
     sequences.delete((request.params as { id: string }).id);
     return {};
   });
   app.post('/v1/score', { schema: { body: scoreRequestSchema } }, async ({ body }) => {
+    if ((body.model_digest ?? service.modelDigest) !== service.modelDigest)
+      throw new ServiceError('model_mismatch', `this is ${service.modelDigest.slice(0, 12)}`);
     await service.before(service.numCalls++);
     const text = append(body);
     const numRows = body.num_rows ?? body.token_ids.length;
