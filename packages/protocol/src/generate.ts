@@ -9,7 +9,8 @@ export const chatMessageSchema = z.strictObject({
 export type ChatMessage = z.output<typeof chatMessageSchema>;
 
 export const MAX_NEW_TOKENS = 1 << 20;
-export const VERIFICATION_RULES = ['rejection'] as const;
+export const VERIFICATION_RULES = ['rejection', 'greedy'] as const;
+export type VerificationRuleName = (typeof VERIFICATION_RULES)[number];
 
 export const generateRequestSchema = z
   .strictObject({
@@ -44,7 +45,9 @@ export const generateRequestSchema = z
     verification: z
       .enum(VERIFICATION_RULES)
       .default('rejection')
-      .describe("How draft tokens are checked; every rule gives answers of the target's own distribution."),
+      .describe(
+        "How draft tokens are checked: rejection at any temperature (at 0 it is greedy), greedy at temperature 0 only. Every rule gives answers of the target's own distribution.",
+      ),
     speculative: z.boolean().default(true).describe('false: the target alone.'),
     min_confidence: z
       .number()

@@ -5,6 +5,7 @@ import { Registry } from 'prom-client';
 import { describe, expect, it } from 'vitest';
 import { Admission } from '../src/admission.ts';
 import { Generation } from '../src/generation/generation.ts';
+import { RejectionRule } from '../src/generation/verification/rejection.ts';
 import { createMetrics } from '../src/metrics.ts';
 import type { Absence, DraftSession, Proposal } from '../src/peers/drafting.ts';
 import { PredictionSession } from '../src/peers/prediction-session.ts';
@@ -96,7 +97,6 @@ describe('the joint distribution of answers with a prediction', () => {
       {
         promptTokenIds: PROMPT,
         sampling: sampling({ output_start: PROMPT.length }),
-        seed,
         maxNewTokens: 4,
         stop: [],
         eosTokenIds: [0],
@@ -104,6 +104,7 @@ describe('the joint distribution of answers with a prediction', () => {
         numTopLogprobs: null,
       },
       {
+        rule: new RejectionRule(seed),
         target: new TargetSequence(new TargetReplicas([target]), context),
         draft: new PredictionSession(predicted, PROMPT.length, new SilentDraft()),
         decoder: new IncrementalDecoder(toyText),

@@ -17,7 +17,7 @@ import {
   scoreRequestSchema,
   TokenPrefix,
 } from '@forerunner/protocol';
-import { CounterRng, drawFrom, STREAM, type TokenDistribution } from '@forerunner/sampling';
+import { CounterRng, drawFrom, oneHotDistribution, STREAM, type TokenDistribution } from '@forerunner/sampling';
 import { type Peer, PeerError } from '@forerunner/service-kit';
 
 export const VOCAB_SIZE = 16;
@@ -161,7 +161,9 @@ export class ToyPeer implements Peer {
         ...this.#header(request.sequence_id, text),
         ...(request.rows === 'argmax'
           ? { argmaxTokenIds: Int32Array.from(distributions, (distribution) => argmaxOf(distribution.probs)) }
-          : { distributions: packDistributions(distributions) }),
+          : {
+              distributions: packDistributions(distributions.map((one) => sampled(one, request.sampling.temperature))),
+            }),
         ...(request.include_hidden_states && { hiddenStates: this.#hiddenStatesOf(text, request.token_ids.length) }),
       }),
     );
@@ -259,4 +261,9 @@ export class ToyPeer implements Peer {
   }
 }
 
-const argmaxOf = (probs: Float32Array): number => probs.indexOf(probs.reduce((best, p) => Math.max(best, p), 0));
+/** What a token is drawn from: at temperature 0 the likeliest one alone. */
+const sampled = (distribution: TokenDistribution, temperature: number): TokenDistribution =>
+  temperature === 0 ? oneHotDistribution(argmaxOf(distribution.probs)) : distribution;
+
+const argmaxOf = (probs: TokenDistribution['probs']): number =>
+  probs.indexOf(probs.reduce((best, p) => Math.max(best, p), 0));

@@ -5,6 +5,8 @@ import { IncrementalDecoder } from '@forerunner/tokenizer';
 import { Registry } from 'prom-client';
 import { Admission } from '../src/admission.ts';
 import { Generation, type GenerationParams, type GenerationStep } from '../src/generation/generation.ts';
+import { chooseRule } from '../src/generation/verification/choose-rule.ts';
+import type { VerificationRule } from '../src/generation/verification/rule.ts';
 import { createMetrics } from '../src/metrics.ts';
 import { ClassicDraftSession } from '../src/peers/classic-draft-session.ts';
 import { DraftPeer } from '../src/peers/draft-peer.ts';
@@ -30,6 +32,12 @@ export const sampling = (change: Partial<WireSampling> = {}): WireSampling => ({
   output_start: 0,
   ...change,
 });
+
+export interface ToyParams extends GenerationParams {
+  readonly seed: number;
+  /** Default: what requests have that name none. */
+  readonly rule?: VerificationRule;
+}
 
 export class ToyTrio {
   readonly target: ToyPeer;
@@ -66,8 +74,8 @@ export class ToyTrio {
   onStep: (step: GenerationStep) => Promise<void> | void = () => {};
 
   /** Runs one answer to its end. */
-  async generate(change: Partial<GenerationParams> = {}, signal: AbortSignal = new AbortController().signal) {
-    const params: GenerationParams = {
+  async generate(change: Partial<ToyParams> = {}, signal: AbortSignal = new AbortController().signal) {
+    const params: ToyParams = {
       promptTokenIds: Int32Array.of(3, 5),
       sampling: sampling(),
       seed: 1,
@@ -80,10 +88,12 @@ export class ToyTrio {
     };
     const context = { requestId: 'r', timeoutMs: 1000, signal, cacheScope: '', modelDigest: 'd'.repeat(64) };
     const target = new TargetSequence(this.#targets, context);
-    const { numSpeculativeTokens, seed, sampling: distribution } = params;
-    const draftContext = { ...context, seed, minConfidence: 0, sampling: distribution };
+    const { numSpeculativeTokens, seed, sampling: wire } = params;
+    const rule = params.rule ?? chooseRule('rejection', { temperature: wire.temperature, seed });
+    const draftContext = { ...context, seed: rule.draftSeed, minConfidence: 0, sampling: wire };
     const draft = numSpeculativeTokens === 0 ? null : this.openDraft(draftContext);
     const generation = new Generation(params, {
+      rule,
       target,
       draft,
       decoder: new IncrementalDecoder(toyText),

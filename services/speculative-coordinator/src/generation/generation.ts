@@ -5,15 +5,8 @@
  * token that follows them (recovered or bonus), so between 1 and k + 1. A refusal ends the round, never the answer.
  * The draft, present or not, never changes the distribution of the answer; it only changes how many passes of the target it takes.
  */
-import { distributionAt, type Provenance, type ScoreReply, TokenPrefix, type WireSampling } from '@forerunner/protocol';
-import {
-  CounterRng,
-  drawFrom,
-  STREAM,
-  type VerificationOutcome,
-  verifyGreedy,
-  verifyRejection,
-} from '@forerunner/sampling';
+import { type Provenance, type ScoreReply, TokenPrefix, type WireSampling } from '@forerunner/protocol';
+import type { VerificationOutcome } from '@forerunner/sampling';
 import type { IncrementalDecoder } from '@forerunner/tokenizer';
 import type { CoordinatorMetrics } from '../metrics.ts';
 import type { DraftSession, Proposal } from '../peers/drafting.ts';
@@ -21,11 +14,11 @@ import type { TargetSequence } from '../peers/target-sequence.ts';
 import { logprobsOfRow, type TokenLogprobs } from './logprobs.ts';
 import { Output } from './output.ts';
 import { GenerationStatistics } from './statistics.ts';
+import type { VerificationRule } from './verification/rule.ts';
 
 export interface GenerationParams {
   readonly promptTokenIds: Int32Array;
   readonly sampling: WireSampling;
-  readonly seed: number;
   readonly maxNewTokens: number;
   readonly stop: readonly string[];
   /** Empty: the answer goes on after an end-of-sequence token. */
@@ -37,6 +30,7 @@ export interface GenerationParams {
 }
 
 export interface GenerationDeps {
+  readonly rule: VerificationRule;
   readonly target: TargetSequence;
   /** null: the target alone. */
   readonly draft: DraftSession | null;
@@ -71,7 +65,6 @@ export class Generation {
   readonly #params: GenerationParams;
   readonly #deps: GenerationDeps;
   readonly #committed: TokenPrefix;
-  readonly #rng: CounterRng;
   #hadDraft = false;
   /** Since when the draft has had no proposal although one was wanted. */
   #lostSinceMs: number | null = null;
@@ -79,7 +72,6 @@ export class Generation {
   constructor(params: GenerationParams, deps: GenerationDeps) {
     this.#params = params;
     this.#deps = deps;
-    this.#rng = new CounterRng(params.seed);
     this.#committed = new TokenPrefix(params.promptTokenIds.length + params.maxNewTokens);
     this.#committed.append(params.promptTokenIds);
     this.output = new Output(params, deps.decoder);
@@ -170,13 +162,13 @@ export class Generation {
 
   /** Scores, verifies and commits. The prompt's own pass is a round without a draft. */
   async #round(draftTokenIds: Int32Array, proposal: Proposal | null): Promise<GenerationStep> {
-    const { target, draft, metrics } = this.#deps;
+    const { rule, target, draft, metrics } = this.#deps;
     const numCommitted = this.#committed.length;
     const startMs = performance.now();
     const reply = await target.score({
       committed: this.#committed,
       draftTokenIds,
-      rows: this.#isGreedy ? 'argmax' : 'probs',
+      rows: rule.rows,
       numRows: draftTokenIds.length + 1,
       sampling: this.#params.sampling,
       includeLogits: this.#params.numTopLogprobs !== null,
@@ -184,7 +176,8 @@ export class Generation {
     });
     metrics.scoreSeconds.observe((performance.now() - startMs) / 1000);
 
-    const outcome = this.#verify(draftTokenIds, proposal, reply);
+    const draftDistributions = proposal?.draftDistributions ?? null;
+    const outcome = rule.judge({ position: numCommitted, draftTokenIds, draftDistributions, reply });
     const { numAcceptedTokens } = outcome;
     target.keep(numCommitted + numAcceptedTokens);
     if (proposal) draft?.settle(numAcceptedTokens);
@@ -193,27 +186,6 @@ export class Generation {
       draft?.observe({ hiddenStates: reply.hiddenStates, end, numCommitted: numCommitted + numAcceptedTokens });
     }
     return this.#commit(draftTokenIds, outcome, reply, proposal && (proposal.origin ?? 'draft'));
-  }
-
-  #verify(draftTokenIds: Int32Array, proposal: Proposal | null, reply: ScoreReply): VerificationOutcome {
-    if (this.#isGreedy) return verifyGreedy(draftTokenIds, reply.argmaxTokenIds!);
-    const distributions = reply.distributions!;
-    const position = this.#committed.length; // of the first token that this round emits
-    if (draftTokenIds.length === 0) {
-      return {
-        numAcceptedTokens: 0,
-        bonusTokenId: drawFrom(distributionAt(distributions, 0), this.#rng.uniform(STREAM.followDraw, position)),
-      };
-    }
-    // Every draw is keyed by the absolute position it decides, so that none is ever used for two of them. Where the
-    // follow token will stand is known only afterwards: its uniform is keyed by the round's first position.
-    return verifyRejection({
-      draftTokenIds,
-      draftDistributions: proposal?.draftDistributions ?? [],
-      targetDistributions: Array.from({ length: draftTokenIds.length + 1 }, (_, i) => distributionAt(distributions, i)),
-      acceptanceUniforms: Array.from(draftTokenIds, (_, i) => this.#rng.uniform(STREAM.acceptance, position + i)),
-      followUniform: this.#rng.uniform(STREAM.followDraw, position),
-    });
   }
 
   /** Appends tokens one at a time until a stop rule ends the answer; the rest of the round is trimmed. */
@@ -267,9 +239,5 @@ export class Generation {
       metrics.numDraftTokensPerPos.inc({ position });
       if (position < numAcceptedTokens) metrics.numAcceptedTokensPerPos.inc({ position });
     }
-  }
-
-  get #isGreedy(): boolean {
-    return this.#params.sampling.temperature === 0;
   }
 }

@@ -9,6 +9,7 @@ import {
   type GenerateRequest,
   type ModelCard,
   ServiceError,
+  type VerificationRuleName,
   type WireSampling,
 } from '@forerunner/protocol';
 import type { Logger } from '@forerunner/service-kit';
@@ -25,6 +26,8 @@ import { PredictionSession } from '../peers/prediction-session.ts';
 import type { TargetReplicas } from '../peers/target-replicas.ts';
 import { type TargetContext, TargetSequence } from '../peers/target-sequence.ts';
 import { Generation } from './generation.ts';
+import { chooseRule } from './verification/choose-rule.ts';
+import type { VerificationRule } from './verification/rule.ts';
 
 export interface GeneratorDeps {
   readonly config: CoordinatorConfig;
@@ -45,6 +48,8 @@ export interface GenerationOrder {
   readonly sampling: Omit<WireSampling, 'output_start'>;
   /** Absent: drawn at random. */
   readonly seed?: number | undefined;
+  /** Absent: rejection. */
+  readonly verification?: VerificationRuleName | undefined;
   readonly stop: readonly string[];
   readonly ignoreEos: boolean;
   readonly minConfidence: number;
@@ -76,6 +81,14 @@ export interface RunningGeneration {
   readonly seed: number;
   readonly modelId: string;
   readonly numPromptTokens: number;
+}
+
+interface Opening {
+  readonly order: GenerationOrder;
+  readonly seed: number;
+  readonly rule: VerificationRule;
+  readonly caller: GenerationCaller;
+  readonly card: ModelCard;
 }
 
 export class Generator {
@@ -148,7 +161,8 @@ export class Generator {
 
   /**
    * Runs one answer within `consume`, which pulls its steps; a slow consumer slows this answer only. Errors: whatever
-   * `consume` or the generation threw; overloaded, context_length_exceeded, target_unavailable before any work.
+   * `consume` or the generation threw; overloaded, context_length_exceeded, unsupported_value, target_unavailable before
+   * any work.
    */
   async run<T>(
     order: GenerationOrder,
@@ -162,10 +176,12 @@ export class Generator {
     try {
       const card = this.requireTarget();
       this.#checkOrder(order, card);
+      const seed = order.seed ?? randomInt(2 ** 48 - 1);
+      const rule = chooseRule(order.verification ?? 'rejection', { temperature: order.sampling.temperature, seed });
       const leave = await admission.enter(caller.signal);
       try {
         metrics.queueSeconds.observe((performance.now() - arrivedMs) / 1000);
-        const opened = this.#open(order, caller, card);
+        const opened = this.#open({ order, seed, rule, caller, card });
         running = opened.running;
         try {
           const result = await consume(running);
@@ -200,9 +216,8 @@ export class Generator {
     await Promise.all(this.#closings);
   }
 
-  #open(order: GenerationOrder, caller: GenerationCaller, card: ModelCard) {
+  #open({ order, seed, rule, caller, card }: Opening) {
     const { config, tokenizer, metrics, targets } = this.#deps;
-    const seed = order.seed ?? randomInt(2 ** 48 - 1);
     const sampling = { ...order.sampling, output_start: order.promptTokenIds.length };
     const context: TargetContext = {
       ...caller,
@@ -212,11 +227,14 @@ export class Generator {
     const target = new TargetSequence(targets, context);
     const session =
       order.numSpeculativeTokens > 0
-        ? withPrediction(order, this.#openDraft({ ...context, seed, minConfidence: order.minConfidence, sampling }))
+        ? withPrediction(
+            order,
+            this.#openDraft({ ...context, seed: rule.draftSeed, minConfidence: order.minConfidence, sampling }),
+          )
         : null;
     const generation = new Generation(
-      { ...order, seed, sampling, eosTokenIds: order.ignoreEos ? [] : card.eos_token_ids },
-      { target, draft: session, decoder: tokenizer.incrementalDecoder(), metrics },
+      { ...order, sampling, eosTokenIds: order.ignoreEos ? [] : card.eos_token_ids },
+      { rule, target, draft: session, decoder: tokenizer.incrementalDecoder(), metrics },
     );
     const running = { generation, seed, modelId: card.model_id, numPromptTokens: order.promptTokenIds.length };
     return { target, draft: session, running };

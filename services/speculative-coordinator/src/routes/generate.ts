@@ -51,6 +51,7 @@ function orderOf(body: GenerateRequest, generator: Generator): GenerationOrder {
     ...generator.drafting(body),
     sampling: { temperature, top_k, top_p, min_p, presence_penalty, frequency_penalty, logit_bias },
     seed: body.seed,
+    verification: body.verification,
     stop: body.stop,
     ignoreEos: body.ignore_eos,
     numTopLogprobs: null,

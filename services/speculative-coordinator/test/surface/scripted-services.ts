@@ -33,6 +33,8 @@ export interface ScriptedService {
   readonly scopes: Set<string>;
   /** What it serves now; another value is another model. */
   modelDigest: string;
+  /** Kinds of rows that score requests asked for. */
+  readonly rowKinds: Set<string>;
   numCalls: number;
   /** Called before each score or propose; may wait, or throw. */
   before: (callNumber: number) => Promise<void> | void;
@@ -66,6 +68,7 @@ export async function startScripted(
     url: '',
     sequences,
     scopes: new Set<string>(),
+    rowKinds: new Set<string>(),
     modelDigest: 'd'.repeat(64),
     numCalls: 0,
     before: () => {},
@@ -79,6 +82,7 @@ export async function startScripted(
     return kind === 'draft' && isWrong(place) ? (tokenId + 1) % script.vocabSize : tokenId;
   };
   const distributionOf = (tokenId: number, temperature: number) => {
+    if (temperature === 0) return { tokenIds: Int32Array.of(tokenId), probs: Float32Array.of(1) };
     const probs = new Float32Array(script.vocabSize).fill((0.01 / (script.vocabSize - 1)) ** (1 / temperature));
     probs[tokenId] = 0.99 ** (1 / temperature);
     return { tokenIds: null, probs };
@@ -111,6 +115,7 @@ export async function startScripted(
     if ((body.model_digest ?? service.modelDigest) !== service.modelDigest)
       throw new ServiceError('model_mismatch', `this is ${service.modelDigest.slice(0, 12)}`);
     await service.before(service.numCalls++);
+    service.rowKinds.add(body.rows);
     const text = append(body);
     const numRows = body.num_rows ?? body.token_ids.length;
     const next = Array.from({ length: numRows }, (_, i) => nextToken(text.length - numRows + 1 + i, body.sampling));
