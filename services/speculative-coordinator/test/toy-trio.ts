@@ -86,8 +86,12 @@ export class ToyTrio {
       numTopLogprobs: null,
       ...change,
     };
-    const context = { requestId: 'r', timeoutMs: 1000, signal, cacheScope: '', modelDigest: 'd'.repeat(64) };
-    const target = new TargetSequence(this.#targets, context);
+    const context = { requestId: 'r', signal, cacheScope: '' };
+    const target = new TargetSequence(this.#targets, {
+      ...context,
+      timeoutMs: 1000,
+      modelDigest: 'd'.repeat(64),
+    });
     const { numSpeculativeTokens, seed, sampling: wire } = params;
     const rule = params.rule ?? chooseRule('rejection', { temperature: wire.temperature, seed });
     const draftContext = { ...context, seed: rule.draftSeed, minConfidence: 0, sampling: wire };

@@ -24,7 +24,7 @@ import type { DraftSession } from '../peers/drafting.ts';
 import type { PeerMonitor } from '../peers/peer-monitor.ts';
 import { PredictionSession } from '../peers/prediction-session.ts';
 import type { TargetReplicas } from '../peers/target-replicas.ts';
-import { type TargetContext, TargetSequence } from '../peers/target-sequence.ts';
+import { type SequenceContext, TargetSequence } from '../peers/target-sequence.ts';
 import { Generation } from './generation.ts';
 import { chooseRule } from './verification/choose-rule.ts';
 import type { VerificationRule } from './verification/rule.ts';
@@ -219,12 +219,13 @@ export class Generator {
   #open({ order, seed, rule, caller, card }: Opening) {
     const { config, tokenizer, metrics, targets } = this.#deps;
     const sampling = { ...order.sampling, output_start: order.promptTokenIds.length };
-    const context: TargetContext = {
-      ...caller,
+    const { requestId, signal, cacheScope } = caller;
+    const context: SequenceContext = { requestId, signal, cacheScope };
+    const target = new TargetSequence(targets, {
+      ...context,
       timeoutMs: config.TARGET_TIMEOUT_MS,
       modelDigest: card.model_digest,
-    };
-    const target = new TargetSequence(targets, context);
+    });
     const session =
       order.numSpeculativeTokens > 0
         ? withPrediction(

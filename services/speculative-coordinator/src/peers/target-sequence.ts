@@ -38,13 +38,14 @@ export interface ScoreCall {
 
 export interface SequenceContext {
   readonly requestId: string;
-  readonly timeoutMs: number;
   readonly signal: AbortSignal;
   /** Cached prefixes are shared only within a scope. */
   readonly cacheScope: string;
 }
 
 export interface TargetContext extends SequenceContext {
+  /** How long one pass may take. */
+  readonly timeoutMs: number;
   /** The one model that may score, as its card names it. */
   readonly modelDigest: string;
 }
