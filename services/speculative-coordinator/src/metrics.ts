@@ -71,7 +71,7 @@ export function createMetrics(registry: Registry, sources: { admission: Admissio
     ),
     requests: counter(
       'forerunner_requests_total',
-      'Answers ended, by route and outcome; each choice of a request is one.',
+      'Requests ended, by route and outcome; one with several choices is one, and ends as the first choice to fail.',
       ['route', 'outcome'],
     ),
     promptTokens: counter(

@@ -160,45 +160,59 @@ export class Generator {
   }
 
   /**
-   * Runs one answer within `consume`, which pulls its steps; a slow consumer slows this answer only. Errors: whatever
-   * `consume` or the generation threw; overloaded, context_length_exceeded, unsupported_value, target_unavailable before
-   * any work.
+   * Runs the answers of one request side by side, each within `consume`, which pulls its steps; a slow consumer slows
+   * its own answer only. The first failure ends all of them. Errors: that of the first to fail: whatever `consume` or the
+   * generation threw; overloaded, context_length_exceeded, unsupported_value, target_unavailable before any work.
    */
   async run<T>(
+    orders: readonly GenerationOrder[],
+    caller: GenerationCaller,
+    consume: (running: RunningGeneration, index: number) => Promise<T>,
+  ): Promise<T[]> {
+    const siblings = new AbortController();
+    const signal = orders.length === 1 ? caller.signal : AbortSignal.any([caller.signal, siblings.signal]);
+    const results = await Promise.allSettled(
+      orders.map((order, index) =>
+        this.#runOne(order, { ...caller, signal }, (running) => consume(running, index)).catch((error: unknown) => {
+          siblings.abort(error); // the first reason stays
+          throw error;
+        }),
+      ),
+    );
+    const { aborted: hasFailed, reason } = siblings.signal;
+    const outcome = hasFailed ? outcomeOf(reason, caller.signal) : 'completed';
+    this.#deps.metrics.requests.inc({ route: caller.route, outcome });
+    if (hasFailed) throw reason;
+    return results.map((result) => (result as PromiseFulfilledResult<T>).value);
+  }
+
+  async #runOne<T>(
     order: GenerationOrder,
     caller: GenerationCaller,
     consume: (running: RunningGeneration) => Promise<T>,
   ): Promise<T> {
     const { admission, metrics } = this.#deps;
     const arrivedMs = performance.now();
-    let outcome = 'failed';
-    let running: RunningGeneration | null = null;
+    const card = this.requireTarget();
+    this.#checkOrder(order, card);
+    const seed = order.seed ?? randomInt(2 ** 48 - 1);
+    const rule = chooseRule(order.verification ?? 'rejection', { temperature: order.sampling.temperature, seed });
+    const leave = await admission.enter(caller.signal);
     try {
-      const card = this.requireTarget();
-      this.#checkOrder(order, card);
-      const seed = order.seed ?? randomInt(2 ** 48 - 1);
-      const rule = chooseRule(order.verification ?? 'rejection', { temperature: order.sampling.temperature, seed });
-      const leave = await admission.enter(caller.signal);
+      metrics.queueSeconds.observe((performance.now() - arrivedMs) / 1000);
+      const { running, target, draft } = this.#open({ order, seed, rule, caller, card });
+      let outcome = 'completed';
       try {
-        metrics.queueSeconds.observe((performance.now() - arrivedMs) / 1000);
-        const opened = this.#open({ order, seed, rule, caller, card });
-        running = opened.running;
-        try {
-          const result = await consume(running);
-          outcome = 'completed';
-          return result;
-        } finally {
-          this.#free(opened.target.close(), opened.draft?.close());
-        }
+        return await consume(running);
+      } catch (error) {
+        outcome = outcomeOf(error, caller.signal);
+        throw error;
       } finally {
-        leave();
+        this.#free(target.close(), draft?.close());
+        this.#conclude(caller, order, running, outcome);
       }
-    } catch (error) {
-      if (caller.signal.aborted) outcome = 'cancelled';
-      else if (error instanceof ServiceError && error.status < 500) outcome = 'refused';
-      throw error;
     } finally {
-      this.#conclude(caller, order, running, outcome);
+      leave();
     }
   }
 
@@ -270,16 +284,9 @@ export class Generator {
     }
   }
 
-  /** Always, at the end: metrics and one log line with the counts, never text. */
-  #conclude(
-    caller: GenerationCaller,
-    order: GenerationOrder,
-    running: RunningGeneration | null,
-    outcome: string,
-  ): void {
+  /** At the end of every answer that began: metrics and one log line with the counts, never text. */
+  #conclude(caller: GenerationCaller, order: GenerationOrder, running: RunningGeneration, outcome: string): void {
     const { metrics } = this.#deps;
-    metrics.requests.inc({ route: caller.route, outcome });
-    if (!running) return;
     const { output, statistics } = running.generation;
     metrics.generatedTokens.inc(output.tokenIds.length);
     caller.onTokens?.(order.promptTokenIds.length, output.tokenIds.length);
@@ -312,4 +319,9 @@ function withPrediction({ predictionTokenIds, promptTokenIds }: GenerationOrder,
 function nonEmpty(tokenIds: Int32Array): Int32Array {
   if (tokenIds.length === 0) throw new ServiceError('invalid_request', 'the prompt has no tokens');
   return tokenIds;
+}
+
+function outcomeOf(error: unknown, signal: AbortSignal): 'cancelled' | 'refused' | 'failed' {
+  if (signal.aborted) return 'cancelled';
+  return error instanceof ServiceError && error.status < 500 ? 'refused' : 'failed';
 }

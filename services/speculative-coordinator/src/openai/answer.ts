@@ -4,7 +4,7 @@ import { toServiceError } from '@forerunner/service-kit';
 import type { FastifyReply } from 'fastify';
 import type { GenerationCaller, GenerationOrder, Generator, RunningGeneration } from '../generation/generator.ts';
 import { EventStream } from '../sse.ts';
-import { runChoices, TokenTail } from './choices.ts';
+import { TokenTail } from './choices.ts';
 import { type Dialect, type PlacedToken, provenanceOf, roundOf } from './dialect.ts';
 import { openAiError } from './errors.ts';
 import type { CommonRequest } from './fields.ts';
@@ -23,8 +23,9 @@ export async function answerWhole<Body extends CommonRequest>(call: AnswerCall<B
   const { dialect, body, orders, generator, caller } = call;
   const tails = orders.map(() => new TokenTail());
   const released: PlacedToken[][] = orders.map(() => []);
-  const choices = await runChoices(generator, orders, caller, (index, step) => {
-    released[index]!.push(...tails[index]!.add(step));
+  const choices = await generator.run(orders, caller, async (running, index) => {
+    for await (const step of running.generation.steps()) released[index]!.push(...tails[index]!.add(step));
+    return running;
   });
   return {
     ...headOf(call, dialect.object),
@@ -59,21 +60,23 @@ export async function answerStream<Body extends CommonRequest>(
   const events = new EventStream(reply, caller.signal);
   const send = (data: object | string) => events.send(data);
   try {
-    const choices = await runChoices(generator, orders, caller, async (index, step, running) => {
-      const opening = opened.has(index) ? null : dialect.opening(index);
-      opened.add(index);
-      if (opening) await send({ ...head, choices: [opening] });
-      const tokens = tails[index]!.add(step);
-      const logprobTokens = wantsLogprobs ? tokens : null;
-      if (step.text !== '' || (wantsLogprobs && tokens.length > 0)) {
-        const part = { index, text: step.text, logprobTokens, finishReason: null };
-        const forerunner = wantsProvenance && { forerunner: { tokens: provenanceOf(tokens), round: roundOf(step) } };
-        await send({ ...head, choices: [{ ...dialect.chunk(part, generator), ...forerunner }] });
+    const choices = await generator.run(orders, caller, async (running, index) => {
+      for await (const step of running.generation.steps()) {
+        const opening = opened.has(index) ? null : dialect.opening(index);
+        opened.add(index);
+        if (opening) await send({ ...head, choices: [opening] });
+        const tokens = tails[index]!.add(step);
+        const logprobTokens = wantsLogprobs ? tokens : null;
+        if (step.text !== '' || (wantsLogprobs && tokens.length > 0)) {
+          const part = { index, text: step.text, logprobTokens, finishReason: null };
+          const forerunner = wantsProvenance && { forerunner: { tokens: provenanceOf(tokens), round: roundOf(step) } };
+          await send({ ...head, choices: [{ ...dialect.chunk(part, generator), ...forerunner }] });
+        }
       }
       const { finishReason } = running.generation.output;
-      if (finishReason === null) return;
       const end = dialect.chunk({ index, text: '', logprobTokens: null, finishReason }, generator);
       await send({ ...head, choices: [{ ...end, forerunner: { seed: running.seed } }] });
+      return running;
     });
     if (includeUsage) await send({ ...head, choices: [], ...totalsOf(orders, choices) });
     await send('[DONE]');

@@ -35,10 +35,11 @@ export function registerGenerateRoute(app: ServiceApp, options: GenerateRouteOpt
     const order = orderOf(body, generator);
     const caller = options.callerOf(request as never, reply as never);
     if (body.stream) return stream(generator, order, caller, body, reply as never);
-    return generator.run(order, caller, async (running) => {
+    const [whole] = await generator.run([order], caller, async (running) => {
       for await (const _ of running.generation.steps());
       return replyOf(running, body, request.id);
     });
+    return whole;
   });
 }
 
@@ -94,7 +95,7 @@ async function stream(
 ): Promise<void> {
   const events = new EventStream(reply, caller.signal);
   try {
-    await generator.run(order, caller, async (running) => {
+    await generator.run([order], caller, async (running) => {
       for await (const step of running.generation.steps()) await events.send(stepEvent(step, body));
       await events.send(summaryOf(running, caller.requestId));
       await events.send('[DONE]');
