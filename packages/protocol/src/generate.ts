@@ -90,8 +90,12 @@ export const generationMetricsSchema = z.object({
     num_emitted_draft_tokens: z.int().describe('Accepted tokens that stand in the answer (none past its end).'),
     draft_acceptance_rate: z.number().nullable().describe('num_accepted_tokens / num_draft_tokens.'),
     mean_acceptance_length: z.number().nullable().describe('1 + num_accepted_tokens / num_drafts.'),
-    num_draft_tokens_per_pos: z.array(z.int()),
-    num_accepted_tokens_per_pos: z.array(z.int()),
+    num_draft_tokens_per_pos: z
+      .array(z.int())
+      .describe('Draft tokens that the target checked, by position in the proposal; shorter proposals add nothing.'),
+    num_accepted_tokens_per_pos: z
+      .array(z.int())
+      .describe('Those that were kept; divided by num_draft_tokens_per_pos the acceptance rate by position.'),
     num_degraded_rounds: z.int().describe('Rounds without a draft because the draft-service did not answer.'),
   }),
   time_to_first_token_ms: z.number().nullable(),

@@ -56,12 +56,12 @@ export function createMetrics(registry: Registry, sources: { admission: Admissio
     ),
     numDraftTokensPerPos: counter(
       'spec_decode_num_draft_tokens_per_pos_total',
-      'Draft tokens that the target checked, by position in the proposal (0 is the first). Denominator of the acceptance rate by position.',
+      'Draft tokens that the target checked, by position in the proposal (0 is the first). Denominator of the acceptance rate by position: proposals that ended before a position made no guess there, and do not count.',
       ['position'],
     ),
     numAcceptedTokensPerPos: counter(
       'spec_decode_num_accepted_tokens_per_pos_total',
-      'Draft tokens that the verification rule kept, by position in the proposal (0 is the first). Divide by spec_decode_num_drafts_total, or by the tokens checked at that position.',
+      'Draft tokens that the verification rule kept, by position in the proposal (0 is the first). Numerator of the acceptance rate by position; the denominator is spec_decode_num_draft_tokens_per_pos_total, not spec_decode_num_drafts_total, which counts guesses that were never made as refused.',
       ['position'],
     ),
     predictionTokens: counter(

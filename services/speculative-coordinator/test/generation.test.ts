@@ -1,5 +1,6 @@
 import { PeerError } from '@forerunner/service-kit';
 import { describe, expect, it } from 'vitest';
+import { ClassicDraftSession } from '../src/peers/classic-draft-session.ts';
 import { mixed, ToyPeer, toyModel } from './toy-peers.ts';
 import { sampling, ToyTrio, toyText } from './toy-trio.ts';
 
@@ -258,6 +259,31 @@ describe('counts', () => {
       expect(s.num_draft_tokens_per_pos.reduce((a, b) => a + b, 0)).toBe(s.num_draft_tokens);
       expect(s.num_accepted_tokens_per_pos.reduce((a, b) => a + b, 0)).toBe(s.num_accepted_tokens);
       expect(s.mean_acceptance_length).toBeCloseTo(1 + s.num_accepted_tokens / s.num_drafts, 3);
+    }
+  });
+
+  it('by position are of guesses really made: a shorter proposal is no refusal', async () => {
+    const trio = trioOf(p, p); // whatever is guessed is kept
+    trio.openDraft = (context) => {
+      const session = new ClassicDraftSession(trio.draftPeer, context);
+      const propose = session.propose.bind(session);
+      let numAsked = 0;
+      session.propose = (call) => propose({ ...call, numSpeculativeTokens: numAsked++ % 2 === 0 ? 1 : 3 });
+      return session;
+    };
+    const { statistics } = await trio.generate({ ...greedy, maxNewTokens: 1 + 2 + 4 + 2 + 4 });
+    const { num_drafts, num_draft_tokens_per_pos, num_accepted_tokens_per_pos } = statistics.speculative_decoding;
+    expect(num_drafts).toBe(4);
+    expect(num_draft_tokens_per_pos).toEqual([4, 2, 2]);
+    expect(num_accepted_tokens_per_pos).toEqual(num_draft_tokens_per_pos);
+    const text = await trio.registry.metrics();
+    for (const name of ['draft', 'accepted']) {
+      const counts = [0, 1, 2].map((at) =>
+        Number(
+          new RegExp(`^spec_decode_num_${name}_tokens_per_pos_total\\{position="${at}"\\} (.*)$`, 'm').exec(text)?.[1],
+        ),
+      );
+      expect(counts).toEqual([4, 2, 2]);
     }
   });
 
