@@ -1,7 +1,7 @@
 /** What the coordinator counts. Names of the speculation counters are vLLM's, so that its dashboards and queries work. */
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import type { Admission } from './admission.ts';
-import type { DraftPeer } from './peers/draft-peer.ts';
+import type { DraftPeer } from './pair/draft-peer.ts';
 
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 

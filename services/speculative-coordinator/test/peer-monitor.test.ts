@@ -4,9 +4,9 @@ import type { ModelCard } from '@forerunner/protocol';
 import { PROTOCOL_VERSION } from '@forerunner/protocol';
 import type { Logger } from '@forerunner/service-kit';
 import { describe, expect, it, vi } from 'vitest';
-import { DraftPeer } from '../src/peers/draft-peer.ts';
-import { PeerMonitor } from '../src/peers/peer-monitor.ts';
-import { TargetReplicas } from '../src/peers/target-replicas.ts';
+import { DraftPeer } from '../src/pair/draft-peer.ts';
+import { PeerMonitor } from '../src/pair/peer-monitor.ts';
+import { TargetReplicas } from '../src/pair/target-replicas.ts';
 import { ToyPeer, toyCard, toyModel } from './toy-peers.ts';
 
 const hiddenStates = { name: 'hidden_states', width: 8, dtype: 'float16' as const };

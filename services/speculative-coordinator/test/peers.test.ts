@@ -2,9 +2,9 @@ import { PROTOCOL_VERSION } from '@forerunner/protocol';
 import { PeerError } from '@forerunner/service-kit';
 import { describe, expect, it } from 'vitest';
 import { Admission } from '../src/admission.ts';
-import { Breaker } from '../src/peers/breaker.ts';
-import { findMismatch, findWarning } from '../src/peers/pairing.ts';
-import { TargetReplicas } from '../src/peers/target-replicas.ts';
+import { Breaker } from '../src/pair/breaker.ts';
+import { findMismatch, findWarning } from '../src/pair/fit.ts';
+import { TargetReplicas } from '../src/pair/target-replicas.ts';
 import { ToyPeer, toyCard, toyModel } from './toy-peers.ts';
 
 describe('a pair', () => {

@@ -6,8 +6,8 @@
 import type { ModelCard } from '@forerunner/protocol';
 import type { Logger, Readiness } from '@forerunner/service-kit';
 import type { DraftPeer } from './draft-peer.ts';
+import { findMismatch, findWarning, type ServedModel, servedModel } from './fit.ts';
 import { fetchCard } from './model-card.ts';
-import { findMismatch, findWarning, type ServedModel, servedModel } from './pairing.ts';
 import type { TargetReplicas } from './target-replicas.ts';
 
 export interface PeerMonitorOptions {

@@ -1,5 +1,5 @@
 /** The tokens of one choice, as far as their text has come out. */
-import type { EmittedToken, GenerationStep } from '../generation/generation.ts';
+import type { EmittedToken, RoundRecord } from '../generation/round.ts';
 
 /** Tokens of one choice that wait until their text is out, so that nothing behind the end of the answer is told. */
 export class TokenTail {
@@ -7,13 +7,13 @@ export class TokenTail {
   #numChars = 0;
   #numReleasedChars = 0;
 
-  /** Takes a step in, and gives the tokens (with the place where each begins) whose text has come out with it. */
-  add(step: GenerationStep): { readonly start: number; readonly token: EmittedToken }[] {
-    for (const token of step.tokens) {
+  /** Takes a round in, and gives the tokens (with the place where each begins) whose text has come out with it. */
+  add(round: RoundRecord): { readonly start: number; readonly token: EmittedToken }[] {
+    for (const token of round.tokens) {
       this.#waiting.push({ start: this.#numChars, token });
       this.#numChars += token.text.length;
     }
-    this.#numReleasedChars += step.text.length;
+    this.#numReleasedChars += round.text.length;
     const behind = this.#waiting.findIndex(({ start }) => start >= this.#numReleasedChars);
     return this.#waiting.splice(0, behind < 0 ? this.#waiting.length : behind);
   }

@@ -15,8 +15,8 @@ import {
   type TokenPrefix,
 } from '@forerunner/protocol';
 import { PeerError } from '@forerunner/service-kit';
-import { callHealing } from './healing.ts';
-import { nameOf } from './pairing.ts';
+import { nameOf } from './fit.ts';
+import { callHealing, type SequenceContext } from './sequence-calls.ts';
 import type { TargetReplicas } from './target-replicas.ts';
 
 /** Rounds over all replicas, with pauses of 50, 100, 200 and 400 ms between them. */
@@ -25,22 +25,15 @@ const BACKOFF_MS = 50;
 
 export interface ScoreCall {
   readonly committed: TokenPrefix;
-  /** Only the first so many committed tokens; default: all. */
+  /** Only the first of the committed tokens; default: all. */
   readonly numCommittedTokens?: number;
   readonly draftTokenIds: Int32Array; // [k]
   readonly rows: NonNullable<ScoreRequestInput['rows']>;
-  /** Rows for the last so many tokens. */
+  /** Rows are for the last tokens. */
   readonly numRows: number;
   readonly sampling: NonNullable<ScoreRequestInput['sampling']>;
   readonly includeLogits?: boolean;
   readonly includeHiddenStates?: boolean;
-}
-
-export interface SequenceContext {
-  readonly requestId: string;
-  readonly signal: AbortSignal;
-  /** Cached prefixes are shared only within a scope. */
-  readonly cacheScope: string;
 }
 
 export interface TargetContext extends SequenceContext {
