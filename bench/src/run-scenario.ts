@@ -56,11 +56,10 @@ function resultOf(variant: Variant, answers: readonly Answer[], baseline: readon
     ratios: answers.map((answer, i) => rate(answer) / rate(baseline[i]!)),
     acceptanceRate: drafted > 0 ? accepted / drafted : null,
     meanAcceptanceLength: drafted > 0 ? 1 + accepted / sum((s) => s.num_drafts) : null,
-    // Of the tokens checked at a position, given that those before it were accepted.
+    // Of the tokens guessed at a position: a proposal that ended before it made no guess there.
     acceptancePerPosition: Array.from({ length: numPositions }, (_, position) => {
-      const reached =
-        position === 0 ? sum((s) => s.num_drafts) : sum((s) => s.num_accepted_tokens_per_pos[position - 1] ?? 0);
-      return reached > 0 ? sum((s) => s.num_accepted_tokens_per_pos[position] ?? 0) / reached : 0;
+      const guessed = sum((s) => s.num_draft_tokens_per_pos[position] ?? 0);
+      return sum((s) => s.num_accepted_tokens_per_pos[position] ?? 0) / guessed;
     }),
     numDifferentTexts: greedy
       ? answers.filter((answer, i) => answer.token_ids.join() !== baseline[i]!.token_ids.join()).length

@@ -9,7 +9,8 @@ export const chatMessageSchema = z.strictObject({
 export type ChatMessage = z.output<typeof chatMessageSchema>;
 
 export const MAX_NEW_TOKENS = 1 << 20;
-export const VERIFICATION_RULES = ['rejection'] as const;
+export const VERIFICATION_RULES = ['rejection', 'greedy'] as const;
+export type VerificationRuleName = (typeof VERIFICATION_RULES)[number];
 
 export const generateRequestSchema = z
   .strictObject({
@@ -44,7 +45,9 @@ export const generateRequestSchema = z
     verification: z
       .enum(VERIFICATION_RULES)
       .default('rejection')
-      .describe("How draft tokens are checked; every rule gives answers of the target's own distribution."),
+      .describe(
+        "How draft tokens are checked: rejection at any temperature (at 0 it is greedy), greedy at temperature 0 only. Every rule gives answers of the target's own distribution.",
+      ),
     speculative: z.boolean().default(true).describe('false: the target alone.'),
     min_confidence: z
       .number()
@@ -87,8 +90,12 @@ export const generationMetricsSchema = z.object({
     num_emitted_draft_tokens: z.int().describe('Accepted tokens that stand in the answer (none past its end).'),
     draft_acceptance_rate: z.number().nullable().describe('num_accepted_tokens / num_draft_tokens.'),
     mean_acceptance_length: z.number().nullable().describe('1 + num_accepted_tokens / num_drafts.'),
-    num_draft_tokens_per_pos: z.array(z.int()),
-    num_accepted_tokens_per_pos: z.array(z.int()),
+    num_draft_tokens_per_pos: z
+      .array(z.int())
+      .describe('Draft tokens that the target checked, by position in the proposal; shorter proposals add nothing.'),
+    num_accepted_tokens_per_pos: z
+      .array(z.int())
+      .describe('Those that were kept; divided by num_draft_tokens_per_pos the acceptance rate by position.'),
     num_degraded_rounds: z.int().describe('Rounds without a draft because the draft-service did not answer.'),
   }),
   time_to_first_token_ms: z.number().nullable(),

@@ -11,6 +11,8 @@ export const ROW_KINDS = ['argmax', 'probs', 'logits'] as const;
 
 export const scoreRequestSchema = z.strictObject({
   ...sequenceFields,
+  /** The model that is to score, as the card names it: a service that serves another one refuses. Absent: any. */
+  model_digest: z.string().max(128).optional(),
   token_ids: tokenIdsSchema,
   /** Form of the rows: argmax ids (greedy), distributions after the filters, or raw logits. */
   rows: z.enum(ROW_KINDS).default('argmax'),

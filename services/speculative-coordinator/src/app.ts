@@ -12,15 +12,20 @@ import type { CoordinatorConfig } from './config.ts';
 import { documented } from './docs/documented.ts';
 import { installOpenApi } from './docs/openapi.ts';
 import { installReader } from './docs/reader.ts';
-import { Generator } from './generation/generator.ts';
+import { AnswerRunner } from './generation/answer-runner.ts';
 import { createMetrics, createTrafficCounter } from './metrics.ts';
 import { registerOpenAiRoutes } from './openai/routes.ts';
-import { DraftPeer } from './peers/draft-peer.ts';
-import { PeerMonitor } from './peers/peer-monitor.ts';
-import { TargetReplicas } from './peers/target-replicas.ts';
+import { PairDirectory } from './pair/directory.ts';
+import { DraftPeer } from './pair/draft-peer.ts';
+import { DraftingDefaults } from './pair/drafting-defaults.ts';
+import { Pair } from './pair/pair.ts';
+import { PeerMonitor } from './pair/peer-monitor.ts';
+import { TargetReplicas } from './pair/target-replicas.ts';
+import { TextCodec } from './pair/text-codec.ts';
 import { registerPlayground } from './playground/routes.ts';
 import { createCallerOf } from './routes/caller.ts';
 import { registerGenerateRoute } from './routes/generate.ts';
+import { RequestCounter } from './routes/request-counter.ts';
 
 const modelDocs = documented({
   summary: 'Model cards of the pair',
@@ -66,13 +71,19 @@ export async function buildCoordinator(
     intervalMs: config.PEER_CHECK_INTERVAL_MS,
     logger,
   });
+  const pair = new Pair({
+    targets,
+    draft,
+    monitor,
+    codec: new TextCodec(Tokenizer.load(modelDir)),
+    draftingDefaults: new DraftingDefaults(config),
+  });
   const admission = new Admission({
     maxRunning: config.MAX_CONCURRENT_REQUESTS,
     maxWaiting: config.MAX_WAITING_REQUESTS,
   });
   const metrics = createMetrics(registry, { admission, draft });
-  const tokenizer = Tokenizer.load(modelDir);
-  const generator = new Generator({ config, tokenizer, admission, metrics, monitor, targets, draft });
+  const runner = new AnswerRunner({ config, admission, metrics });
 
   const app = createApp({
     logger,
@@ -88,19 +99,24 @@ export async function buildCoordinator(
     cacheScopeOf: (request) => guard.cacheScopeOf(request),
     onTokens: (request, numPrompt, numCompletion) => guard.countTokens(request, numPrompt, numCompletion),
   });
-  registerGenerateRoute(app, { generator, callerOf });
-  await registerOpenAiRoutes(app, { generator, callerOf });
+  const routeDeps = {
+    pairs: new PairDirectory(pair),
+    runner,
+    requests: new RequestCounter(metrics, admission),
+    callerOf,
+  };
+  registerGenerateRoute(app, routeDeps);
+  await registerOpenAiRoutes(app, routeDeps);
   registerPlayground(app);
   await installReader(app);
-  app.get('/v1/model', { schema: modelDocs }, async () => ({ target: generator.requireTarget(), draft: draft.card }));
+  app.get('/v1/model', { schema: modelDocs }, async () => ({ target: pair.serve().card, draft: draft.card }));
 
   return {
     app,
     monitor,
     close: async () => {
-      monitor.stop();
-      await generator.settled();
-      await Promise.all([...targets.clients.map((client) => client.close()), draft.client.close()]);
+      await runner.settled();
+      await pair.close();
     },
   };
 }

@@ -1,7 +1,7 @@
 /** What the coordinator counts. Names of the speculation counters are vLLM's, so that its dashboards and queries work. */
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import type { Admission } from './admission.ts';
-import type { DraftPeer } from './peers/draft-peer.ts';
+import type { DraftPeer } from './pair/draft-peer.ts';
 
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
@@ -56,12 +56,12 @@ export function createMetrics(registry: Registry, sources: { admission: Admissio
     ),
     numDraftTokensPerPos: counter(
       'spec_decode_num_draft_tokens_per_pos_total',
-      'Draft tokens that the target checked, by position in the proposal (0 is the first). Denominator of the acceptance rate by position.',
+      'Draft tokens that the target checked, by position in the proposal (0 is the first). Denominator of the acceptance rate by position: proposals that ended before a position made no guess there, and do not count.',
       ['position'],
     ),
     numAcceptedTokensPerPos: counter(
       'spec_decode_num_accepted_tokens_per_pos_total',
-      'Draft tokens that the verification rule kept, by position in the proposal (0 is the first). Divide by spec_decode_num_drafts_total, or by the tokens checked at that position.',
+      'Draft tokens that the verification rule kept, by position in the proposal (0 is the first). Numerator of the acceptance rate by position; the denominator is spec_decode_num_draft_tokens_per_pos_total, not spec_decode_num_drafts_total, which counts guesses that were never made as refused.',
       ['position'],
     ),
     predictionTokens: counter(
@@ -71,7 +71,7 @@ export function createMetrics(registry: Registry, sources: { admission: Admissio
     ),
     requests: counter(
       'forerunner_requests_total',
-      'Answers ended, by route and outcome; each choice of a request is one.',
+      'Requests ended, by route and outcome; one with several choices is one, and ends as the first choice to fail.',
       ['route', 'outcome'],
     ),
     promptTokens: counter(

@@ -1,8 +1,8 @@
 /** A draft that joins an answer under way, and one kind of draft in place of the other: acceptance changes, never the text. */
 import { encodeFrame, type Frame, flattenFrame } from '@forerunner/protocol';
 import { describe, expect, it } from 'vitest';
-import type { GenerationStep } from '../src/generation/generation.ts';
-import { CardDraftSession } from '../src/peers/card-draft-session.ts';
+import { CardDraftSession } from '../src/drafting/card-draft-session.ts';
+import type { RoundRecord } from '../src/generation/round.ts';
 import { HIDDEN_WIDTH, mixed, ToyPeer, toyCard, toyModel } from './toy-peers.ts';
 import { sampling, ToyTrio } from './toy-trio.ts';
 
@@ -63,26 +63,26 @@ async function answer(plan: Plan) {
     trio.openDraft = (context) =>
       new CardDraftSession(trio.draftPeer, context, { maxWindowBytes: trio.maxWindowBytes });
   }
-  const { output, steps, statistics } = await trio.generate({
+  const { output, rounds, statistics } = await trio.generate({
     promptTokenIds,
     sampling: sampling({ temperature: plan.temperature ?? 0, output_start: promptTokenIds.length }),
     maxNewTokens: 40,
     numSpeculativeTokens: plan.numSpeculativeTokens ?? 3,
   });
-  return { tokenIds: output.tokenIds, steps, speculation: statistics.speculative_decoding, draft, target };
+  return { tokenIds: output.tokenIds, rounds, speculation: statistics.speculative_decoding, draft, target };
 }
 
 const targetAlone = async (plan: Plan = {}) => (await answer({ ...plan, numSpeculativeTokens: 0 })).tokenIds;
-const numAccepted = (steps: GenerationStep[]) => steps.reduce((sum, step) => sum + step.numAcceptedTokens, 0);
+const numAccepted = (rounds: RoundRecord[]) => rounds.reduce((sum, round) => sum + round.numAcceptedTokens, 0);
 
 describe('a draft that joins late', () => {
   it.each(['classic', 'feature'] as const)('helps from then on, as a %s draft, and changes no token', async (kind) => {
     for (const call of [0, 1, 2, 7]) {
-      const { tokenIds, steps, speculation } = await answer({ arrivals: new Map([[call, kind]]) });
+      const { tokenIds, rounds, speculation } = await answer({ arrivals: new Map([[call, kind]]) });
       expect(tokenIds).toEqual(await targetAlone());
       // Round by round: one call of the target each.
-      expect(numAccepted(steps.slice(0, call + 1))).toBe(0);
-      expect(numAccepted(steps.slice(call + 1))).toBeGreaterThan(5);
+      expect(numAccepted(rounds.slice(0, call + 1))).toBe(0);
+      expect(numAccepted(rounds.slice(call + 1))).toBeGreaterThan(5);
       // The target's next pass brings the first feature: one round more without a guess.
       expect(speculation.num_degraded_rounds).toBe(kind === 'classic' ? call : call + 1);
     }
@@ -109,10 +109,10 @@ describe('a draft of the other kind', () => {
   ];
 
   it.each(swaps)('takes over in the middle, %s before %s, and changes no token', async (first, second) => {
-    const { tokenIds, steps } = await answer({ first, arrivals: new Map([[5, second]]) });
+    const { tokenIds, rounds } = await answer({ first, arrivals: new Map([[5, second]]) });
     expect(tokenIds).toEqual(await targetAlone());
-    expect(numAccepted(steps.slice(0, 6))).toBeGreaterThan(0);
-    expect(numAccepted(steps.slice(6))).toBeGreaterThan(0);
+    expect(numAccepted(rounds.slice(0, 6))).toBeGreaterThan(0);
+    expect(numAccepted(rounds.slice(6))).toBeGreaterThan(0);
   });
 
   it.each(swaps)(

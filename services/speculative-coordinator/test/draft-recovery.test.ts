@@ -1,11 +1,11 @@
 /** From when to when forerunner_draft_recovery_seconds counts, round by round. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import type { Absence, DraftSession, Proposal } from '../src/peers/drafting.ts';
+import type { DraftSession, NoProposal, ProposeResult } from '../src/drafting/draft-session.ts';
 import { ToyPeer, toyModel } from './toy-peers.ts';
 import { sampling, ToyTrio } from './toy-trio.ts';
 
-type Reply = Absence | 'draft' | 'prediction';
+type Reply = NoProposal['kind'] | 'draft' | 'prediction';
 const PREDICTION_MS = 30;
 
 /** Says what stands in a list, then nothing more. */
@@ -19,11 +19,11 @@ class ScriptedSession implements DraftSession {
 
   prefill(): void {}
 
-  async propose(): Promise<Proposal | Absence> {
+  async propose(): Promise<ProposeResult> {
     const reply = this.#replies.shift() ?? 'none';
-    if (reply !== 'draft' && reply !== 'prediction') return reply;
+    if (reply !== 'draft' && reply !== 'prediction') return { kind: reply };
     if (reply === 'prediction') await sleep(PREDICTION_MS);
-    return { draftTokenIds: Int32Array.of(1), draftDistributions: null, origin: reply };
+    return { kind: 'proposal', origin: reply, draftTokenIds: Int32Array.of(1), draftDistributions: null };
   }
 
   settle(): void {}

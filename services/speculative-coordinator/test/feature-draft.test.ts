@@ -1,6 +1,6 @@
 import { PeerError } from '@forerunner/service-kit';
 import { describe, expect, it } from 'vitest';
-import { HiddenStateWindow } from '../src/peers/hidden-state-window.ts';
+import { HiddenStateWindow } from '../src/drafting/hidden-state-window.ts';
 import { HIDDEN_WIDTH, mixed, ToyPeer, toyModel } from './toy-peers.ts';
 import { sampling, ToyTrio } from './toy-trio.ts';
 

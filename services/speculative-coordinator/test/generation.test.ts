@@ -1,5 +1,6 @@
 import { PeerError } from '@forerunner/service-kit';
 import { describe, expect, it } from 'vitest';
+import { ClassicDraftSession } from '../src/drafting/classic-draft-session.ts';
 import { mixed, ToyPeer, toyModel } from './toy-peers.ts';
 import { sampling, ToyTrio, toyText } from './toy-trio.ts';
 
@@ -115,27 +116,27 @@ describe('the traffic of a round', () => {
   });
 });
 
-describe('whoever looks at the steps', () => {
+describe('whoever looks at the rounds', () => {
   it('may take long: the next proposal has been asked for by then', async () => {
     const trio = trioOf();
     const numCallsSeen: number[] = [];
-    trio.onStep = () => {
+    trio.onRound = () => {
       numCallsSeen.push(trio.draft.numCalls);
     };
-    const { steps } = await trio.generate({ ...greedy, maxNewTokens: 12, numSpeculativeTokens: 1 });
-    expect(steps.length).toBeGreaterThan(4);
-    // The prompt is a call of its own; a proposal is under way at each step but the last, or the one that leaves one token.
+    const { rounds } = await trio.generate({ ...greedy, maxNewTokens: 12, numSpeculativeTokens: 1 });
+    expect(rounds.length).toBeGreaterThan(4);
+    // The prompt is a call of its own; a proposal is under way at each round but the last, or the one that leaves one token.
     expect(numCallsSeen.slice(0, 4)).toEqual([2, 3, 4, 5]);
   });
 
   it('may take long: that is no part of a round', async () => {
     const trio = trioOf();
-    trio.onStep = () => new Promise((resolve) => setTimeout(resolve, 40));
-    const { steps } = await trio.generate({ ...greedy, maxNewTokens: 12, numSpeculativeTokens: 1 });
+    trio.onRound = () => new Promise((resolve) => setTimeout(resolve, 40));
+    const { rounds } = await trio.generate({ ...greedy, maxNewTokens: 12, numSpeculativeTokens: 1 });
     const metrics = await trio.registry.metrics();
     const roundSeconds = Number(/^forerunner_round_seconds_sum(?:\{\})? (.*)$/m.exec(metrics)![1]);
     expect(roundSeconds).toBeGreaterThan(0);
-    expect(roundSeconds).toBeLessThan((0.04 * steps.length) / 2);
+    expect(roundSeconds).toBeLessThan((0.04 * rounds.length) / 2);
   });
 
   it('may leave while a proposal is under way: the sequences are freed after it, and nothing is thrown twice', async () => {
@@ -147,7 +148,7 @@ describe('whoever looks at the steps', () => {
       await new Promise((resolve) => setTimeout(resolve, 30));
       return controller.signal.aborted ? (reason as PeerError) : null;
     };
-    trio.onStep = async () => {
+    trio.onRound = async () => {
       if (trio.draft.numCalls < 4) return;
       controller.abort(reason);
       await new Promise((resolve) => setTimeout(resolve, 60)); // the proposal has failed before anybody awaits it
@@ -164,7 +165,7 @@ describe('whoever looks at the steps', () => {
       if (call === 3) await new Promise((resolve) => setTimeout(resolve, 30));
       return null;
     };
-    trio.onStep = () => {
+    trio.onRound = () => {
       if (trio.draft.numCalls === 4) throw new Error('left');
     };
     await expect(trio.generate({ ...greedy, numSpeculativeTokens: 1 })).rejects.toThrow('left');
@@ -258,6 +259,31 @@ describe('counts', () => {
       expect(s.num_draft_tokens_per_pos.reduce((a, b) => a + b, 0)).toBe(s.num_draft_tokens);
       expect(s.num_accepted_tokens_per_pos.reduce((a, b) => a + b, 0)).toBe(s.num_accepted_tokens);
       expect(s.mean_acceptance_length).toBeCloseTo(1 + s.num_accepted_tokens / s.num_drafts, 3);
+    }
+  });
+
+  it('by position are of guesses really made: a shorter proposal is no refusal', async () => {
+    const trio = trioOf(p, p); // whatever is guessed is kept
+    trio.openDraft = (context) => {
+      const session = new ClassicDraftSession(trio.draftPeer, context);
+      const propose = session.propose.bind(session);
+      let numAsked = 0;
+      session.propose = (call) => propose({ ...call, numSpeculativeTokens: numAsked++ % 2 === 0 ? 1 : 3 });
+      return session;
+    };
+    const { statistics } = await trio.generate({ ...greedy, maxNewTokens: 1 + 2 + 4 + 2 + 4 });
+    const { num_drafts, num_draft_tokens_per_pos, num_accepted_tokens_per_pos } = statistics.speculative_decoding;
+    expect(num_drafts).toBe(4);
+    expect(num_draft_tokens_per_pos).toEqual([4, 2, 2]);
+    expect(num_accepted_tokens_per_pos).toEqual(num_draft_tokens_per_pos);
+    const text = await trio.registry.metrics();
+    for (const name of ['draft', 'accepted']) {
+      const counts = [0, 1, 2].map((at) =>
+        Number(
+          new RegExp(`^spec_decode_num_${name}_tokens_per_pos_total\\{position="${at}"\\} (.*)$`, 'm').exec(text)?.[1],
+        ),
+      );
+      expect(counts).toEqual([4, 2, 2]);
     }
   });
 

@@ -1,7 +1,7 @@
 /** What the window holds against a plain list of rows, and how much memory that takes. */
 import { CounterRng } from '@forerunner/sampling';
 import { describe, expect, it } from 'vitest';
-import { HiddenStateWindow } from '../src/peers/hidden-state-window.ts';
+import { HiddenStateWindow } from '../src/drafting/hidden-state-window.ts';
 
 const WIDTH = 3;
 const ROW_BYTES = 2 * WIDTH;

@@ -109,6 +109,18 @@ describe('POST /v1/chat/completions', () => {
     expect(counts.draft_acceptance_rate).toBeCloseTo(counts.num_accepted_tokens / counts.num_draft_tokens, 10);
   });
 
+  it('counts a request of several choices once', async () => {
+    const counted = async (outcome: string) => {
+      const line = `forerunner_requests_total\\{route="/v1/chat/completions",outcome="${outcome}"[^}]*\\} (\\d+)`;
+      return Number(new RegExp(line).exec(await trio.metrics())?.[1] ?? 0);
+    };
+    const [completed, refused] = [await counted('completed'), await counted('refused')];
+    await chat({ n: 3, max_tokens: 4 });
+    expect((await counted('completed')) - completed).toBe(1);
+    await expect(chat({ n: 3, max_tokens: 4, logit_bias: { 5000: 1 } })).rejects.toMatchObject({ status: 400 });
+    expect((await counted('refused')) - refused).toBe(1);
+  });
+
   it('repeats a seeded answer', async () => {
     const body = { temperature: 1.8, seed: 5, max_tokens: 60 };
     const [a, b, other] = [await chat(body), await chat(body), await chat({ ...body, seed: 6 })];

@@ -4,9 +4,9 @@ import type { ModelCard } from '@forerunner/protocol';
 import { PROTOCOL_VERSION } from '@forerunner/protocol';
 import type { Logger } from '@forerunner/service-kit';
 import { describe, expect, it, vi } from 'vitest';
-import { DraftPeer } from '../src/peers/draft-peer.ts';
-import { PeerMonitor } from '../src/peers/peer-monitor.ts';
-import { TargetReplicas } from '../src/peers/target-replicas.ts';
+import { DraftPeer } from '../src/pair/draft-peer.ts';
+import { PeerMonitor } from '../src/pair/peer-monitor.ts';
+import { TargetReplicas } from '../src/pair/target-replicas.ts';
 import { ToyPeer, toyCard, toyModel } from './toy-peers.ts';
 
 const hiddenStates = { name: 'hidden_states', width: 8, dtype: 'float16' as const };
@@ -31,7 +31,7 @@ function watched() {
     intervalMs: 1000,
     logger,
   });
-  return { state, targetChange, draft, monitor, error };
+  return { state, targetChange, draft, monitor, error, logger };
 }
 
 describe('the monitor of peers', () => {
@@ -76,14 +76,35 @@ describe('the monitor of peers', () => {
   ])('serves no target with %s in the place of one that fits', async (_what, change, reason) => {
     const { targetChange, monitor } = watched();
     await monitor.check();
-    expect(monitor.target).not.toBeNull();
+    expect(monitor.served).toHaveProperty('card');
     const before = { ...targetChange };
     Object.assign(targetChange, change);
     await monitor.check();
-    expect(monitor.target).toBeNull();
+    expect(monitor.served).not.toHaveProperty('card');
     expect(monitor.readiness).toMatchObject({ ready: false, reason: expect.stringMatching(reason) });
     for (const name of Object.keys(change)) delete targetChange[name as keyof ModelCard];
     expect(targetChange).toEqual(before);
+    await monitor.check();
+    expect(monitor.readiness).toEqual({ ready: true });
+  });
+
+  it('is not ready while two replicas have different models, and names both', async () => {
+    const [first, second] = [0, 1].map(() => new ToyPeer('target-service', toyModel(1, 1)));
+    const { draft, logger } = watched();
+    const monitor = new PeerMonitor({
+      targets: new TargetReplicas([first!, second!]),
+      draft,
+      tokenizerFingerprint: toyCard('target-service').tokenizer_fingerprint,
+      intervalMs: 1000,
+      logger,
+    });
+    second!.modelDigest = 'e'.repeat(64);
+    await monitor.check();
+    const reason =
+      'target replicas serve different models: "toy-target-service" (dddddddddddd) and "toy-target-service" (eeeeeeeeeeee)';
+    expect(monitor.readiness).toEqual({ ready: false, reason });
+    expect(monitor.served).toEqual({ reason });
+    second!.modelDigest = 'd'.repeat(64);
     await monitor.check();
     expect(monitor.readiness).toEqual({ ready: true });
   });

@@ -2,9 +2,9 @@ import { PROTOCOL_VERSION } from '@forerunner/protocol';
 import { PeerError } from '@forerunner/service-kit';
 import { describe, expect, it } from 'vitest';
 import { Admission } from '../src/admission.ts';
-import { Breaker } from '../src/peers/breaker.ts';
-import { findMismatch, findWarning } from '../src/peers/pairing.ts';
-import { TargetReplicas } from '../src/peers/target-replicas.ts';
+import { Breaker } from '../src/pair/breaker.ts';
+import { findMismatch, findWarning } from '../src/pair/fit.ts';
+import { TargetReplicas } from '../src/pair/target-replicas.ts';
 import { ToyPeer, toyCard, toyModel } from './toy-peers.ts';
 
 describe('a pair', () => {
@@ -89,26 +89,45 @@ describe('the breaker', () => {
   });
 });
 
+const DIGEST = 'd'.repeat(64);
+
 describe('replicas of the target', () => {
   const replicasOf = (count: number) =>
     new TargetReplicas(Array.from({ length: count }, () => new ToyPeer('target-service', toyModel(1, 1))));
 
   it('take new requests in turn', () => {
     const replicas = replicasOf(3);
-    expect([0, 1, 2, 3].map(() => replicas.candidates(null)[0])).toEqual([0, 1, 2, 0]);
+    expect([0, 1, 2, 3].map(() => replicas.candidates(DIGEST, null)[0])).toEqual([0, 1, 2, 0]);
   });
 
   it('keep a request on its own', () => {
-    expect(replicasOf(3).candidates(2)).toEqual([2, 0, 1]);
+    expect(replicasOf(3).candidates(DIGEST, 2)).toEqual([2, 0, 1]);
+  });
+
+  it('are left out while they have another model; one that has not answered may be asked', async () => {
+    const [own, other, silent] = [0, 1, 2].map(() => new ToyPeer('target-service', toyModel(1, 1)));
+    other!.modelDigest = 'e'.repeat(64);
+    silent!.getJson = async () => {
+      throw new PeerError('unreachable', 'ECONNREFUSED');
+    };
+    const replicas = new TargetReplicas([own!, other!, silent!]);
+    await replicas.refresh();
+    expect([replicas.candidates(DIGEST, 1), replicas.candidates(DIGEST, 1)]).toEqual([
+      [0, 2],
+      [2, 0],
+    ]);
+    other!.modelDigest = DIGEST;
+    await replicas.refreshCard(1);
+    expect(replicas.candidates(DIGEST, 1)).toEqual([1, 2, 0]);
   });
 
   it('come last for a while after a failure', () => {
     const replicas = replicasOf(2);
     replicas.reportFailure(0);
-    expect(replicas.candidates(null)).toEqual([1, 0]);
+    expect(replicas.candidates(DIGEST, null)).toEqual([1, 0]);
     replicas.reportSuccess(0);
-    replicas.candidates(null);
-    expect(replicas.candidates(null)).toEqual([0, 1]);
+    replicas.candidates(DIGEST, null);
+    expect(replicas.candidates(DIGEST, null)).toEqual([0, 1]);
   });
 });
 

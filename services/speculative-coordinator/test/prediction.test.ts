@@ -4,12 +4,15 @@ import { IncrementalDecoder } from '@forerunner/tokenizer';
 import { Registry } from 'prom-client';
 import { describe, expect, it } from 'vitest';
 import { Admission } from '../src/admission.ts';
+import { FixedDraftLength } from '../src/drafting/draft-length.ts';
+import type { DraftSession, ProposeResult } from '../src/drafting/draft-session.ts';
+import { PredictionSession } from '../src/drafting/prediction-session.ts';
 import { Generation } from '../src/generation/generation.ts';
+import { RoundObserver } from '../src/generation/round-observer.ts';
+import { RejectionRule } from '../src/generation/verification/rejection.ts';
 import { createMetrics } from '../src/metrics.ts';
-import type { Absence, DraftSession, Proposal } from '../src/peers/drafting.ts';
-import { PredictionSession } from '../src/peers/prediction-session.ts';
-import { TargetReplicas } from '../src/peers/target-replicas.ts';
-import { TargetSequence } from '../src/peers/target-sequence.ts';
+import { TargetReplicas } from '../src/pair/target-replicas.ts';
+import { TargetSequence } from '../src/pair/target-sequence.ts';
 import { ToyPeer, toyModel, VOCAB_SIZE } from './toy-peers.ts';
 import { sampling, toyText } from './toy-trio.ts';
 
@@ -19,9 +22,9 @@ class SilentDraft implements DraftSession {
   numAsked = 0;
   numSettled = 0;
   prefill(): void {}
-  async propose(): Promise<Proposal | Absence> {
+  async propose(): Promise<ProposeResult> {
     this.numAsked++;
-    return 'none';
+    return { kind: 'none' };
   }
   settle(): void {
     this.numSettled++;
@@ -39,8 +42,8 @@ describe('a prediction', () => {
     const session = new PredictionSession(predicted, PROMPT.length, draft);
     const committed = new TokenPrefix();
     committed.append([...PROMPT, ...answer]);
-    const proposal = await session.propose({ committed, numSpeculativeTokens: k });
-    return { guesses: typeof proposal === 'string' ? proposal : [...proposal.draftTokenIds], draft };
+    const proposal = await session.propose({ committed, numSpeculativeTokens: k, minConfidence: 0 });
+    return { guesses: proposal.kind === 'proposal' ? [...proposal.draftTokenIds] : proposal.kind, draft };
   }
 
   it.each([
@@ -72,7 +75,7 @@ describe('a prediction', () => {
     const session = new PredictionSession(predicted, PROMPT.length, draft);
     const committed = new TokenPrefix();
     committed.append(PROMPT);
-    await session.propose({ committed, numSpeculativeTokens: 3 });
+    await session.propose({ committed, numSpeculativeTokens: 3, minConfidence: 0 });
     session.settle(2);
     expect(draft.numSettled).toBe(0);
   });
@@ -85,26 +88,32 @@ describe('the joint distribution of answers with a prediction', () => {
 
   async function answer(seed: number, predicted: Int32Array): Promise<number[]> {
     const target = new ToyPeer('target-service', p);
-    const context = { requestId: 'r', timeoutMs: 1000, signal: new AbortController().signal, cacheScope: '' };
+    const context = {
+      requestId: 'r',
+      timeoutMs: 1000,
+      signal: new AbortController().signal,
+      cacheScope: '',
+      modelDigest: 'd'.repeat(64),
+    };
     const generation = new Generation(
       {
         promptTokenIds: PROMPT,
         sampling: sampling({ output_start: PROMPT.length }),
-        seed,
         maxNewTokens: 4,
         stop: [],
         eosTokenIds: [0],
-        numSpeculativeTokens: 3,
         numTopLogprobs: null,
       },
       {
+        rule: new RejectionRule(seed),
         target: new TargetSequence(new TargetReplicas([target]), context),
         draft: new PredictionSession(predicted, PROMPT.length, new SilentDraft()),
         decoder: new IncrementalDecoder(toyText),
-        metrics,
+        draftLength: new FixedDraftLength({ numSpeculativeTokens: 3, minConfidence: 0 }),
+        observer: new RoundObserver(metrics),
       },
     );
-    for await (const _ of generation.steps());
+    for await (const _ of generation.rounds());
     return generation.output.tokenIds;
   }
   const metrics = createMetrics(new Registry(), {

@@ -17,7 +17,7 @@ import {
   scoreRequestSchema,
   TokenPrefix,
 } from '@forerunner/protocol';
-import { CounterRng, drawFrom, STREAM, type TokenDistribution } from '@forerunner/sampling';
+import { CounterRng, drawFrom, oneHotDistribution, STREAM, type TokenDistribution } from '@forerunner/sampling';
 import { type Peer, PeerError } from '@forerunner/service-kit';
 
 export const VOCAB_SIZE = 16;
@@ -94,6 +94,8 @@ export class ToyPeer implements Peer {
   readonly #model: ToyModel;
   readonly #sequences = new Map<string, TokenPrefix>();
   faults: FaultPlan = () => null;
+  /** What it serves now; another value is another model. */
+  modelDigest = 'd'.repeat(64);
   numCalls = 0;
   numFreed = 0;
   /** What the draft claims its distribution was, where that is to be a lie. */
@@ -135,7 +137,7 @@ export class ToyPeer implements Peer {
   }
 
   async getJson(): Promise<unknown> {
-    return toyCard(this.name);
+    return toyCard(this.name, { model_digest: this.modelDigest });
   }
 
   async delete(path: string): Promise<void> {
@@ -147,6 +149,8 @@ export class ToyPeer implements Peer {
 
   #score(message: Record<string, unknown>): Uint8Array {
     const request = parseOrThrow(scoreRequestSchema, message);
+    if ((request.model_digest ?? this.modelDigest) !== this.modelDigest)
+      throw new PeerError('refused', 'another model', 'model_mismatch', { model_digest: this.modelDigest });
     const text = this.#append(request);
     const numRows = request.num_rows ?? request.token_ids.length;
     const distributions = Array.from({ length: numRows }, (_, row) =>
@@ -157,7 +161,9 @@ export class ToyPeer implements Peer {
         ...this.#header(request.sequence_id, text),
         ...(request.rows === 'argmax'
           ? { argmaxTokenIds: Int32Array.from(distributions, (distribution) => argmaxOf(distribution.probs)) }
-          : { distributions: packDistributions(distributions) }),
+          : {
+              distributions: packDistributions(distributions.map((one) => sampled(one, request.sampling.temperature))),
+            }),
         ...(request.include_hidden_states && { hiddenStates: this.#hiddenStatesOf(text, request.token_ids.length) }),
       }),
     );
@@ -255,4 +261,9 @@ export class ToyPeer implements Peer {
   }
 }
 
-const argmaxOf = (probs: Float32Array): number => probs.indexOf(probs.reduce((best, p) => Math.max(best, p), 0));
+/** What a token is drawn from: at temperature 0 the likeliest one alone. */
+const sampled = (distribution: TokenDistribution, temperature: number): TokenDistribution =>
+  temperature === 0 ? oneHotDistribution(argmaxOf(distribution.probs)) : distribution;
+
+const argmaxOf = (probs: TokenDistribution['probs']): number =>
+  probs.indexOf(probs.reduce((best, p) => Math.max(best, p), 0));

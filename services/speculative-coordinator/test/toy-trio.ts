@@ -4,15 +4,20 @@ import { createLogger } from '@forerunner/service-kit';
 import { IncrementalDecoder } from '@forerunner/tokenizer';
 import { Registry } from 'prom-client';
 import { Admission } from '../src/admission.ts';
-import { Generation, type GenerationParams, type GenerationStep } from '../src/generation/generation.ts';
+import { ClassicDraftSession } from '../src/drafting/classic-draft-session.ts';
+import { FixedDraftLength } from '../src/drafting/draft-length.ts';
+import type { DraftContext } from '../src/drafting/draft-sequence.ts';
+import type { DraftSession } from '../src/drafting/draft-session.ts';
+import { FeatureDraftSession } from '../src/drafting/feature-draft-session.ts';
+import { Generation, type GenerationParams } from '../src/generation/generation.ts';
+import type { RoundRecord } from '../src/generation/round.ts';
+import { RoundObserver } from '../src/generation/round-observer.ts';
+import { chooseRule } from '../src/generation/verification/choose-rule.ts';
+import type { VerificationRule } from '../src/generation/verification/rule.ts';
 import { createMetrics } from '../src/metrics.ts';
-import { ClassicDraftSession } from '../src/peers/classic-draft-session.ts';
-import { DraftPeer } from '../src/peers/draft-peer.ts';
-import type { DraftContext } from '../src/peers/draft-sequence.ts';
-import type { DraftSession } from '../src/peers/drafting.ts';
-import { FeatureDraftSession } from '../src/peers/feature-draft-session.ts';
-import { TargetReplicas } from '../src/peers/target-replicas.ts';
-import { TargetSequence } from '../src/peers/target-sequence.ts';
+import { DraftPeer } from '../src/pair/draft-peer.ts';
+import { TargetReplicas } from '../src/pair/target-replicas.ts';
+import { TargetSequence } from '../src/pair/target-sequence.ts';
 import { HIDDEN_WIDTH, type ToyPeer, toyCard } from './toy-peers.ts';
 
 /** Token 1 is "b", token 2 is "c" ...; the end-of-sequence token has no text. */
@@ -30,6 +35,13 @@ export const sampling = (change: Partial<WireSampling> = {}): WireSampling => ({
   output_start: 0,
   ...change,
 });
+
+export interface ToyParams extends GenerationParams {
+  readonly seed: number;
+  readonly numSpeculativeTokens: number;
+  /** Default: what requests have that name none. */
+  readonly rule?: VerificationRule;
+}
 
 export class ToyTrio {
   readonly target: ToyPeer;
@@ -62,12 +74,12 @@ export class ToyTrio {
     return new FeatureDraftSession(this.draftPeer, draftContext, options);
   };
 
-  /** Looks at each step before the next one is wanted, and may throw. */
-  onStep: (step: GenerationStep) => Promise<void> | void = () => {};
+  /** Looks at each round before the next one is wanted, and may throw. */
+  onRound: (round: RoundRecord) => Promise<void> | void = () => {};
 
   /** Runs one answer to its end. */
-  async generate(change: Partial<GenerationParams> = {}, signal: AbortSignal = new AbortController().signal) {
-    const params: GenerationParams = {
+  async generate(change: Partial<ToyParams> = {}, signal: AbortSignal = new AbortController().signal) {
+    const params: ToyParams = {
       promptTokenIds: Int32Array.of(3, 5),
       sampling: sampling(),
       seed: 1,
@@ -78,27 +90,35 @@ export class ToyTrio {
       numTopLogprobs: null,
       ...change,
     };
-    const context = { requestId: 'r', timeoutMs: 1000, signal, cacheScope: '' };
-    const target = new TargetSequence(this.#targets, context);
-    const { numSpeculativeTokens, seed, sampling: distribution } = params;
-    const draftContext = { ...context, seed, minConfidence: 0, sampling: distribution };
+    const context = { requestId: 'r', signal, cacheScope: '' };
+    const target = new TargetSequence(this.#targets, {
+      ...context,
+      timeoutMs: 1000,
+      modelDigest: 'd'.repeat(64),
+    });
+    const { numSpeculativeTokens, seed, sampling: wire } = params;
+    const rule = params.rule ?? chooseRule('rejection', { temperature: wire.temperature, seed });
+    const draftContext = { ...context, seed: rule.draftSeed, sampling: wire };
     const draft = numSpeculativeTokens === 0 ? null : this.openDraft(draftContext);
+    const observer = new RoundObserver(this.#metrics);
     const generation = new Generation(params, {
+      rule,
+      draftLength: new FixedDraftLength({ numSpeculativeTokens, minConfidence: 0 }),
       target,
       draft,
       decoder: new IncrementalDecoder(toyText),
-      metrics: this.#metrics,
+      observer,
     });
-    const steps: GenerationStep[] = [];
+    const rounds: RoundRecord[] = [];
     try {
-      for await (const step of generation.steps()) {
-        await this.onStep(step);
-        steps.push(step);
+      for await (const round of generation.rounds()) {
+        await this.onRound(round);
+        rounds.push(round);
       }
     } finally {
       await Promise.all([target.close(), draft?.close()]);
     }
-    const pieces = steps.map((step) => step.text);
-    return { output: generation.output, statistics: generation.statistics.metrics(), steps, pieces };
+    const pieces = rounds.map((round) => round.text);
+    return { output: generation.output, statistics: observer.statistics.metrics(), rounds, pieces };
   }
 }

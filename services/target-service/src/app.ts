@@ -1,6 +1,12 @@
 /** The target-service: one pass over the new tokens of a sequence, one row per position. The only composition root. */
 import { createModelApp, detachable, type ModelAppDeps, serveCall } from '@forerunner/model-service';
-import { checkProtocolVersion, type ScoreRequest, ServiceError, scoreRequestSchema } from '@forerunner/protocol';
+import {
+  checkProtocolVersion,
+  type ModelCard,
+  type ScoreRequest,
+  ServiceError,
+  scoreRequestSchema,
+} from '@forerunner/protocol';
 import type { ServiceApp } from '@forerunner/service-kit';
 import type { TargetConfig } from './config.ts';
 import type { TargetMethods } from './engine.ts';
@@ -12,10 +18,10 @@ export function buildTargetApp(
   config: Pick<TargetConfig, 'MAX_BODY_BYTES' | 'SERVICE_TOKEN'>,
   deps: ModelAppDeps<TargetMethods>,
 ): ServiceApp {
-  const { model } = deps;
+  const { model, card } = deps;
   return createModelApp(config, deps, (routes) => {
     serveCall(routes, '/v1/score', scoreRequestSchema, async (given, replyOptions, signal) => {
-      const request = checked(given, model.info);
+      const request = checked(given, model.info, card);
       const tokenIds = detachable(request.token_ids);
       return model.call(
         'score',
@@ -26,12 +32,22 @@ export function buildTargetApp(
   });
 }
 
-/** What a schema cannot know. Errors: ServiceError protocol_mismatch | invalid_request | unsupported_value. */
+/** What a schema cannot know. Errors: ServiceError protocol_mismatch | model_mismatch | invalid_request | unsupported_value. */
 function checked(
   request: ScoreRequest,
   facts: ModelAppDeps<TargetMethods>['model']['info'],
+  card: ModelCard,
 ): ScoreRequest & { num_rows: number } {
   checkProtocolVersion(request.protocol_version);
+  const { model_digest: wanted } = request;
+  if (wanted !== undefined && wanted !== card.model_digest) {
+    throw new ServiceError(
+      'model_mismatch',
+      `"model_digest": the request is for model ${wanted.slice(0, 12)}, ` +
+        `this service has "${card.model_id}" (${card.model_digest.slice(0, 12)})`,
+      { model_digest: card.model_digest },
+    );
+  }
   const numTokens = request.token_ids.length;
   if (numTokens === 0)
     throw new ServiceError('invalid_request', '"token_ids": must have at least one token id, got none');

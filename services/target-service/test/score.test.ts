@@ -292,6 +292,18 @@ describe('a sequence', () => {
     expect((await score(target.app, scoring(id, someIds(10, 1), 0))).cached_length).toBe(10);
   });
 
+  it('is not begun or continued by a service of another model', async () => {
+    const id = freshId();
+    const { model_digest } = (await target.app.inject({ url: '/v1/model' })).json();
+    await score(target.app, scoring(id, someIds(4), 0, { model_digest }));
+    const request = scoring(id, someIds(5), 4);
+    const other = { ...request, token_ids: [...request.token_ids], model_digest: 'e'.repeat(64) };
+    const refused = await post(target.app, other);
+    expect([refused.statusCode, refused.json().error]).toMatchObject([409, { code: 'model_mismatch', model_digest }]);
+    expect(refused.json().error.message).toContain(`model eeeeeeeeeeee, this service has "tiny-target"`);
+    expect((await score(target.app, scoring(id, someIds(5), 4, { model_digest }))).cached_length).toBe(5);
+  });
+
   it('is freed by DELETE, as often as one likes', async () => {
     const id = freshId();
     await score(target.app, scoring(id, someIds(4)));

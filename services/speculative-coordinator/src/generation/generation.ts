@@ -1,37 +1,26 @@
 /**
- * One answer: prefill, then rounds of propose, score, verify, commit, until a stop rule ends it.
+ * One answer: prefill, then rounds of propose, score, verify, commit, until a stop rule ends it. The loop alone: how
+ * guesses are judged, how many there are and who makes them, when the text ends and what is counted stand behind
+ * interfaces.
  *
  * Words: `committed` is the prompt and every token emitted so far. A round emits the accepted draft tokens and one
- * token that follows them (recovered or bonus), so between 1 and k + 1. A refusal ends the round, never the answer.
- * The draft, present or not, never changes the distribution of the answer; it only changes how many passes of the target it takes.
+ * token that follows them (recovered or bonus). A refusal ends the round, never the answer. The draft, present or not,
+ * never changes the distribution of the answer; it only changes how many passes of the target it takes.
  */
-import { distributionAt, type Provenance, type ScoreReply, TokenPrefix, type WireSampling } from '@forerunner/protocol';
-import {
-  CounterRng,
-  drawFrom,
-  STREAM,
-  type VerificationOutcome,
-  verifyGreedy,
-  verifyRejection,
-} from '@forerunner/sampling';
+import { type Provenance, type ScoreReply, TokenPrefix, type WireSampling } from '@forerunner/protocol';
+import type { VerificationOutcome } from '@forerunner/sampling';
 import type { IncrementalDecoder } from '@forerunner/tokenizer';
-import type { CoordinatorMetrics } from '../metrics.ts';
-import type { DraftSession, Proposal } from '../peers/drafting.ts';
-import type { TargetSequence } from '../peers/target-sequence.ts';
-import { logprobsOfRow, type TokenLogprobs } from './logprobs.ts';
-import { Output } from './output.ts';
-import { GenerationStatistics } from './statistics.ts';
+import type { DraftLengthPolicy } from '../drafting/draft-length.ts';
+import type { DraftSession, Proposal, ProposeResult } from '../drafting/draft-session.ts';
+import type { TargetSequence } from '../pair/target-sequence.ts';
+import { logprobsOfRow } from './logprobs.ts';
+import { Output, type OutputRules } from './output.ts';
+import type { EmittedToken, GenerationObserver, RoundRecord } from './round.ts';
+import type { VerificationRule } from './verification/rule.ts';
 
-export interface GenerationParams {
+export interface GenerationParams extends OutputRules {
   readonly promptTokenIds: Int32Array;
   readonly sampling: WireSampling;
-  readonly seed: number;
-  readonly maxNewTokens: number;
-  readonly stop: readonly string[];
-  /** Empty: the answer goes on after an end-of-sequence token. */
-  readonly eosTokenIds: readonly number[];
-  /** Tokens drafted per round. */
-  readonly numSpeculativeTokens: number;
   /** Log probabilities of the model's own distribution (before temperature and filters) for every token; null: none. */
   readonly numTopLogprobs: number | null;
 }
@@ -40,77 +29,59 @@ export interface GenerationDeps {
   readonly target: TargetSequence;
   /** null: the target alone. */
   readonly draft: DraftSession | null;
+  readonly draftLength: DraftLengthPolicy;
+  readonly rule: VerificationRule;
   readonly decoder: IncrementalDecoder;
-  readonly metrics: CoordinatorMetrics;
+  readonly observer: GenerationObserver;
 }
 
-export interface EmittedToken {
-  readonly tokenId: number;
-  readonly provenance: Provenance;
-  /** What this token added to the text; a stop string that begins later may still take it back. */
-  readonly text: string;
-  readonly logprobs: TokenLogprobs | null;
-}
-
-/** What one round added to the answer. */
-export interface GenerationStep {
-  readonly tokens: readonly EmittedToken[];
-  /** Whole characters that can no longer change; may be empty. */
-  readonly text: string;
-  readonly numDraftTokens: number;
-  readonly numAcceptedTokens: number;
-  /** Who guessed; null when nobody did. */
-  readonly origin: 'draft' | 'prediction' | null;
+/** What came of asking for guesses, and when. */
+interface Proposed {
+  readonly result: ProposeResult;
+  readonly startMs: number;
+  readonly proposeMs: number;
 }
 
 const NO_TOKENS = new Int32Array(0);
 
 export class Generation {
   readonly output: Output;
-  readonly statistics = new GenerationStatistics();
   readonly #params: GenerationParams;
   readonly #deps: GenerationDeps;
   readonly #committed: TokenPrefix;
-  readonly #rng: CounterRng;
-  #hadDraft = false;
-  /** Since when the draft has had no proposal although one was wanted. */
-  #lostSinceMs: number | null = null;
 
   constructor(params: GenerationParams, deps: GenerationDeps) {
     this.#params = params;
     this.#deps = deps;
-    this.#rng = new CounterRng(params.seed);
     this.#committed = new TokenPrefix(params.promptTokenIds.length + params.maxNewTokens);
     this.#committed.append(params.promptTokenIds);
     this.output = new Output(params, deps.decoder);
   }
 
   /** Errors: ServiceError of the target; the signal's reason when aborted. Whoever began must run it to its end. */
-  async *steps(): AsyncGenerator<GenerationStep> {
-    this.#deps.metrics.promptTokens.inc(this.#committed.length);
-    this.#deps.draft?.prefill(this.#committed);
+  async *rounds(): AsyncGenerator<RoundRecord> {
+    const { draft, draftLength, observer } = this.#deps;
+    observer.begin(this.#committed.length);
+    draft?.prefill(this.#committed);
     await this.#scoreBeforeWindow();
-    let step = await this.#round(NO_TOKENS, null);
-    let roundMs: number | null = null; // the prompt's own pass is not counted
-    let proposing: Promise<{ proposal: Proposal | null; proposeMs: number }> | undefined;
+    let round = await this.#round(0, { result: { kind: 'none' }, startMs: performance.now(), proposeMs: 0 });
+    let proposing: Promise<Proposed> | undefined;
     try {
       for (;;) {
+        draftLength.observe(round);
         const isLast = this.output.finishReason !== null;
         if (!isLast) {
-          // Asked for before anybody looks at the step: what they do with it takes its time while the draft works.
-          proposing = this.#timedPropose();
+          // Asked for before anybody looks at the round: what they do with it takes its time while the draft works.
+          proposing = this.#propose();
           proposing.catch(() => {}); // it is thrown where it is awaited, which may be later
         }
-        if (roundMs !== null) this.#observeRound(roundMs, step);
-        yield step;
+        observer.observe(round);
+        yield round;
         if (isLast) return;
-        const { proposal, proposeMs } = await proposing!;
-        const startMs = performance.now();
-        step = await this.#round(proposal?.draftTokenIds ?? NO_TOKENS, proposal);
-        roundMs = proposeMs + performance.now() - startMs;
+        round = await this.#round(round.index + 1, await proposing!);
       }
     } finally {
-      await proposing?.catch(() => {}); // also when nobody wants the next step: nothing is under way any more
+      await proposing?.catch(() => {}); // also when nobody wants the next round: nothing is under way any more
     }
   }
 
@@ -130,146 +101,84 @@ export class Generation {
     });
   }
 
-  /** With the time that it took, whenever somebody looks at it. */
-  async #timedPropose(): Promise<{ proposal: Proposal | null; proposeMs: number }> {
+  async #propose(): Promise<Proposed> {
+    const { draft, draftLength } = this.#deps;
     const startMs = performance.now();
-    const proposal = await this.#propose();
-    return { proposal, proposeMs: performance.now() - startMs };
+    const wanted = draftLength.next();
+    // A round emits its guesses and one token more: never draft what could not be emitted.
+    const numSpeculativeTokens = Math.min(wanted.numSpeculativeTokens, this.output.numRemainingTokens - 1);
+    const result: ProposeResult =
+      draft && numSpeculativeTokens > 0
+        ? await draft.propose({ ...wanted, committed: this.#committed, numSpeculativeTokens })
+        : { kind: 'none' };
+    return { result, startMs, proposeMs: performance.now() - startMs };
   }
 
-  /** null when this round goes without a draft. */
-  async #propose(): Promise<Proposal | null> {
-    const { draft, metrics } = this.#deps;
-    // A round emits up to k + 1 tokens: never draft what could not be emitted.
-    const k = Math.min(this.#params.numSpeculativeTokens, this.output.numRemainingTokens - 1);
-    if (!draft || k <= 0) return null;
-    const startMs = performance.now();
-    const proposal = await draft.propose({ committed: this.#committed, numSpeculativeTokens: k });
-    if (typeof proposal === 'object') {
-      if (proposal.origin === 'prediction') return proposal; // says nothing of the draft
-      metrics.proposeSeconds.observe((performance.now() - startMs) / 1000);
-      this.#noteDraft();
-      return proposal;
-    }
-    if (proposal !== 'none') {
-      this.statistics.numDegradedRounds++;
-      metrics.degradedRounds.inc();
-      // A draft that is still busy with its first text is not lost.
-      if (proposal === 'unavailable' || this.#hadDraft) this.#lostSinceMs ??= startMs;
-    }
-    return null;
-  }
-
-  /** The draft proposed: if it was lost, it is back. */
-  #noteDraft(): void {
-    this.#hadDraft = true;
-    if (this.#lostSinceMs === null) return;
-    this.#deps.metrics.draftRecoverySeconds.observe((performance.now() - this.#lostSinceMs) / 1000);
-    this.#lostSinceMs = null;
-  }
-
-  /** Scores, verifies and commits. The prompt's own pass is a round without a draft. */
-  async #round(draftTokenIds: Int32Array, proposal: Proposal | null): Promise<GenerationStep> {
-    const { target, draft, metrics } = this.#deps;
-    const numCommitted = this.#committed.length;
-    const startMs = performance.now();
+  /** Scores, verifies and commits. */
+  async #round(index: number, { result, startMs, proposeMs }: Proposed): Promise<RoundRecord> {
+    const { rule, target, draft } = this.#deps;
+    const proposal = result.kind === 'proposal' ? result : null;
+    const draftTokenIds = proposal?.draftTokenIds ?? NO_TOKENS;
+    const numDraftTokens = draftTokenIds.length;
+    const position = this.#committed.length;
+    const scoreStartMs = performance.now();
     const reply = await target.score({
       committed: this.#committed,
       draftTokenIds,
-      rows: this.#isGreedy ? 'argmax' : 'probs',
-      numRows: draftTokenIds.length + 1,
+      rows: rule.rows,
+      numRows: numDraftTokens + 1,
       sampling: this.#params.sampling,
       includeLogits: this.#params.numTopLogprobs !== null,
       includeHiddenStates: (draft?.hiddenStateWindow ?? 0) > 0,
     });
-    metrics.scoreSeconds.observe((performance.now() - startMs) / 1000);
+    const scoreMs = performance.now() - scoreStartMs;
 
-    const outcome = this.#verify(draftTokenIds, proposal, reply);
+    const draftDistributions = proposal?.draftDistributions ?? null;
+    const outcome = rule.judge({ position, draftTokenIds, draftDistributions, reply });
     const { numAcceptedTokens } = outcome;
-    target.keep(numCommitted + numAcceptedTokens);
+    target.keep(position + numAcceptedTokens);
     if (proposal) draft?.settle(numAcceptedTokens);
     if (reply.hiddenStates) {
-      const end = numCommitted + draftTokenIds.length;
-      draft?.observe({ hiddenStates: reply.hiddenStates, end, numCommitted: numCommitted + numAcceptedTokens });
+      const end = position + numDraftTokens;
+      draft?.observe({ hiddenStates: reply.hiddenStates, end, numCommitted: position + numAcceptedTokens });
     }
-    return this.#commit(draftTokenIds, outcome, reply, proposal && (proposal.origin ?? 'draft'));
-  }
-
-  #verify(draftTokenIds: Int32Array, proposal: Proposal | null, reply: ScoreReply): VerificationOutcome {
-    if (this.#isGreedy) return verifyGreedy(draftTokenIds, reply.argmaxTokenIds!);
-    const distributions = reply.distributions!;
-    const position = this.#committed.length; // of the first token that this round emits
-    if (draftTokenIds.length === 0) {
-      return {
-        numAcceptedTokens: 0,
-        bonusTokenId: drawFrom(distributionAt(distributions, 0), this.#rng.uniform(STREAM.followDraw, position)),
-      };
-    }
-    // Every draw is keyed by the absolute position it decides, so that none is ever used for two of them. Where the
-    // follow token will stand is known only afterwards: its uniform is keyed by the round's first position.
-    return verifyRejection({
-      draftTokenIds,
-      draftDistributions: proposal?.draftDistributions ?? [],
-      targetDistributions: Array.from({ length: draftTokenIds.length + 1 }, (_, i) => distributionAt(distributions, i)),
-      acceptanceUniforms: Array.from(draftTokenIds, (_, i) => this.#rng.uniform(STREAM.acceptance, position + i)),
-      followUniform: this.#rng.uniform(STREAM.followDraw, position),
-    });
+    const tokens = this.#commit(proposal, outcome, reply);
+    const text = this.output.takeReleasable();
+    const roundMs = proposeMs + performance.now() - scoreStartMs;
+    return {
+      index,
+      tokens,
+      text,
+      proposal: result.kind,
+      origin: proposal?.origin ?? null,
+      numDraftTokens,
+      numAcceptedTokens,
+      times: { startMs, proposeMs, scoreMs, roundMs },
+    };
   }
 
   /** Appends tokens one at a time until a stop rule ends the answer; the rest of the round is trimmed. */
-  #commit(
-    draftTokenIds: Int32Array,
-    outcome: VerificationOutcome,
-    reply: ScoreReply,
-    origin: GenerationStep['origin'],
-  ): GenerationStep {
+  #commit(proposal: Proposal | null, outcome: VerificationOutcome, reply: ScoreReply): EmittedToken[] {
     const { numAcceptedTokens } = outcome;
-    const follow = outcome.recoveredTokenId ?? outcome.bonusTokenId!;
-    const followProvenance: Provenance = !origin
-      ? 'target'
-      : outcome.bonusTokenId === undefined
-        ? 'recovered'
-        : 'bonus';
     const tokens: EmittedToken[] = [];
     for (let i = 0; i <= numAcceptedTokens && this.output.finishReason === null; i++) {
-      const accepted = i < numAcceptedTokens;
-      const tokenId = accepted ? draftTokenIds[i]! : follow;
-      const provenance = accepted ? 'accepted' : followProvenance;
+      const isAccepted = i < numAcceptedTokens;
+      const tokenId = isAccepted ? proposal!.draftTokenIds[i]! : (outcome.recoveredTokenId ?? outcome.bonusTokenId!);
+      const provenance = isAccepted ? 'accepted' : provenanceOfLast(proposal, outcome);
       this.#committed.append([tokenId]);
       const text = this.output.push(tokenId, provenance);
-      const logprobs = logprobsOfRow(reply, i, tokenId, this.#params.numTopLogprobs);
-      tokens.push({ tokenId, provenance, text, logprobs });
-      if (accepted && origin === 'draft') this.statistics.numEmittedDraftTokens++;
+      tokens.push({
+        tokenId,
+        provenance,
+        text,
+        logprobs: logprobsOfRow(reply, i, tokenId, this.#params.numTopLogprobs),
+      });
     }
-    this.statistics.countOutput(tokens.length);
-    const text = this.output.takeReleasable();
-    return { tokens, text, numDraftTokens: draftTokenIds.length, numAcceptedTokens, origin };
+    return tokens;
   }
+}
 
-  #observeRound(ms: number, step: GenerationStep): void {
-    const { metrics } = this.#deps;
-    const { numDraftTokens, numAcceptedTokens, origin } = step;
-    metrics.roundSeconds.observe(ms / 1000);
-    metrics.interTokenSeconds.observe(ms / 1000 / step.tokens.length);
-    if (origin === 'prediction') {
-      const numEmittedTokens = step.tokens.filter((token) => token.provenance === 'accepted').length;
-      this.statistics.countPredictedRound(numDraftTokens, numAcceptedTokens, numEmittedTokens);
-      metrics.predictionTokens.inc({ outcome: 'accepted' }, numAcceptedTokens);
-      metrics.predictionTokens.inc({ outcome: 'rejected' }, numDraftTokens - numAcceptedTokens);
-      return;
-    }
-    this.statistics.countRound(numDraftTokens, numAcceptedTokens);
-    if (numDraftTokens === 0) return;
-    metrics.numDrafts.inc();
-    metrics.numDraftTokens.inc(numDraftTokens);
-    metrics.numAcceptedTokens.inc(numAcceptedTokens);
-    for (let position = 0; position < numDraftTokens; position++) {
-      metrics.numDraftTokensPerPos.inc({ position });
-      if (position < numAcceptedTokens) metrics.numAcceptedTokensPerPos.inc({ position });
-    }
-  }
-
-  get #isGreedy(): boolean {
-    return this.#params.sampling.temperature === 0;
-  }
+function provenanceOfLast(proposal: Proposal | null, { bonusTokenId }: VerificationOutcome): Provenance {
+  if (!proposal) return 'target';
+  return bonusTokenId === undefined ? 'recovered' : 'bonus';
 }

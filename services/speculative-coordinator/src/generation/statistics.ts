@@ -1,5 +1,6 @@
-/** What one request did, counted as it happens and never reconstructed. */
+/** What one answer did, counted as it happens and never reconstructed. */
 import type { GenerationMetrics } from '@forerunner/protocol';
+import type { RoundRecord } from './round.ts';
 
 export class GenerationStatistics {
   readonly #startMs = performance.now();
@@ -18,23 +19,29 @@ export class GenerationStatistics {
   readonly #draftTokensPerPos: number[] = [];
   readonly #acceptedTokensPerPos: number[] = [];
 
-  /** One round: `numDraftTokens` were checked by the target, the first `numAcceptedTokens` of them were kept. */
-  countRound(numDraftTokens: number, numAcceptedTokens: number): void {
+  /** One round after the prompt. */
+  countRound(round: RoundRecord): void {
     this.numRounds++;
-    if (numDraftTokens === 0) return;
+    if (round.origin === 'prediction') this.#countPrediction(round);
+    else if (round.origin === 'draft') this.#countDraft(round);
+    else if (round.proposal !== 'none') this.numDegradedRounds++;
+  }
+
+  #countDraft(round: RoundRecord): void {
+    const { numDraftTokens, numAcceptedTokens } = round;
     this.numDrafts++;
     this.numDraftTokens += numDraftTokens;
     this.numAcceptedTokens += numAcceptedTokens;
+    this.numEmittedDraftTokens += numEmittedOf(round);
     for (let i = 0; i < numDraftTokens; i++) this.#draftTokensPerPos[i] = (this.#draftTokensPerPos[i] ?? 0) + 1;
     for (let i = 0; i < numAcceptedTokens; i++)
       this.#acceptedTokensPerPos[i] = (this.#acceptedTokensPerPos[i] ?? 0) + 1;
   }
 
-  /** One round whose guesses were the client's own prediction. */
-  countPredictedRound(numPredictedTokens: number, numAcceptedTokens: number, numEmittedTokens: number): void {
-    this.numRounds++;
-    this.numAcceptedPredictionTokens += numEmittedTokens;
-    this.numRejectedPredictionTokens += numPredictedTokens - numAcceptedTokens;
+  /** The guesses were the client's own prediction. */
+  #countPrediction(round: RoundRecord): void {
+    this.numAcceptedPredictionTokens += numEmittedOf(round);
+    this.numRejectedPredictionTokens += round.numDraftTokens - round.numAcceptedTokens;
   }
 
   /** Tokens that stand in the answer from now on. */
@@ -76,3 +83,7 @@ export class GenerationStatistics {
 }
 
 const round = (value: number): number => Math.round(value * 1e4) / 1e4;
+
+/** Accepted guesses that stand in the answer: none past its end. */
+const numEmittedOf = ({ tokens }: RoundRecord): number =>
+  tokens.filter(({ provenance }) => provenance === 'accepted').length;

@@ -2,46 +2,51 @@
 import type { GenerationMetrics, ModelCard } from '@forerunner/protocol';
 import { toServiceError } from '@forerunner/service-kit';
 import type { FastifyReply } from 'fastify';
-import type { GenerationCaller, GenerationOrder, Generator, RunningGeneration } from '../generation/generator.ts';
+import type { AnswerParams } from '../generation/answer-params.ts';
+import type { Caller, RunningAnswer } from '../generation/answer-runner.ts';
+import type { AnswerRouteDeps } from '../routes/answer-route.ts';
 import { EventStream } from '../sse.ts';
-import { runChoices, TokenTail } from './choices.ts';
 import { type Dialect, type PlacedToken, provenanceOf, roundOf } from './dialect.ts';
 import { openAiError } from './errors.ts';
 import type { CommonRequest } from './fields.ts';
+import { TokenTail } from './token-tail.ts';
 import { metricsOf, usageOf } from './usage.ts';
 
 export interface AnswerCall<Body extends CommonRequest> {
   readonly dialect: Dialect<Body>;
   readonly body: Body;
-  readonly orders: readonly GenerationOrder[];
-  readonly generator: Generator;
-  readonly caller: GenerationCaller;
-  readonly card: ModelCard;
+  readonly caller: Caller;
+  readonly deps: Pick<AnswerRouteDeps, 'pairs' | 'runner' | 'requests'>;
 }
 
 export async function answerWhole<Body extends CommonRequest>(call: AnswerCall<Body>): Promise<object> {
-  const { dialect, body, orders, generator, caller } = call;
-  const tails = orders.map(() => new TokenTail());
-  const released: PlacedToken[][] = orders.map(() => []);
-  const choices = await runChoices(generator, orders, caller, (index, step) => {
-    released[index]!.push(...tails[index]!.add(step));
+  const { dialect, body, caller, deps } = call;
+  return deps.requests.count(caller, async () => {
+    const pair = deps.pairs.find(body.model);
+    const answers = dialect.answers(body, pair);
+    const released: PlacedToken[][] = answers.map(() => []);
+    const choices = await deps.runner.run({ answers, pair }, caller, async (answer, index) => {
+      const tail = new TokenTail();
+      for await (const round of answer.rounds()) released[index]!.push(...tail.add(round));
+      return answer;
+    });
+    return {
+      ...headOf(call, dialect.object, pair.card),
+      choices: choices.map(({ output, seed }, index) => ({
+        ...dialect.choice(
+          {
+            index,
+            text: output.text,
+            logprobTokens: dialect.wantsLogprobs(body) ? released[index]! : null,
+            finishReason: output.finishReason,
+          },
+          pair.codec,
+        ),
+        forerunner: { seed, ...(body.forerunner?.return_provenance && { tokens: provenanceOf(released[index]!) }) },
+      })),
+      ...totalsOf(answers, choices),
+    };
   });
-  return {
-    ...headOf(call, dialect.object),
-    choices: choices.map(({ generation, seed }, index) => ({
-      ...dialect.choice(
-        {
-          index,
-          text: generation.output.text,
-          logprobTokens: dialect.wantsLogprobs(body) ? released[index]! : null,
-          finishReason: generation.output.finishReason,
-        },
-        generator,
-      ),
-      forerunner: { seed, ...(body.forerunner?.return_provenance && { tokens: provenanceOf(released[index]!) }) },
-    })),
-    ...totalsOf(orders, choices),
-  };
 }
 
 /** Chunks as they come, then [DONE]. Errors: whatever fails before the first chunk; later it becomes an error event. */
@@ -49,34 +54,10 @@ export async function answerStream<Body extends CommonRequest>(
   call: AnswerCall<Body>,
   reply: FastifyReply,
 ): Promise<void> {
-  const { dialect, body, orders, generator, caller } = call;
-  const includeUsage = body.stream_options?.include_usage === true;
-  const head = { ...headOf(call, dialect.chunkObject), ...(includeUsage && { usage: null }) };
-  const wantsLogprobs = dialect.wantsLogprobs(body);
-  const wantsProvenance = body.forerunner?.return_provenance === true;
-  const tails = orders.map(() => new TokenTail());
-  const opened = new Set<number>();
+  const { caller, deps } = call;
   const events = new EventStream(reply, caller.signal);
-  const send = (data: object | string) => events.send(data);
   try {
-    const choices = await runChoices(generator, orders, caller, async (index, step, running) => {
-      const opening = opened.has(index) ? null : dialect.opening(index);
-      opened.add(index);
-      if (opening) await send({ ...head, choices: [opening] });
-      const tokens = tails[index]!.add(step);
-      const logprobTokens = wantsLogprobs ? tokens : null;
-      if (step.text !== '' || (wantsLogprobs && tokens.length > 0)) {
-        const part = { index, text: step.text, logprobTokens, finishReason: null };
-        const forerunner = wantsProvenance && { forerunner: { tokens: provenanceOf(tokens), round: roundOf(step) } };
-        await send({ ...head, choices: [{ ...dialect.chunk(part, generator), ...forerunner }] });
-      }
-      const { finishReason } = running.generation.output;
-      if (finishReason === null) return;
-      const end = dialect.chunk({ index, text: '', logprobTokens: null, finishReason }, generator);
-      await send({ ...head, choices: [{ ...end, forerunner: { seed: running.seed } }] });
-    });
-    if (includeUsage) await send({ ...head, choices: [], ...totalsOf(orders, choices) });
-    await send('[DONE]');
+    await deps.requests.count(caller, () => sendChunks(call, events));
   } catch (error) {
     if (!events.isOpen) throw error;
     const shown = toServiceError(error);
@@ -87,7 +68,36 @@ export async function answerStream<Body extends CommonRequest>(
   }
 }
 
-function headOf<Body extends CommonRequest>({ dialect, caller, card }: AnswerCall<Body>, object: string) {
+async function sendChunks<Body extends CommonRequest>(call: AnswerCall<Body>, events: EventStream): Promise<void> {
+  const { dialect, body, caller, deps } = call;
+  const pair = deps.pairs.find(body.model);
+  const answers = dialect.answers(body, pair);
+  const includeUsage = body.stream_options?.include_usage === true;
+  const head = { ...headOf(call, dialect.chunkObject, pair.card), ...(includeUsage && { usage: null }) };
+  const wantsLogprobs = dialect.wantsLogprobs(body);
+  const wantsProvenance = body.forerunner?.return_provenance === true;
+  const sendChoice = (choice: object) => events.send({ ...head, choices: [choice] });
+  const choices = await deps.runner.run({ answers, pair }, caller, async (answer, index) => {
+    const tail = new TokenTail();
+    for await (const round of answer.rounds()) {
+      const opening = round.index === 0 ? dialect.opening(index) : null;
+      if (opening) await sendChoice(opening);
+      const tokens = tail.add(round);
+      if (round.text === '' && !(wantsLogprobs && tokens.length > 0)) continue;
+      const part = { index, text: round.text, logprobTokens: wantsLogprobs ? tokens : null, finishReason: null };
+      const forerunner = wantsProvenance && { forerunner: { tokens: provenanceOf(tokens), round: roundOf(round) } };
+      await sendChoice({ ...dialect.chunk(part, pair.codec), ...forerunner });
+    }
+    const { finishReason } = answer.output;
+    const end = dialect.chunk({ index, text: '', logprobTokens: null, finishReason }, pair.codec);
+    await sendChoice({ ...end, forerunner: { seed: answer.seed } });
+    return answer;
+  });
+  if (includeUsage) await events.send({ ...head, choices: [], ...totalsOf(answers, choices) });
+  await events.send('[DONE]');
+}
+
+function headOf<Body extends CommonRequest>({ dialect, caller }: AnswerCall<Body>, object: string, card: ModelCard) {
   return {
     id: `${dialect.idPrefix}-${caller.requestId}`,
     object,
@@ -99,10 +109,10 @@ function headOf<Body extends CommonRequest>({ dialect, caller, card }: AnswerCal
 
 /** Prompts count once each, however many choices they have. */
 function totalsOf(
-  orders: readonly GenerationOrder[],
-  choices: readonly RunningGeneration[],
+  answers: readonly AnswerParams[],
+  choices: readonly RunningAnswer[],
 ): { usage: object; metrics: GenerationMetrics } {
-  const prompts = new Set(orders.map((order) => order.promptTokenIds));
+  const prompts = new Set(answers.map((params) => params.promptTokenIds));
   const numPromptTokens = [...prompts].reduce((total, ids) => total + ids.length, 0);
   return { usage: usageOf(choices, numPromptTokens), metrics: metricsOf(choices) };
 }

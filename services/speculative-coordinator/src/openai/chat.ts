@@ -1,15 +1,15 @@
 /** /v1/chat/completions as a dialect. */
+import { chatAnswers } from './answer-params.ts';
 import { type ChatRequest, chatRequestSchema } from './chat-request.ts';
-import type { ChoicePart, Dialect } from './dialect.ts';
+import type { ChoicePart, Dialect, Speller } from './dialect.ts';
 import { chatLogprobs } from './logprobs.ts';
-import { chatOrders } from './orders.ts';
 import { chatReplySchema } from './reply-schemas.ts';
 
-const logprobsOf = ({ logprobTokens }: ChoicePart, generator: Parameters<typeof chatLogprobs>[1]) =>
+const logprobsOf = ({ logprobTokens }: ChoicePart, codec: Speller) =>
   logprobTokens &&
   chatLogprobs(
     logprobTokens.map(({ token }) => token),
-    generator,
+    codec,
   );
 
 export const chatDialect: Dialect<ChatRequest> = {
@@ -20,12 +20,12 @@ export const chatDialect: Dialect<ChatRequest> = {
   summary: 'Answer a chat',
   schema: chatRequestSchema as never,
   replySchema: chatReplySchema,
-  orders: chatOrders,
+  answers: chatAnswers,
   wantsLogprobs: (body) => body.logprobs === true,
-  choice: (part, generator) => ({
+  choice: (part, codec) => ({
     index: part.index,
     message: { role: 'assistant', content: part.text, refusal: null },
-    logprobs: logprobsOf(part, generator),
+    logprobs: logprobsOf(part, codec),
     finish_reason: part.finishReason,
   }),
   opening: (index) => ({
@@ -34,10 +34,10 @@ export const chatDialect: Dialect<ChatRequest> = {
     logprobs: null,
     finish_reason: null,
   }),
-  chunk: (part, generator) => ({
+  chunk: (part, codec) => ({
     index: part.index,
     delta: part.finishReason === null ? { content: part.text } : {},
-    logprobs: logprobsOf(part, generator),
+    logprobs: logprobsOf(part, codec),
     finish_reason: part.finishReason,
   }),
 };

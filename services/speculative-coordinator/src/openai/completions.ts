@@ -1,15 +1,14 @@
 /** /v1/completions as a dialect. */
-import type { Generator } from '../generation/generator.ts';
+import { completionAnswers } from './answer-params.ts';
 import { type CompletionRequest, completionRequestSchema } from './completion-request.ts';
-import type { ChoicePart, Dialect } from './dialect.ts';
+import type { ChoicePart, Dialect, Speller } from './dialect.ts';
 import { completionLogprobs } from './logprobs.ts';
-import { completionOrders } from './orders.ts';
 import { completionReplySchema } from './reply-schemas.ts';
 
-const choice = (part: ChoicePart, generator: Generator) => ({
+const choice = (part: ChoicePart, codec: Speller) => ({
   index: part.index,
   text: part.text,
-  logprobs: part.logprobTokens && completionLogprobs(part.logprobTokens, generator),
+  logprobs: part.logprobTokens && completionLogprobs(part.logprobTokens, codec),
   finish_reason: part.finishReason,
 });
 
@@ -21,7 +20,7 @@ export const completionDialect: Dialect<CompletionRequest> = {
   summary: 'Continue a text',
   schema: completionRequestSchema as never,
   replySchema: completionReplySchema,
-  orders: completionOrders,
+  answers: completionAnswers,
   wantsLogprobs: (body) => body.logprobs != null,
   choice,
   opening: () => null,

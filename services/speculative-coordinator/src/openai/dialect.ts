@@ -1,8 +1,10 @@
 /** What chat and text completions do differently: the names of things, and the shape of a choice. */
 import type { FinishReason } from '@forerunner/protocol';
 import type { z } from 'zod';
-import type { EmittedToken, GenerationStep } from '../generation/generation.ts';
-import type { GenerationOrder, Generator } from '../generation/generator.ts';
+import type { AnswerParams } from '../generation/answer-params.ts';
+import type { EmittedToken, RoundRecord } from '../generation/round.ts';
+import type { ServedPair } from '../pair/pair.ts';
+import type { TextCodec } from '../pair/text-codec.ts';
 import type { CommonRequest } from './fields.ts';
 
 /** A token of an answer and the character at which it begins. */
@@ -21,6 +23,11 @@ export interface ChoicePart {
   readonly finishReason: FinishReason | null;
 }
 
+/** What a request needs of its pair to become the parameters of answers. */
+export type AnsweringPair = Pick<ServedPair, 'codec' | 'draftingDefaults' | 'card'>;
+
+export type Speller = Pick<TextCodec, 'spellToken'>;
+
 export interface Dialect<Body extends CommonRequest> {
   readonly path: string;
   readonly idPrefix: string;
@@ -29,12 +36,13 @@ export interface Dialect<Body extends CommonRequest> {
   readonly summary: string;
   readonly schema: z.ZodType<Body>;
   readonly replySchema: z.ZodType;
-  orders(body: Body, generator: Generator): GenerationOrder[];
+  /** What each choice asks for. */
+  answers(body: Body, pair: AnsweringPair): AnswerParams[];
   wantsLogprobs(body: Body): boolean;
-  choice(part: ChoicePart, generator: Generator): object;
+  choice(part: ChoicePart, codec: Speller): object;
   /** What opens a choice of a stream; null when nothing does. */
   opening(index: number): object | null;
-  chunk(part: ChoicePart, generator: Generator): object;
+  chunk(part: ChoicePart, codec: Speller): object;
 }
 
 /** Where the tokens came from, for `return_provenance`. */
@@ -42,6 +50,6 @@ export function provenanceOf(tokens: readonly PlacedToken[]) {
   return tokens.map(({ token }) => ({ id: token.tokenId, text: token.text, provenance: token.provenance }));
 }
 
-export function roundOf(step: GenerationStep) {
-  return { num_draft_tokens: step.numDraftTokens, num_accepted_tokens: step.numAcceptedTokens, origin: step.origin };
+export function roundOf({ numDraftTokens, numAcceptedTokens, origin }: RoundRecord) {
+  return { num_draft_tokens: numDraftTokens, num_accepted_tokens: numAcceptedTokens, origin };
 }

@@ -1,8 +1,6 @@
 /** Log probabilities as OpenAI writes them: one way for chats, an older one for text completions. */
-import type { EmittedToken } from '../generation/generation.ts';
-import type { Generator } from '../generation/generator.ts';
-
-type Speller = Pick<Generator, 'spellToken'>;
+import type { EmittedToken } from '../generation/round.ts';
+import type { PlacedToken, Speller } from './dialect.ts';
 
 const spelled = (tokenId: number, logprob: number, speller: Speller) => {
   const { text, bytes } = speller.spellToken(tokenId);
@@ -23,10 +21,7 @@ export function chatLogprobs(tokens: readonly EmittedToken[], speller: Speller) 
 }
 
 /** `text_offset` counts characters (UTF-16 units) from the beginning of the answer. */
-export function completionLogprobs(
-  placed: readonly { readonly start: number; readonly token: EmittedToken }[],
-  speller: Speller,
-) {
+export function completionLogprobs(placed: readonly PlacedToken[], speller: Speller) {
   const text = (tokenId: number) => speller.spellToken(tokenId).text;
   return {
     tokens: placed.map(({ token }) => text(token.tokenId)),

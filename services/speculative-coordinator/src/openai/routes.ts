@@ -1,33 +1,27 @@
-/** The OpenAI-compatible routes. They share the generator with every other route, and have errors of their own shape. */
-import { type ModelCard, ServiceError } from '@forerunner/protocol';
+/** The OpenAI-compatible routes. They share the answer runner with every other route, and have errors of their own shape. */
+import type { ModelCard } from '@forerunner/protocol';
 import { installErrorHandlers, type ServiceApp } from '@forerunner/service-kit';
 import { z } from 'zod';
 import { documented } from '../docs/documented.ts';
-import type { Generator } from '../generation/generator.ts';
-import type { CallerOf } from '../routes/caller.ts';
+import type { PairDirectory } from '../pair/directory.ts';
+import type { AnswerRouteDeps } from '../routes/answer-route.ts';
 import { answerStream, answerWhole } from './answer.ts';
 import { chatDialect } from './chat.ts';
 import { completionDialect } from './completions.ts';
 import type { Dialect } from './dialect.ts';
 import { openAiError, openAiErrorSchema } from './errors.ts';
 import type { CommonRequest } from './fields.ts';
-import { checkModel } from './orders.ts';
 import { modelListSchema, modelSchema } from './reply-schemas.ts';
 
-export interface OpenAiRouteOptions {
-  readonly generator: Generator;
-  readonly callerOf: CallerOf;
-}
-
 /** Registers everything under /v1. */
-export async function registerOpenAiRoutes(app: ServiceApp, options: OpenAiRouteOptions): Promise<void> {
+export async function registerOpenAiRoutes(app: ServiceApp, deps: AnswerRouteDeps): Promise<void> {
   await app.register(
     async (instance) => {
       const scope = instance as unknown as ServiceApp;
       installErrorHandlers(scope as never, (error) => openAiError(error));
-      registerModels(scope, options.generator);
-      registerDialect(scope, chatDialect, options);
-      registerDialect(scope, completionDialect, options);
+      registerModels(scope, deps.pairs);
+      registerDialect(scope, chatDialect, deps);
+      registerDialect(scope, completionDialect, deps);
     },
     { prefix: '/v1' },
   );
@@ -36,7 +30,7 @@ export async function registerOpenAiRoutes(app: ServiceApp, options: OpenAiRoute
 function registerDialect<Body extends CommonRequest>(
   app: ServiceApp,
   dialect: Dialect<Body>,
-  { generator, callerOf }: OpenAiRouteOptions,
+  deps: AnswerRouteDeps,
 ): void {
   const docs = documented({
     summary: dialect.summary,
@@ -45,39 +39,26 @@ function registerDialect<Body extends CommonRequest>(
     events: `Chunks (${dialect.chunkObject}), then [DONE]; an event named error if the answer breaks off.`,
     error: openAiErrorSchema,
   });
-  const onRequest = async () => generator.requireRoom(`/v1${dialect.path}`);
+  const onRequest = async () => deps.requests.requireRoom(`/v1${dialect.path}`);
   app.post(dialect.path, { schema: { ...docs, body: dialect.schema }, onRequest }, async (request, reply) => {
     const body = request.body as Body;
-    const card = generator.requireTarget();
-    checkModel(body.model, card.model_id);
-    const caller = callerOf(request as never, reply as never);
-    const orders = dialect.orders(body, generator);
-    const call = { dialect, body, orders, generator, caller, card };
-    if (body.stream !== true) return answerWhole(call);
-    return answerStream(call, reply as never);
+    const call = { dialect, body, caller: deps.callerOf(request as never, reply as never), deps };
+    return body.stream === true ? answerStream(call, reply as never) : answerWhole(call);
   });
 }
 
-function registerModels(app: ServiceApp, generator: Generator): void {
+function registerModels(app: ServiceApp, pairs: PairDirectory): void {
   const created = Math.floor(Date.now() / 1000);
   const describe = (card: ModelCard) => ({ id: card.model_id, object: 'model', created, owned_by: 'forerunner' });
   const docs = (summary: string, reply: z.ZodType) =>
     documented({ summary, tag: 'OpenAI', reply, error: openAiErrorSchema });
-  app.get('/models', { schema: docs('The model that is served', modelListSchema) }, async () => ({
+  app.get('/models', { schema: docs('The models that are served', modelListSchema) }, async () => ({
     object: 'list',
-    data: [describe(generator.requireTarget())],
+    data: pairs.list().map(({ card }) => describe(card)),
   }));
   app.get(
     '/models/:model',
     { schema: { ...docs('One model', modelSchema), params: z.object({ model: z.string() }) } },
-    async (request) => {
-      const card = generator.requireTarget();
-      if (request.params.model !== card.model_id) {
-        throw new ServiceError('not_found', `there is no such model; this server has "${card.model_id}"`, {
-          field: 'model',
-        });
-      }
-      return describe(card);
-    },
+    async (request) => describe(pairs.find(request.params.model).card),
   );
 }

@@ -1,18 +1,18 @@
 /** What a request cost and how speculation went, over all of its choices. */
 import type { GenerationMetrics } from '@forerunner/protocol';
-import type { RunningGeneration } from '../generation/generator.ts';
+import type { RunningAnswer } from '../generation/answer-runner.ts';
 
 /** Draft tokens that were refused never count: a completion token is a token of the answer. */
-export function usageOf(choices: readonly RunningGeneration[], numPromptTokens: number) {
-  const sum = (value: (choice: RunningGeneration) => number) => choices.reduce((total, c) => total + value(c), 0);
-  const completionTokens = sum(({ generation }) => generation.output.tokenIds.length);
+export function usageOf(choices: readonly RunningAnswer[], numPromptTokens: number) {
+  const sum = (value: (choice: RunningAnswer) => number) => choices.reduce((total, c) => total + value(c), 0);
+  const completionTokens = sum(({ output }) => output.tokenIds.length);
   return {
     prompt_tokens: numPromptTokens,
     completion_tokens: completionTokens,
     total_tokens: numPromptTokens + completionTokens,
     completion_tokens_details: {
-      accepted_prediction_tokens: sum(({ generation }) => generation.statistics.numAcceptedPredictionTokens),
-      rejected_prediction_tokens: sum(({ generation }) => generation.statistics.numRejectedPredictionTokens),
+      accepted_prediction_tokens: sum(({ statistics }) => statistics.numAcceptedPredictionTokens),
+      rejected_prediction_tokens: sum(({ statistics }) => statistics.numRejectedPredictionTokens),
       reasoning_tokens: 0,
       audio_tokens: 0,
     },
@@ -20,8 +20,8 @@ export function usageOf(choices: readonly RunningGeneration[], numPromptTokens: 
 }
 
 /** One choice's own metrics, or those of several added up: counts are sums, rates are of the sums. */
-export function metricsOf(choices: readonly RunningGeneration[]): GenerationMetrics {
-  const all = choices.map(({ generation }) => generation.statistics.metrics());
+export function metricsOf(choices: readonly RunningAnswer[]): GenerationMetrics {
+  const all = choices.map(({ statistics }) => statistics.metrics());
   const [first] = all;
   if (all.length === 1) return first!;
   const counts = all.map((metrics) => metrics.speculative_decoding);
@@ -32,7 +32,7 @@ export function metricsOf(choices: readonly RunningGeneration[]): GenerationMetr
     else if (name.startsWith('num_')) speculation[name] = sumOf(values as number[]);
   }
   const total = speculation as GenerationMetrics['speculative_decoding'];
-  const numTokens = sumOf(choices.map(({ generation }) => generation.output.tokenIds.length));
+  const numTokens = sumOf(choices.map(({ output }) => output.tokenIds.length));
   const totalMs = Math.max(...all.map((metrics) => metrics.total_ms));
   const firstTokens = all.map((metrics) => metrics.time_to_first_token_ms).filter((ms) => ms !== null);
   return {

@@ -1,10 +1,10 @@
-/** Who asks, as the generator wants to know it: the connection's life, the request's time, and what the key allows. */
+/** Who asks, as the answer runner wants to know it: the connection's life, the request's time, and what the key allows. */
 import { ServiceError } from '@forerunner/protocol';
 import { disconnectSignal, type Logger } from '@forerunner/service-kit';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { GenerationCaller } from '../generation/generator.ts';
+import type { Caller } from '../generation/answer-runner.ts';
 
-export type CallerOf = (request: FastifyRequest, reply: FastifyReply) => GenerationCaller;
+export type CallerOf = (request: FastifyRequest, reply: FastifyReply) => Caller;
 
 export interface CallerOptions {
   /** Longest life of a request, a slow reader's included. */

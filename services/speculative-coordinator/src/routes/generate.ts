@@ -9,15 +9,12 @@ import {
 import { type ServiceApp, toServiceError } from '@forerunner/service-kit';
 import type { FastifyReply } from 'fastify';
 import { documented } from '../docs/documented.ts';
-import type { GenerationStep } from '../generation/generation.ts';
-import type { GenerationCaller, GenerationOrder, Generator, RunningGeneration } from '../generation/generator.ts';
+import type { AnswerParams } from '../generation/answer-params.ts';
+import type { Caller, RunningAnswer } from '../generation/answer-runner.ts';
+import type { RoundRecord } from '../generation/round.ts';
+import type { ServedPair } from '../pair/pair.ts';
 import { EventStream } from '../sse.ts';
-import type { CallerOf } from './caller.ts';
-
-export interface GenerateRouteOptions {
-  readonly generator: Generator;
-  readonly callerOf: CallerOf;
-}
+import type { AnswerRouteDeps } from './answer-route.ts';
 
 const docs = documented({
   summary: 'Continue a prompt, or answer a chat',
@@ -27,30 +24,43 @@ const docs = documented({
     'One event per round with new text, a last one with the summary, then [DONE]; an event named error if it breaks.',
 });
 
-export function registerGenerateRoute(app: ServiceApp, options: GenerateRouteOptions): void {
-  const { generator } = options;
-  const onRequest = async () => generator.requireRoom('/generate');
+export function registerGenerateRoute(app: ServiceApp, deps: AnswerRouteDeps): void {
+  const onRequest = async () => deps.requests.requireRoom('/generate');
   app.post('/generate', { schema: { ...docs, body: generateRequestSchema }, onRequest }, async (request, reply) => {
-    const body = request.body;
-    const order = orderOf(body, generator);
-    const caller = options.callerOf(request as never, reply as never);
-    if (body.stream) return stream(generator, order, caller, body, reply as never);
-    return generator.run(order, caller, async (running) => {
-      for await (const _ of running.generation.steps());
+    const { body } = request;
+    const caller = deps.callerOf(request as never, reply as never);
+    if (body.stream) return stream(deps, body, caller, reply as never);
+    return answer(deps, body, caller, async (running) => {
+      for await (const _ of running.rounds());
       return replyOf(running, body, request.id);
     });
   });
 }
 
-function orderOf(body: GenerateRequest, generator: Generator): GenerationOrder {
+/** Runs the one answer of a request, which counts once. */
+function answer<T>(
+  { pairs, runner, requests }: AnswerRouteDeps,
+  body: GenerateRequest,
+  caller: Caller,
+  consume: (answer: RunningAnswer) => Promise<T>,
+): Promise<T> {
+  return requests.count(caller, async () => {
+    const pair = pairs.find();
+    const [result] = await runner.run({ answers: [paramsOf(body, pair)], pair }, caller, consume);
+    return result!;
+  });
+}
+
+function paramsOf(body: GenerateRequest, { codec, draftingDefaults }: ServedPair): AnswerParams {
   const { temperature, top_k, top_p, min_p, presence_penalty, frequency_penalty, logit_bias } = body;
   return {
     promptTokenIds:
-      body.messages === undefined ? generator.encodePrompt(body.prompt ?? '') : generator.encodeChat(body.messages),
+      body.messages === undefined ? codec.encodePrompt(body.prompt ?? '') : codec.encodeChat(body.messages),
     maxNewTokens: body.max_new_tokens,
-    ...generator.drafting(body),
+    ...draftingDefaults.resolve(body),
     sampling: { temperature, top_k, top_p, min_p, presence_penalty, frequency_penalty, logit_bias },
     seed: body.seed,
+    verification: body.verification,
     stop: body.stop,
     ignoreEos: body.ignore_eos,
     numTopLogprobs: null,
@@ -58,8 +68,7 @@ function orderOf(body: GenerateRequest, generator: Generator): GenerationOrder {
 }
 
 /** Everything but the text is the same for a plain reply and for the last event of a stream. */
-function summaryOf({ generation, seed, modelId, numPromptTokens }: RunningGeneration, id: string) {
-  const { output, statistics } = generation;
+function summaryOf({ output, statistics, seed, modelId, numPromptTokens }: RunningAnswer, id: string) {
   return {
     id,
     model: modelId,
@@ -74,8 +83,8 @@ function summaryOf({ generation, seed, modelId, numPromptTokens }: RunningGenera
   };
 }
 
-function replyOf(running: RunningGeneration, body: GenerateRequest, id: string): GenerateReply {
-  const { output } = running.generation;
+function replyOf(running: RunningAnswer, body: GenerateRequest, id: string): GenerateReply {
+  const { output } = running;
   return {
     ...summaryOf(running, id),
     text: output.text,
@@ -85,16 +94,15 @@ function replyOf(running: RunningGeneration, body: GenerateRequest, id: string):
 
 /** Events: one per round with new text, a last one with the summary, then [DONE]; an `error` event if it breaks. */
 async function stream(
-  generator: Generator,
-  order: GenerationOrder,
-  caller: GenerationCaller,
+  deps: AnswerRouteDeps,
   body: GenerateRequest,
+  caller: Caller,
   reply: FastifyReply,
 ): Promise<void> {
   const events = new EventStream(reply, caller.signal);
   try {
-    await generator.run(order, caller, async (running) => {
-      for await (const step of running.generation.steps()) await events.send(stepEvent(step, body));
+    await answer(deps, body, caller, async (running) => {
+      for await (const round of running.rounds()) await events.send(roundEvent(round, body));
       await events.send(summaryOf(running, caller.requestId));
       await events.send('[DONE]');
     });
@@ -109,15 +117,15 @@ async function stream(
   }
 }
 
-function stepEvent(step: GenerationStep, body: GenerateRequest) {
+function roundEvent({ text, tokens, numDraftTokens, numAcceptedTokens }: RoundRecord, body: GenerateRequest) {
   return {
-    text: step.text,
+    text,
     ...(body.return_token_ids && {
-      token_ids: step.tokens.map((token) => token.tokenId),
-      token_texts: step.tokens.map((token) => token.text),
-      provenance: step.tokens.map((token) => token.provenance),
-      num_draft_tokens: step.numDraftTokens,
-      num_accepted_tokens: step.numAcceptedTokens,
+      token_ids: tokens.map((token) => token.tokenId),
+      token_texts: tokens.map((token) => token.text),
+      provenance: tokens.map((token) => token.provenance),
+      num_draft_tokens: numDraftTokens,
+      num_accepted_tokens: numAcceptedTokens,
     }),
   };
 }

@@ -31,6 +31,10 @@ export interface ScriptedService {
   readonly sequences: ReadonlyMap<string, TokenPrefix>;
   /** Cache scopes that requests named. */
   readonly scopes: Set<string>;
+  /** What it serves now; another value is another model. */
+  modelDigest: string;
+  /** Kinds of rows that score requests asked for. */
+  readonly rowKinds: Set<string>;
   numCalls: number;
   /** Called before each score or propose; may wait, or throw. */
   before: (callNumber: number) => Promise<void> | void;
@@ -59,7 +63,16 @@ export async function startScripted(
   });
   installFrameParser(app as never);
   const sequences = new Map<string, TokenPrefix>();
-  const service = { app, url: '', sequences, scopes: new Set<string>(), numCalls: 0, before: () => {} } as {
+  const service = {
+    app,
+    url: '',
+    sequences,
+    scopes: new Set<string>(),
+    rowKinds: new Set<string>(),
+    modelDigest: 'd'.repeat(64),
+    numCalls: 0,
+    before: () => {},
+  } as {
     -readonly [K in keyof ScriptedService]: ScriptedService[K];
   };
 
@@ -69,6 +82,7 @@ export async function startScripted(
     return kind === 'draft' && isWrong(place) ? (tokenId + 1) % script.vocabSize : tokenId;
   };
   const distributionOf = (tokenId: number, temperature: number) => {
+    if (temperature === 0) return { tokenIds: Int32Array.of(tokenId), probs: Float32Array.of(1) };
     const probs = new Float32Array(script.vocabSize).fill((0.01 / (script.vocabSize - 1)) ** (1 / temperature));
     probs[tokenId] = 0.99 ** (1 / temperature);
     return { tokenIds: null, probs };
@@ -92,13 +106,16 @@ export async function startScripted(
     timing: { queue_ms: 0, model_ms: 0, total_ms: 0 },
   });
 
-  app.get('/v1/model', async () => cardOf(kinds[kind], script));
+  app.get('/v1/model', async () => ({ ...cardOf(kinds[kind], script), model_digest: service.modelDigest }));
   app.delete('/v1/sequences/:id', async (request) => {
     sequences.delete((request.params as { id: string }).id);
     return {};
   });
   app.post('/v1/score', { schema: { body: scoreRequestSchema } }, async ({ body }) => {
+    if ((body.model_digest ?? service.modelDigest) !== service.modelDigest)
+      throw new ServiceError('model_mismatch', `this is ${service.modelDigest.slice(0, 12)}`);
     await service.before(service.numCalls++);
+    service.rowKinds.add(body.rows);
     const text = append(body);
     const numRows = body.num_rows ?? body.token_ids.length;
     const next = Array.from({ length: numRows }, (_, i) => nextToken(text.length - numRows + 1 + i, body.sampling));

@@ -10,10 +10,14 @@ export interface ScriptedTrio {
   readonly app: ServiceApp;
   readonly url: string;
   readonly target: ScriptedService;
+  /** More targets beside `target`, as many as were asked for. */
+  readonly otherTargets: readonly ScriptedService[];
   readonly draft: ScriptedService;
   readonly tokenizer: Tokenizer;
   readonly directory: string;
   readonly metrics: () => Promise<string>;
+  /** Looks at the peers' cards now: the clock of these tests never does. */
+  readonly checkPeers: () => Promise<void>;
   readonly stop: () => Promise<void>;
 }
 
@@ -22,6 +26,8 @@ export interface ScriptedTrioOptions {
   readonly text: string;
   /** Places of the script (in tokens) where the draft guesses wrong; default: every fourth. */
   readonly isWrong?: (place: number) => boolean;
+  /** Model digests of further targets. */
+  readonly otherTargets?: readonly string[];
   readonly env?: Record<string, string>;
   /** Called with a fresh folder before the coordinator reads its settings. */
   readonly prepare?: (directory: string) => Record<string, string>;
@@ -38,9 +44,14 @@ export async function startScriptedTrio(options: ScriptedTrioOptions): Promise<S
     fingerprint: tokenizerFingerprint(directory),
   };
   const target = await startScripted('target', script);
+  const otherTargets = await Promise.all(
+    (options.otherTargets ?? []).map(async (modelDigest) =>
+      Object.assign(await startScripted('target', script), { modelDigest }),
+    ),
+  );
   const draft = await startScripted('draft', script, options.isWrong ?? ((place) => place % 4 === 3));
   const config = readConfig(coordinatorSettings, {
-    TARGET_ENDPOINT: target.url,
+    TARGET_ENDPOINT: [target, ...otherTargets].map(({ url }) => url).join(','),
     DRAFT_ENDPOINT: draft.url,
     PEER_CHECK_INTERVAL_MS: '60000',
     ...options.env,
@@ -54,14 +65,16 @@ export async function startScriptedTrio(options: ScriptedTrioOptions): Promise<S
     app: coordinator.app,
     url,
     target,
+    otherTargets,
     draft,
     tokenizer,
     directory,
+    checkPeers: () => coordinator.monitor.check(),
     metrics: () => registry.metrics(),
     stop: async () => {
       await coordinator.app.close();
       await coordinator.close();
-      await Promise.all([target.app.close(), draft.app.close()]);
+      await Promise.all([target, ...otherTargets, draft].map(({ app }) => app.close()));
       model.remove();
     },
   };

@@ -4,9 +4,9 @@
  * answer comes back to the text. The target checks these guesses as it checks the draft's: each is one-hot.
  */
 import type { TokenPrefix } from '@forerunner/protocol';
-import type { Absence, DraftSession, HiddenStateRows, Proposal, ProposeCall } from './drafting.ts';
+import type { DraftSession, HiddenStateRows, ProposalOrigin, ProposeCall, ProposeResult } from './draft-session.ts';
 
-/** The answer is back in the predicted text once so many of its last tokens in a row stand there. */
+/** The answer is back in the predicted text once this many of its last tokens in a row stand there. */
 const MIN_MATCH = 3;
 
 export class PredictionSession implements DraftSession {
@@ -17,7 +17,7 @@ export class PredictionSession implements DraftSession {
   /** The place that it last reached: after a detour, the text behind it is searched first. */
   #lastCursor = 0;
   #numRead: number;
-  #asked: 'prediction' | 'draft' = 'draft';
+  #asked: ProposalOrigin = 'draft';
 
   constructor(predicted: Int32Array, numPromptTokens: number, draft: DraftSession) {
     this.#predicted = predicted;
@@ -33,13 +33,13 @@ export class PredictionSession implements DraftSession {
     this.#draft.prefill(committed);
   }
 
-  async propose(call: ProposeCall): Promise<Proposal | Absence> {
+  async propose(call: ProposeCall): Promise<ProposeResult> {
     this.#follow(call.committed.ids());
     const start = this.#cursor ?? this.#predicted.length;
     const draftTokenIds = this.#predicted.slice(start, start + call.numSpeculativeTokens);
     this.#asked = draftTokenIds.length > 0 ? 'prediction' : 'draft';
     if (this.#asked === 'draft') return this.#draft.propose(call);
-    return { draftTokenIds, draftDistributions: null, origin: 'prediction' };
+    return { kind: 'proposal', origin: 'prediction', draftTokenIds, draftDistributions: null };
   }
 
   settle(numAcceptedTokens: number): void {

@@ -8,10 +8,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TokenPrefix } from '@forerunner/protocol';
 import { deriveSeed } from '@forerunner/sampling';
-import { MAX_INLINE_TOKENS } from './classic-draft-session.ts';
-import type { DraftPeer } from './draft-peer.ts';
+import type { DraftPeer } from '../pair/draft-peer.ts';
+import { MAX_INLINE_TOKENS, NO_GUESSES } from './classic-draft-session.ts';
+import type { DraftLength } from './draft-length.ts';
 import { type DraftContext, DraftSequence } from './draft-sequence.ts';
-import type { Absence, DraftSession, HiddenStateRows, Proposal, ProposeCall } from './drafting.ts';
+import type { DraftSession, HiddenStateRows, ProposeCall, ProposeResult } from './draft-session.ts';
 import { HiddenStateWindow } from './hidden-state-window.ts';
 
 export class FeatureDraftSession implements DraftSession {
@@ -45,24 +46,24 @@ export class FeatureDraftSession implements DraftSession {
     this.#window.append(start, hiddenStates.subarray(0, numUsable * this.#window.width));
   }
 
-  async propose({ committed, numSpeculativeTokens }: ProposeCall): Promise<Proposal | Absence> {
-    if (this.#sequence.isFull) return 'none';
-    if (this.#warming) return 'warming';
-    if (this.#window.end < committed.length - 1) return 'warming'; // the target's next pass brings what is missing
+  async propose({ committed, ...length }: ProposeCall): Promise<ProposeResult> {
+    if (this.#sequence.isFull) return { kind: 'none' };
+    if (this.#warming) return { kind: 'warming' };
+    if (this.#window.end < committed.length - 1) return { kind: 'warming' }; // the target's next pass brings what is missing
     if (this.#window.firstUsable > this.#base + this.#sequence.numCachedTokens) this.#begin(this.#window.firstUsable);
     this.#text.append(committed.ids(this.#base + 1 + this.#text.length));
-    if (this.#text.length === 0) return 'none'; // a prompt of one token has nothing before it
+    if (this.#text.length === 0) return { kind: 'none' }; // a prompt of one token has nothing before it
 
     if (this.#text.length - this.#sequence.numCachedTokens > MAX_INLINE_TOKENS) {
       this.#warm();
       // The prompt is waited for, which keeps seeded answers reproducible; a lost text is cached in the background.
-      if (this.#began) return this.#peer.isAvailable ? 'warming' : 'unavailable';
+      if (this.#began) return { kind: this.#peer.isAvailable ? 'warming' : 'unavailable' };
       this.#began = true;
       await Promise.race([this.#warming, sleep(this.#peer.timeoutMs)]);
-      if (this.#warming) return 'warming';
+      if (this.#warming) return { kind: 'warming' };
     }
     this.#began = true;
-    return this.#ask(numSpeculativeTokens);
+    return this.#ask(length);
   }
 
   /** The draft cached accepted guesses with its own estimates: they are sent again, now that their hidden states are known. */
@@ -81,20 +82,20 @@ export class FeatureDraftSession implements DraftSession {
   }
 
   #warm(): void {
-    this.#warming = this.#ask(0)
+    this.#warming = this.#ask(NO_GUESSES)
       .catch(() => {}) // only the caller's own abort, which it sees elsewhere, or the end of the answer
       .finally(() => {
         this.#warming = null;
       });
   }
 
-  #ask(numSpeculativeTokens: number): Promise<Proposal | Absence> {
+  #ask(length: DraftLength): Promise<ProposeResult> {
     const { seed, sampling } = this.#context;
     const base = this.#base;
     const end = base + this.#text.length;
     return this.#sequence.propose({
       text: this.#text,
-      numSpeculativeTokens,
+      ...length,
       // The draft keys its noise by its own positions: with another base they are other tokens' positions.
       seed: base === 0 ? seed : deriveSeed(seed, `draft-base/${base}`),
       sampling: { ...sampling, output_start: Math.max(0, sampling.output_start - base - 1) },

@@ -13,22 +13,20 @@ import {
 } from '@forerunner/protocol';
 import { probOf } from '@forerunner/sampling';
 import { PeerError } from '@forerunner/service-kit';
-import type { DraftPeer } from './draft-peer.ts';
-import type { Absence, Proposal } from './drafting.ts';
-import { callHealing } from './healing.ts';
-import type { SequenceContext } from './target-sequence.ts';
+import type { DraftPeer } from '../pair/draft-peer.ts';
+import { callHealing, type SequenceContext } from '../pair/sequence-calls.ts';
+import type { DraftLength } from './draft-length.ts';
+import type { ProposeResult } from './draft-session.ts';
 
 export interface DraftContext extends SequenceContext {
   /** Seed of the draft's own noise. */
   readonly seed: number;
-  readonly minConfidence: number;
   readonly sampling: WireSampling;
 }
 
-export interface DraftCall {
+export interface DraftCall extends DraftLength {
   /** The text as the draft knows it. */
   readonly text: TokenPrefix;
-  readonly numSpeculativeTokens: number;
   readonly seed: number;
   readonly sampling: WireSampling;
   /** For a draft that reads hidden states: their rows from a position of the text to its end; null when they are lost. */
@@ -71,16 +69,18 @@ export class DraftSequence {
   }
 
   /** Asks for a proposal. Never fails but for the caller's own abort, or `close`. */
-  async propose(call: DraftCall): Promise<Proposal | Absence> {
-    if (!this.#peer.tryEnter()) return 'unavailable';
+  async propose(call: DraftCall): Promise<ProposeResult> {
+    if (!this.#peer.tryEnter()) return { kind: 'unavailable' };
     try {
       const reply = this.#call(call);
       this.#lastCall = reply.catch(() => {});
       const { draftTokenIds, distributions } = await reply;
       this.#peer.succeed();
       this.#proposal = { start: call.text.length, length: draftTokenIds.length };
-      if (draftTokenIds.length === 0) return 'none';
+      if (draftTokenIds.length === 0) return { kind: 'none' };
       return {
+        kind: 'proposal',
+        origin: 'draft',
         draftTokenIds,
         draftDistributions: distributions
           ? Array.from(draftTokenIds, (_, i) => distributionAt(distributions, i))
@@ -91,11 +91,11 @@ export class DraftSequence {
       this.#peer.report(error);
       if (!(error instanceof PeerError)) throw error;
       this.#isFull = error.code === 'context_length_exceeded';
-      return this.#isFull ? 'none' : 'unavailable';
+      return { kind: this.#isFull ? 'none' : 'unavailable' };
     }
   }
 
-  /** After verification: so many tokens of the last proposal were kept. The service cached all of it but the last. */
+  /** After verification: how many tokens of the last proposal were kept. The service cached all of it but the last. */
   settle(numAcceptedTokens: number): void {
     const { start, length } = this.#proposal;
     this.#numCachedTokens = Math.min(
@@ -131,7 +131,7 @@ export class DraftSequence {
           num_speculative_tokens: call.numSpeculativeTokens,
           sampling: call.sampling,
           seed: call.seed,
-          min_confidence: this.#context.minConfidence,
+          min_confidence: call.minConfidence,
         }),
         {
           requestId: this.#context.requestId,

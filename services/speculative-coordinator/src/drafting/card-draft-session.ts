@@ -8,10 +8,10 @@
  */
 import type { TokenPrefix } from '@forerunner/protocol';
 import { deriveSeed } from '@forerunner/sampling';
+import type { DraftPeer } from '../pair/draft-peer.ts';
 import { ClassicDraftSession } from './classic-draft-session.ts';
-import type { DraftPeer } from './draft-peer.ts';
 import type { DraftContext } from './draft-sequence.ts';
-import type { Absence, DraftSession, HiddenStateRows, Proposal, ProposeCall } from './drafting.ts';
+import type { DraftSession, HiddenStateRows, ProposeCall, ProposeResult } from './draft-session.ts';
 import { FeatureDraftSession } from './feature-draft-session.ts';
 
 export interface CardDraftOptions {
@@ -43,8 +43,8 @@ export class CardDraftSession implements DraftSession {
     this.#current()?.prefill(committed);
   }
 
-  async propose(call: ProposeCall): Promise<Proposal | Absence> {
-    return this.#current()?.propose(call) ?? 'unavailable';
+  async propose(call: ProposeCall): Promise<ProposeResult> {
+    return this.#current()?.propose(call) ?? { kind: 'unavailable' };
   }
 
   settle(numAcceptedTokens: number): void {

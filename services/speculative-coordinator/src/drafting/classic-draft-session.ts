@@ -5,12 +5,16 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { TokenPrefix } from '@forerunner/protocol';
-import type { DraftPeer } from './draft-peer.ts';
+import type { DraftPeer } from '../pair/draft-peer.ts';
+import type { DraftLength } from './draft-length.ts';
 import { type DraftContext, DraftSequence } from './draft-sequence.ts';
-import type { Absence, DraftSession, Proposal, ProposeCall } from './drafting.ts';
+import type { DraftSession, ProposeCall, ProposeResult } from './draft-session.ts';
 
 /** More new tokens than this are cached in the background; a round does not wait for them. */
 export const MAX_INLINE_TOKENS = 64;
+
+/** A call that only caches. */
+export const NO_GUESSES: DraftLength = { numSpeculativeTokens: 0, minConfidence: 0 };
 
 export class ClassicDraftSession implements DraftSession {
   readonly hiddenStateWindow = 0;
@@ -27,24 +31,24 @@ export class ClassicDraftSession implements DraftSession {
   }
 
   prefill(committed: TokenPrefix): void {
-    this.#warming = this.#ask(committed, 0)
+    this.#warming = this.#ask(committed, NO_GUESSES)
       .catch(() => {}) // only the caller's own abort, which it sees elsewhere, or the end of the answer
       .finally(() => {
         this.#warming = null;
       });
   }
 
-  async propose({ committed, numSpeculativeTokens }: ProposeCall): Promise<Proposal | Absence> {
-    if (this.#sequence.isFull) return 'none';
+  async propose({ committed, ...length }: ProposeCall): Promise<ProposeResult> {
+    if (this.#sequence.isFull) return { kind: 'none' };
     // Waiting for the prompt's own prefill keeps seeded answers reproducible; a draft that hangs is not waited for.
     if (this.#warming && !this.#proposed) await Promise.race([this.#warming, sleep(this.#peer.timeoutMs)]);
     this.#proposed = true;
-    if (this.#warming) return 'warming';
+    if (this.#warming) return { kind: 'warming' };
     if (committed.length - this.#sequence.numCachedTokens > MAX_INLINE_TOKENS) {
       this.prefill(committed);
-      return this.#peer.isAvailable ? 'warming' : 'unavailable';
+      return { kind: this.#peer.isAvailable ? 'warming' : 'unavailable' };
     }
-    return this.#ask(committed, numSpeculativeTokens);
+    return this.#ask(committed, length);
   }
 
   settle(numAcceptedTokens: number): void {
@@ -57,8 +61,8 @@ export class ClassicDraftSession implements DraftSession {
     return this.#sequence.close();
   }
 
-  #ask(text: TokenPrefix, numSpeculativeTokens: number): Promise<Proposal | Absence> {
+  #ask(text: TokenPrefix, length: DraftLength): Promise<ProposeResult> {
     const { seed, sampling } = this.#context;
-    return this.#sequence.propose({ text, numSpeculativeTokens, seed, sampling });
+    return this.#sequence.propose({ text, ...length, seed, sampling });
   }
 }

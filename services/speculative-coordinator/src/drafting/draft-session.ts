@@ -1,21 +1,31 @@
 /** Where guesses come from, as the loop sees it. A drafter that has nothing to propose says so; it never fails. */
 import type { TokenPrefix } from '@forerunner/protocol';
 import type { TokenDistribution } from '@forerunner/sampling';
+import type { DraftLength } from './draft-length.ts';
+
+/** Who guessed: a model, or the text that the client predicted. The two are counted apart. */
+export type ProposalOrigin = 'draft' | 'prediction';
 
 export interface Proposal {
+  readonly kind: 'proposal';
+  readonly origin: ProposalOrigin;
   readonly draftTokenIds: Int32Array; // [k], 1 <= k
-  /** Distributions that the tokens were drawn from; null where each is one-hot (greedy). */
+  /** Distributions that the tokens were drawn from; null where each is one-hot. */
   readonly draftDistributions: readonly TokenDistribution[] | null; // [k]
-  /** Who guessed: a model, or the text that the client predicted. The two are counted apart. */
-  readonly origin?: 'draft' | 'prediction';
 }
 
-/** Why there is no proposal. `unavailable` is what counts as degraded service. */
-export type Absence = 'unavailable' | 'warming' | 'none';
+/**
+ * No proposal. `none`: there is nothing to propose; `warming`: the draft is still caching the text; `unavailable`: it
+ * does not answer. After the prompt the last two are degraded service.
+ */
+export interface NoProposal {
+  readonly kind: 'none' | 'warming' | 'unavailable';
+}
 
-export interface ProposeCall {
+export type ProposeResult = Proposal | NoProposal;
+
+export interface ProposeCall extends DraftLength {
   readonly committed: TokenPrefix;
-  readonly numSpeculativeTokens: number;
 }
 
 /** Hidden states of the tokens at positions ... end - 1; only those before `numCommitted` are of committed tokens. */
@@ -25,14 +35,14 @@ export interface HiddenStateRows {
   readonly numCommitted: number;
 }
 
-/** The draft's side of one request. */
+/** The draft's side of one answer. */
 export interface DraftSession {
-  /** Hidden states of so many of the latest tokens are wanted from the target; 0: none. */
+  /** How many of the latest tokens' hidden states are wanted from the target; 0: none. */
   readonly hiddenStateWindow: number;
   /** Begins to cache the prompt; what it needs of the target comes by `observe`. */
   prefill(committed: TokenPrefix): void;
-  propose(call: ProposeCall): Promise<Proposal | Absence>;
-  /** After verification: so many tokens of the last proposal were kept. */
+  propose(call: ProposeCall): Promise<ProposeResult>;
+  /** After verification: how many tokens of the last proposal were kept. */
   settle(numAcceptedTokens: number): void;
   /** What the target saw in its last pass. Called after `settle`. */
   observe(rows: HiddenStateRows): void;

@@ -1,7 +1,8 @@
 /**
  * One sequence on the target-service, as the coordinator sees it: how much of the committed text the service holds, and
  * one call that scores whatever is new. A replica that lost the sequence says so and gets the missing tokens again; a
- * replica that is gone is replaced by another one, which gets all of them.
+ * replica that is gone, or has another model now, is replaced by another one, which gets all of them. Each call names the
+ * model that the answer began with: no other one ever continues it.
  */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -14,7 +15,8 @@ import {
   type TokenPrefix,
 } from '@forerunner/protocol';
 import { PeerError } from '@forerunner/service-kit';
-import { callHealing } from './healing.ts';
+import { nameOf } from './fit.ts';
+import { callHealing, type SequenceContext } from './sequence-calls.ts';
 import type { TargetReplicas } from './target-replicas.ts';
 
 /** Rounds over all replicas, with pauses of 50, 100, 200 and 400 ms between them. */
@@ -23,33 +25,32 @@ const BACKOFF_MS = 50;
 
 export interface ScoreCall {
   readonly committed: TokenPrefix;
-  /** Only the first so many committed tokens; default: all. */
+  /** Only the first of the committed tokens; default: all. */
   readonly numCommittedTokens?: number;
   readonly draftTokenIds: Int32Array; // [k]
   readonly rows: NonNullable<ScoreRequestInput['rows']>;
-  /** Rows for the last so many tokens. */
+  /** Rows are for the last tokens. */
   readonly numRows: number;
   readonly sampling: NonNullable<ScoreRequestInput['sampling']>;
   readonly includeLogits?: boolean;
   readonly includeHiddenStates?: boolean;
 }
 
-export interface SequenceContext {
-  readonly requestId: string;
+export interface TargetContext extends SequenceContext {
+  /** How long one pass may take. */
   readonly timeoutMs: number;
-  readonly signal: AbortSignal;
-  /** Cached prefixes are shared only within a scope. */
-  readonly cacheScope: string;
+  /** The one model that may score, as its card names it. */
+  readonly modelDigest: string;
 }
 
 export class TargetSequence {
   readonly #replicas: TargetReplicas;
-  readonly #context: SequenceContext;
+  readonly #context: TargetContext;
   readonly #id = `t-${randomUUID()}`;
   #replica: number | null = null;
   #numCachedTokens = 0;
 
-  constructor(replicas: TargetReplicas, context: SequenceContext) {
+  constructor(replicas: TargetReplicas, context: TargetContext) {
     this.#replicas = replicas;
     this.#context = context;
   }
@@ -66,16 +67,17 @@ export class TargetSequence {
   async score(call: ScoreCall): Promise<ScoreReply> {
     let failure: PeerError | null = null;
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+      const candidates = this.#candidates();
       if (attempt > 0) await this.#pause(BACKOFF_MS * 2 ** (attempt - 1));
-      failure = null;
-      for (const replica of this.#replicas.candidates(this.#replica)) {
+      for (const replica of candidates) {
         try {
           return await this.#scoreOn(replica, call);
         } catch (error) {
           if (!(error instanceof PeerError)) throw error;
-          if (error.kind === 'refused') throw refusal(error);
-          if (error.kind !== 'busy') this.#replicas.reportFailure(replica);
           failure = error;
+          if (error.code === 'model_mismatch') await this.#replicas.refreshCard(replica);
+          else if (error.kind === 'refused') throw refusal(error);
+          else if (error.kind !== 'busy') this.#replicas.reportFailure(replica);
         }
       }
       // Waiting again is worth it for a full queue or a service that restarts, not after a deadline.
@@ -83,6 +85,18 @@ export class TargetSequence {
     }
     if (failure?.kind === 'busy') throw new ServiceError(failure.code ?? 'overloaded', failure.message);
     throw new ServiceError('target_unavailable', `no target answers (${failure?.message})`, {}, { cause: failure });
+  }
+
+  /** Errors: target_unavailable when every replica is known to have another model. */
+  #candidates(): number[] {
+    const { modelDigest } = this.#context;
+    const candidates = this.#replicas.candidates(modelDigest, this.#replica);
+    if (candidates.length > 0) return candidates;
+    const others = this.#replicas.cards.flatMap((card) => (card instanceof Error ? [] : [nameOf(card)]));
+    throw new ServiceError(
+      'target_unavailable',
+      `no target has model ${modelDigest.slice(0, 12)} any more; they have ${[...new Set(others)].join(', ')}`,
+    );
   }
 
   /** Says how many of the tokens sent so far are still meant; the rest is overwritten by the next call. */
@@ -123,6 +137,7 @@ export class TargetSequence {
           prefix_digest: call.committed.digestAt(position),
           token_ids: concat(call.committed.ids(position, end), call.draftTokenIds),
           cache_scope: this.#context.cacheScope,
+          model_digest: this.#context.modelDigest,
           rows: call.rows,
           num_rows: call.numRows,
           sampling: call.sampling,

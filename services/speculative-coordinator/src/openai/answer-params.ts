@@ -1,29 +1,30 @@
-/** From a parsed OpenAI request to what the generator understands: one order per choice. */
+/** From a parsed OpenAI request to what the answer runner understands: the parameters of each choice. */
 import { ServiceError } from '@forerunner/protocol';
 import { deriveSeed } from '@forerunner/sampling';
-import type { GenerationOrder, Generator } from '../generation/generator.ts';
+import type { AnswerParams } from '../generation/answer-params.ts';
 import type { ChatRequest } from './chat-request.ts';
 import { type CompletionRequest, promptsOf } from './completion-request.ts';
+import type { AnsweringPair } from './dialect.ts';
 import { type CommonRequest, MAX_CHOICES } from './fields.ts';
 
 /** OpenAI allows 0: the smallest set whose mass reaches it, which is the likeliest token alone. */
 const SMALLEST_TOP_P = 1e-9;
 const DEFAULT_COMPLETION_TOKENS = 16;
 
-export function chatOrders(body: ChatRequest, generator: Generator): GenerationOrder[] {
-  const promptTokenIds = generator.encodeChat(body.messages);
+export function chatAnswers(body: ChatRequest, pair: AnsweringPair): AnswerParams[] {
+  const promptTokenIds = pair.codec.encodeChat(body.messages);
   const limit = body.max_completion_tokens ?? body.max_tokens;
   const { prediction } = body;
-  const order = {
-    ...commonOrder(body, promptTokenIds, generator, { predicted: !!prediction }),
-    maxNewTokens: limit ?? remainingTokens(promptTokenIds.length, generator),
+  const params = {
+    ...commonParams(body, promptTokenIds, pair, { predicted: !!prediction }),
+    maxNewTokens: limit ?? remainingTokens(promptTokenIds.length, pair.card),
     numTopLogprobs: body.logprobs ? (body.top_logprobs ?? 0) : null,
-    predictionTokenIds: prediction ? generator.encodeFragment(prediction.content) : undefined,
+    predictionTokenIds: prediction ? pair.codec.encodeFragment(prediction.content) : undefined,
   };
-  return withSeeds(Array(body.n ?? 1).fill(order), body.seed);
+  return withSeeds(Array(body.n ?? 1).fill(params), body.seed);
 }
 
-export function completionOrders(body: CompletionRequest, generator: Generator): GenerationOrder[] {
+export function completionAnswers(body: CompletionRequest, pair: AnsweringPair): AnswerParams[] {
   const prompts = promptsOf(body.prompt);
   const n = body.n ?? 1;
   if (n * prompts.length > MAX_CHOICES) {
@@ -33,36 +34,28 @@ export function completionOrders(body: CompletionRequest, generator: Generator):
       { field: 'n' },
     );
   }
-  const orders = prompts.flatMap((prompt) => {
-    const promptTokenIds =
-      typeof prompt === 'string' ? generator.encodePrompt(prompt) : checkedIds(prompt, generator.requireTarget());
-    const order = {
-      ...commonOrder(body, promptTokenIds, generator),
+  const answers = prompts.flatMap((prompt) => {
+    const promptTokenIds = typeof prompt === 'string' ? pair.codec.encodePrompt(prompt) : checkedIds(prompt, pair.card);
+    const params = {
+      ...commonParams(body, promptTokenIds, pair),
       maxNewTokens: body.max_tokens ?? DEFAULT_COMPLETION_TOKENS,
       numTopLogprobs: body.logprobs ?? null,
     };
-    return Array<GenerationOrder>(n).fill(order);
+    return Array<AnswerParams>(n).fill(params);
   });
-  return withSeeds(orders, body.seed);
+  return withSeeds(answers, body.seed);
 }
 
-/** Errors: not_found when the request names a model that is not served. */
-export function checkModel(model: string | null | undefined, served: string): void {
-  if (model == null || model === served) return;
-  const message = `there is no model "${model.slice(0, 100)}"; this server has "${served}"`;
-  throw new ServiceError('not_found', message, { field: 'model' });
-}
-
-function commonOrder(
+function commonParams(
   body: CommonRequest,
   promptTokenIds: Int32Array,
-  generator: Generator,
+  { draftingDefaults }: AnsweringPair,
   { predicted = false } = {},
 ) {
   const extra = body.forerunner;
   return {
     promptTokenIds,
-    ...generator.drafting(extra ?? {}, { predicted }),
+    ...draftingDefaults.resolve(extra ?? {}, { predicted }),
     sampling: {
       temperature: body.temperature ?? 1,
       top_p: Math.max(body.top_p ?? 1, SMALLEST_TOP_P),
@@ -78,14 +71,14 @@ function commonOrder(
 }
 
 /** The first choice has the request's own seed, so that a request for more choices begins with the same answer. */
-function withSeeds(orders: readonly GenerationOrder[], seed: number | null | undefined): GenerationOrder[] {
-  if (seed == null) return [...orders];
-  return orders.map((order, i) => ({ ...order, seed: i === 0 ? seed : deriveSeed(seed, `choice/${i}`) }));
+function withSeeds(answers: readonly AnswerParams[], seed: number | null | undefined): AnswerParams[] {
+  if (seed == null) return [...answers];
+  return answers.map((params, i) => ({ ...params, seed: i === 0 ? seed : deriveSeed(seed, `choice/${i}`) }));
 }
 
-function remainingTokens(numPromptTokens: number, generator: Generator): number {
-  // A prompt that leaves no room is refused by the generator.
-  return Math.max(1, generator.requireTarget().context_length - numPromptTokens);
+function remainingTokens(numPromptTokens: number, card: { context_length: number }): number {
+  // A prompt that leaves no room is refused by the answer runner.
+  return Math.max(1, card.context_length - numPromptTokens);
 }
 
 function checkedIds(tokenIds: readonly number[], { vocab_size }: { vocab_size: number }): Int32Array {

@@ -1,5 +1,12 @@
-/** How a call about a sequence heals: restarts, evictions and other replicas are all one case. */
+/** What calls about a sequence share on both sides: for whom they are made, and how they heal. */
 import { PeerError } from '@forerunner/service-kit';
+
+export interface SequenceContext {
+  readonly requestId: string;
+  readonly signal: AbortSignal;
+  /** Cached prefixes are shared only within a scope. */
+  readonly cacheScope: string;
+}
 
 /** The first answer may correct what this side believes, the second sends everything; one more would be a defect. */
 const MAX_CORRECTIONS = 2;

@@ -1,0 +1,56 @@
+/** Counts the rounds of one answer: in the metrics of the service, and in the statistics of the answer's own reply. */
+import type { CoordinatorMetrics } from '../metrics.ts';
+import { LostDraftClock } from './lost-draft-clock.ts';
+import type { GenerationObserver, RoundRecord } from './round.ts';
+import { GenerationStatistics } from './statistics.ts';
+
+export class RoundObserver implements GenerationObserver {
+  readonly statistics = new GenerationStatistics();
+  readonly #metrics: CoordinatorMetrics;
+  readonly #lostDraft = new LostDraftClock();
+
+  constructor(metrics: CoordinatorMetrics) {
+    this.#metrics = metrics;
+  }
+
+  begin(numPromptTokens: number): void {
+    this.#metrics.promptTokens.inc(numPromptTokens);
+  }
+
+  observe(round: RoundRecord): void {
+    this.#metrics.scoreSeconds.observe(round.times.scoreMs / 1000);
+    this.statistics.countOutput(round.tokens.length);
+    if (round.index === 0) return; // the prompt's own pass is not counted as a round
+    this.#observeTimes(round);
+    this.statistics.countRound(round);
+    if (round.origin === 'prediction') this.#countPrediction(round);
+    else if (round.origin === 'draft') this.#countDraft(round);
+    else if (round.proposal !== 'none') this.#metrics.degradedRounds.inc();
+  }
+
+  #observeTimes(round: RoundRecord): void {
+    const { proposeMs, roundMs } = round.times;
+    this.#metrics.roundSeconds.observe(roundMs / 1000);
+    this.#metrics.interTokenSeconds.observe(roundMs / 1000 / round.tokens.length);
+    if (round.origin === 'draft') this.#metrics.proposeSeconds.observe(proposeMs / 1000);
+    const recoveryMs = this.#lostDraft.observe(round);
+    if (recoveryMs !== null) this.#metrics.draftRecoverySeconds.observe(recoveryMs / 1000);
+  }
+
+  #countPrediction({ numDraftTokens, numAcceptedTokens }: RoundRecord): void {
+    const { predictionTokens } = this.#metrics;
+    predictionTokens.inc({ outcome: 'accepted' }, numAcceptedTokens);
+    predictionTokens.inc({ outcome: 'rejected' }, numDraftTokens - numAcceptedTokens);
+  }
+
+  #countDraft({ numDraftTokens, numAcceptedTokens }: RoundRecord): void {
+    const metrics = this.#metrics;
+    metrics.numDrafts.inc();
+    metrics.numDraftTokens.inc(numDraftTokens);
+    metrics.numAcceptedTokens.inc(numAcceptedTokens);
+    for (let position = 0; position < numDraftTokens; position++) {
+      metrics.numDraftTokensPerPos.inc({ position });
+      if (position < numAcceptedTokens) metrics.numAcceptedTokensPerPos.inc({ position });
+    }
+  }
+}

@@ -1,0 +1,41 @@
+/** One round of an answer, as whoever reads or counts the answer sees it. The prompt's own pass is round 0. */
+import type { Provenance } from '@forerunner/protocol';
+import type { ProposalOrigin, ProposeResult } from '../drafting/draft-session.ts';
+import type { TokenLogprobs } from './logprobs.ts';
+
+export interface EmittedToken {
+  readonly tokenId: number;
+  readonly provenance: Provenance;
+  /** What this token added to the text; a stop string that begins later may still take it back. */
+  readonly text: string;
+  readonly logprobs: TokenLogprobs | null;
+}
+
+export interface RoundTimes {
+  /** When the proposal was asked for, on the clock of performance.now(). */
+  readonly startMs: number;
+  readonly proposeMs: number;
+  readonly scoreMs: number;
+  /** Propose, score, verify and commit; what the reader of the round before took is no part of it. */
+  readonly roundMs: number;
+}
+
+export interface RoundRecord {
+  readonly index: number;
+  readonly tokens: readonly EmittedToken[];
+  /** Whole characters that can no longer change; may be empty. */
+  readonly text: string;
+  /** Whether there were guesses, or why not. */
+  readonly proposal: ProposeResult['kind'];
+  /** Who guessed; null when nobody did. */
+  readonly origin: ProposalOrigin | null;
+  readonly numDraftTokens: number;
+  readonly numAcceptedTokens: number;
+  readonly times: RoundTimes;
+}
+
+/** Told of an answer while it grows. */
+export interface GenerationObserver {
+  begin(numPromptTokens: number): void;
+  observe(round: RoundRecord): void;
+}

@@ -1,0 +1,36 @@
+/** How an answer drafts: as its request says, and as the settings say where the request is silent. */
+import type { GenerateRequest } from '@forerunner/protocol';
+import type { CoordinatorConfig } from '../config.ts';
+
+/** What a request may say about drafting. */
+export type DraftingFields = Partial<Pick<GenerateRequest, 'speculative' | 'draft_k' | 'min_confidence'>>;
+
+export interface DraftingParams {
+  /** Tokens drafted per round, at most; 0: the target alone. */
+  readonly numSpeculativeTokens: number;
+  /** A proposal ends after a token that the draft gives less probability. */
+  readonly minConfidence: number;
+}
+
+type Settings = Pick<CoordinatorConfig, 'DEFAULT_DRAFT_TOKENS' | 'DEFAULT_MIN_CONFIDENCE' | 'MAX_DRAFT_TOKENS'>;
+
+export class DraftingDefaults {
+  readonly #settings: Settings;
+
+  constructor(settings: Settings) {
+    this.#settings = settings;
+  }
+
+  /**
+   * Whoever names a draft_k gets proposals of that length, unless a confidence is named too. `predicted`: the client
+   * foretold the answer, which is worth the longest guesses.
+   */
+  resolve(asked: DraftingFields, { predicted = false } = {}): DraftingParams {
+    const { DEFAULT_DRAFT_TOKENS, DEFAULT_MIN_CONFIDENCE, MAX_DRAFT_TOKENS } = this.#settings;
+    const usual = predicted ? MAX_DRAFT_TOKENS : Math.min(DEFAULT_DRAFT_TOKENS, MAX_DRAFT_TOKENS);
+    return {
+      numSpeculativeTokens: asked.speculative === false ? 0 : (asked.draft_k ?? usual),
+      minConfidence: asked.min_confidence ?? (asked.draft_k === undefined ? DEFAULT_MIN_CONFIDENCE : 0),
+    };
+  }
+}
