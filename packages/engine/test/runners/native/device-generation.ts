@@ -5,7 +5,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { argmax, open, pass, someIds } from '../fixtures.ts';
+import { argmax, open, pass, row, someIds } from '../fixtures.ts';
 import { copiesInGraph, watchTransfers } from './transfers.ts';
 
 const [provider, model] = process.argv.slice(2) as ['webgpu' | 'cuda', string];
@@ -38,12 +38,36 @@ async function generate(executionProvider: 'cpu' | typeof provider) {
   return { tokens, capacity, description: runner.description };
 }
 
+/** Three sequences of different lengths, with different numbers of new tokens, in one pass: the token after each row. */
+async function batch(executionProvider: 'cpu' | typeof provider): Promise<number[][]> {
+  const runner = await open('native with batches', model, { executionProvider });
+  const lengths = [9, 70, 20];
+  const caches = lengths.map((length) => runner.createCache(length + 8));
+  for (const [i, cache] of caches.entries()) await pass(runner, cache, 0, someIds(lengths[i]!, i));
+  const items = caches.map((cache, i) => ({
+    cache,
+    numPastTokens: lengths[i]!,
+    tokenIds: someIds(1 + 2 * i, 90 + i),
+    numLogitRows: 1 + 2 * i,
+  }));
+  const { outputs, release } = await runner.forward(items);
+  const width = runner.signature.headSize;
+  const tokens = outputs.map(({ logits }) =>
+    Array.from({ length: logits.length / width }, (_, i) => argmax(row(logits, width, i))),
+  );
+  release();
+  for (const cache of caches) cache.release();
+  await runner.close();
+  return tokens;
+}
+
 const cpu = await generate('cpu');
+const batches = { cpu: await batch('cpu'), device: await batch(provider) };
 const folder = mkdtempSync(join(tmpdir(), 'forerunner-profile-'));
 try {
   const passes = watchTransfers(join(folder, 'session'));
   const device = await generate(provider);
-  console.log(JSON.stringify({ cpu, device, logged, passes, copies: copiesInGraph(join(folder, 'session')) }));
+  console.log(JSON.stringify({ cpu, device, batches, logged, passes, copies: copiesInGraph(join(folder, 'session')) }));
 } finally {
   rmSync(folder, { recursive: true });
 }

@@ -11,6 +11,8 @@ const script = fileURLToPath(new URL('./device-generation.ts', import.meta.url))
 export interface Generated {
   readonly cpu: Generation;
   readonly device: Generation;
+  /** Of one pass over three sequences: the likeliest token after each row. */
+  readonly batches: { readonly cpu: readonly number[][]; readonly device: readonly number[][] };
   readonly logged: readonly { readonly operators: readonly string[] }[];
   readonly passes: readonly PassTransfers[];
   readonly copies: readonly number[];
@@ -36,12 +38,14 @@ interface Expected {
 
 /** The CPU's tokens through growth, rollback and fork, with the caches on the device and nothing moved that need not be. */
 export function expectOnDevice(
-  { cpu, device, logged, passes, copies }: Generated,
+  { cpu, device, batches, logged, passes, copies }: Generated,
   { kvMemory, logitBytes }: Expected,
 ): void {
   expect(device.tokens).toEqual(cpu.tokens);
   expect(new Set(cpu.tokens).size).toBeGreaterThan(10);
   expect(device.capacity).toBeGreaterThan(64);
+  expect(batches.device).toEqual(batches.cpu);
+  expect(batches.cpu.map((tokens) => tokens.length)).toEqual([1, 3, 5]);
   expect(cpu.description).toMatchObject({ executionProvider: 'cpu', kvMemory: 'Cpu', numFallbackNodes: 0 });
   expect(device.description.kvMemory).toMatch(kvMemory);
   // Lengths are inputs: nothing is left to the CPU.
