@@ -317,6 +317,23 @@ describe('a sequence', () => {
   });
 });
 
+it('keeps and reuses nothing where PREFIX_CACHE is false', async () => {
+  const forgetful = await openTarget({ PREFIX_CACHE: 'false' });
+  try {
+    const text = someIds(40);
+    const ids = ['first', 'second', 'third'];
+    for (const id of ids) {
+      const { num_reused_tokens } = await score(forgetful.app, scoring(id, text, 0, { num_rows: 1 }));
+      expect(num_reused_tokens).toBe(0);
+      if (id !== 'second') await forgetful.app.inject({ method: 'DELETE', url: `/v1/sequences/${id}` });
+    }
+    await forgetful.app.inject({ method: 'DELETE', url: '/v1/sequences/second' });
+    expect(await forgetful.model.call('takeStats', null)).toMatchObject({ numSequences: 0, kvBytes: 0 });
+  } finally {
+    await forgetful.close();
+  }
+});
+
 describe('the service', () => {
   it('shows its model card', async () => {
     const card = modelCardSchema.parse((await target.app.inject({ url: '/v1/model' })).json());
