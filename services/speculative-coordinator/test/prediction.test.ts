@@ -118,7 +118,7 @@ describe('the joint distribution of answers with a prediction', () => {
   }
   const metrics = createMetrics(new Registry(), {
     admission: new Admission({ maxRunning: 1, maxWaiting: 0 }),
-    draft: { isAvailable: true, unavailableMs: 0 } as never,
+    draft: { isAvailable: true, unavailableMs: 0 },
   });
 
   /** χ² of the first three tokens against a model's exact distribution. */
