@@ -8,6 +8,7 @@ import {
   type Logger,
   type Readiness,
   type ServiceApp,
+  type ZodTypeProvider,
 } from '@forerunner/service-kit';
 import type { Registry } from 'prom-client';
 import { z } from 'zod';
@@ -41,10 +42,10 @@ export function createModelApp<M extends Methods>(
   const { MAX_BODY_BYTES: maxBodyBytes, SERVICE_TOKEN: token } = config;
   const channels = new ChannelServer({ token, maxBodyBytes, logger });
   const app = createApp({ logger, registry, readiness, bodyLimitBytes: maxBodyBytes, channels });
-  installFrameParser(app as never);
+  installFrameParser(app);
   installEngineMetrics(registry, () => (model as Model<Methods>).call('takeStats', null));
   app.register(async (scope) => {
-    const v1 = scope as unknown as ServiceApp;
+    const v1 = scope.withTypeProvider<ZodTypeProvider>();
     if (token !== undefined) v1.addHook('onRequest', bearerGuard(token));
     v1.get('/v1/model', { config: { isRoutine: true } }, async () => card);
     v1.delete(

@@ -3,10 +3,10 @@
  * Knows nothing of models or generation.
  */
 import { randomUUID } from 'node:crypto';
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { errorBody, REQUEST_ID_HEADER, ServiceError } from '@forerunner/protocol';
-import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from 'fastify';
+import Fastify, { type FastifyBaseLogger, type FastifyReply, type FastifyRequest, LogController } from 'fastify';
 import type { Registry } from 'prom-client';
 import { installBodyParsers } from './body-parsers.ts';
 import type { ChannelServer } from './channel/server.ts';
@@ -14,16 +14,8 @@ import { installErrorHandlers, toServiceError } from './http-errors.ts';
 import { installMetrics, watchEnd } from './http-metrics.ts';
 import type { Logger } from './logger.ts';
 import { isRequestId } from './request-id.ts';
+import type { ServiceApp } from './service-app.ts';
 import { type ZodTypeProvider, zodValidatorCompiler } from './zod-provider.ts';
-
-declare module 'fastify' {
-  interface FastifyContextConfig {
-    /** The trio calls it by itself, over and over: logged at debug, others at info. */
-    isRoutine?: boolean;
-  }
-}
-
-export type ServiceApp = FastifyInstance<Server, IncomingMessage, ServerResponse, Logger, ZodTypeProvider>;
 
 /** Ready, or one sentence that says what is missing. */
 export type Readiness = { readonly ready: true } | { readonly ready: false; readonly reason: string };
@@ -39,7 +31,8 @@ export interface AppOptions {
 }
 
 export function createApp(options: AppOptions): ServiceApp {
-  const { logger, registry, channels } = options;
+  const { registry, channels } = options;
+  const logger: FastifyBaseLogger = options.logger;
   const app = Fastify({
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
@@ -58,14 +51,14 @@ export function createApp(options: AppOptions): ServiceApp {
     clientErrorHandler: answerClientError,
     ...(options.tls && { https: options.tls }),
     ...(channels && { http: { shouldUpgradeCallback: channels.accepts } }),
-  } as object) as unknown as ServiceApp;
+  }).withTypeProvider<ZodTypeProvider>();
 
-  app.setValidatorCompiler(zodValidatorCompiler as never);
+  app.setValidatorCompiler(zodValidatorCompiler);
   // Replies are built from typed objects by this code: checking them again would only cost time.
   app.setSerializerCompiler(() => (data) => JSON.stringify(data));
-  installBodyParsers(app as never);
-  installErrorHandlers(app as never);
-  const count = installMetrics(app as never, registry);
+  installBodyParsers(app);
+  installErrorHandlers(app);
+  const count = installMetrics(app, registry);
   channels?.attach(app.server, count);
 
   // One hook, and not an async one: every call between the services passes here.

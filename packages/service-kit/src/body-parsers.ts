@@ -1,17 +1,17 @@
 /** Bodies at the door: JSON (strict UTF-8) and binary frames. Both end as one plain object. */
 import { FRAME_CONTENT_TYPE, flattenFrame, ServiceError } from '@forerunner/protocol';
-import type { FastifyInstance } from 'fastify';
+import type { ServiceApp } from './service-app.ts';
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
-export function installBodyParsers(app: FastifyInstance): void {
+export function installBodyParsers(app: ServiceApp): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (_request: unknown, body: Buffer) =>
     parseJson(body),
   );
 }
 
-export function installFrameParser(app: FastifyInstance): void {
+export function installFrameParser(app: ServiceApp): void {
   app.addContentTypeParser(FRAME_CONTENT_TYPE, { parseAs: 'buffer' }, async (_request: unknown, body: Buffer) =>
     flattenFrame(body),
   );

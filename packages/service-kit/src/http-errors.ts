@@ -1,6 +1,7 @@
 /** Turns whatever a request ran into into one body: { error: { code, message, request_id } }. */
 import { type ErrorBody, type ErrorCode, errorBody, ServiceError } from '@forerunner/protocol';
-import type { FastifyError, FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyError, FastifyRequest } from 'fastify';
+import type { ServiceApp } from './service-app.ts';
 
 /** Fastify's own errors, in our codes. */
 const FASTIFY_CODES: Record<string, ErrorCode> = {
@@ -35,7 +36,7 @@ export function toServiceError(error: unknown): ServiceError {
 }
 
 /** `render` lets a group of routes answer in another shape (OpenAI's). */
-export function installErrorHandlers(app: FastifyInstance, render: ErrorRenderer = defaultRenderer): void {
+export function installErrorHandlers(app: ServiceApp, render: ErrorRenderer = defaultRenderer): void {
   app.setErrorHandler((error, request, reply) => {
     const shown = toServiceError(error);
     if (shown.code === 'internal_error') request.log.error({ err: error }, 'unexpected error');

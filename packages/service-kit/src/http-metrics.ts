@@ -1,8 +1,8 @@
 /** /metrics, and the request counter that every service has. Names of what a service counts are its own business. */
 import type { ServerResponse } from 'node:http';
 import { ERROR_STATUS } from '@forerunner/protocol';
-import type { FastifyInstance } from 'fastify';
 import { Counter, collectDefaultMetrics, Registry } from 'prom-client';
+import type { ServiceApp } from './service-app.ts';
 
 export function createRegistry(service: string): Registry {
   const registry = new Registry();
@@ -14,7 +14,7 @@ export function createRegistry(service: string): Registry {
 export type RequestCounter = (method: string, route: string | undefined, status: number) => void;
 
 /** Serves /metrics; returns what counts a request that ended. */
-export function installMetrics(app: FastifyInstance, registry: Registry): RequestCounter {
+export function installMetrics(app: ServiceApp, registry: Registry): RequestCounter {
   const requests = new Counter({
     name: 'forerunner_http_requests_total',
     help: 'Requests ended, by method (CHANNEL: a call over an upgraded connection), route pattern and status; 499 when the client left before its answer was complete. Denominator of error rates.',

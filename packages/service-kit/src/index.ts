@@ -9,5 +9,6 @@ export * from './http-errors.ts';
 export * from './http-metrics.ts';
 export * from './logger.ts';
 export * from './peer-client.ts';
+export * from './service-app.ts';
 export * from './shutdown.ts';
 export * from './zod-provider.ts';

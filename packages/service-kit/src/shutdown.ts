@@ -1,7 +1,8 @@
 /** Starting and ending a process: listen, say so, drain on SIGTERM or SIGINT, exit 0. */
-import type { ServiceApp } from './app.ts';
+
 import { ConfigError } from './config.ts';
 import type { Logger } from './logger.ts';
+import type { ServiceApp } from './service-app.ts';
 
 export interface ServeOptions {
   readonly app: ServiceApp;

@@ -22,7 +22,7 @@ function build(): ServiceApp {
     readiness: () => readiness,
     bodyLimitBytes: 1024,
   });
-  installFrameParser(app as never);
+  installFrameParser(app);
   app.post('/echo', { schema: { body: z.strictObject({ text: z.string() }) } }, async (request) => request.body);
   app.delete('/things/:id', async () => '');
   app.get('/broken', async () => {

@@ -1,4 +1,4 @@
-/** The door: so many requests at once, so many waiting, and a clear refusal for the rest. Nothing grows without bound. */
+/** Admission: how many answers run at once, how many wait, and a clear refusal for the rest. Nothing grows without bound. */
 import { ServiceError } from '@forerunner/protocol';
 
 interface Waiting {

@@ -7,7 +7,10 @@ const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5
 
 export type CoordinatorMetrics = ReturnType<typeof createMetrics>;
 
-export function createMetrics(registry: Registry, sources: { admission: Admission; draft: DraftPeer }) {
+export function createMetrics(
+  registry: Registry,
+  sources: { admission: Admission; draft: Pick<DraftPeer, 'isAvailable' | 'unavailableMs'> },
+) {
   const registers = [registry];
   const counter = <T extends string = never>(name: string, help: string, labelNames: T[] = []) =>
     new Counter({ name, help, labelNames, registers });

@@ -1,12 +1,12 @@
 /**
- * Server-sent events with back-pressure: the next step of an answer is computed only when the previous one was taken,
+ * Server-sent events with back-pressure: the next round of an answer is computed only when the previous one was taken,
  * so a slow reader slows its own answer and no other. Nothing is sent before there is something to say, so that what
  * fails at once is still a plain error reply; but a connection is never silent for longer than a heartbeat.
  */
 import type { FastifyReply } from 'fastify';
 
 const HEARTBEAT_MS = 15_000;
-/** A reader that has taken nothing for so long after the answer was given up is left. */
+/** A reader that has taken nothing for this long after the answer was given up is left. */
 const CLOSE_TIMEOUT_MS = 5_000;
 
 export class EventStream {

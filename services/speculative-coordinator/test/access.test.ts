@@ -92,7 +92,7 @@ describe('API keys', () => {
     expect((await ask('/generate', keys.bob)).status).toBe(200);
   });
 
-  it('have so many requests at once and no more, and get their place back', async () => {
+  it('have their number of requests at once and no more, and get their place back', async () => {
     await start({ prepare: withKeys(entry('alice', { max_concurrent: 2 })) });
     trio.target.before = () => sleep(100);
     const replies = await Promise.all([1, 2, 3].map(() => ask('/generate', keys.alice)));

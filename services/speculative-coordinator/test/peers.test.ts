@@ -24,7 +24,7 @@ describe('a pair', () => {
     ['a wider vocabulary', { vocab_size: 17 }, /vocabulary of 17/],
     ['another protocol', { protocol_version: PROTOCOL_VERSION + 1 }, /protocol version 3/],
     [
-      'a wish that the target cannot meet',
+      'hidden states that the target does not offer',
       { hidden_states_wanted: { name: 'hidden_states', width: 8, dtype: 'float16' as const, target_digest: null } },
       /offers no hidden states/,
     ],

@@ -118,7 +118,7 @@ describe('the joint distribution of answers with a prediction', () => {
   }
   const metrics = createMetrics(new Registry(), {
     admission: new Admission({ maxRunning: 1, maxWaiting: 0 }),
-    draft: { isAvailable: true, unavailableMs: 0 } as never,
+    draft: { isAvailable: true, unavailableMs: 0 },
   });
 
   /** χ² of the first three tokens against a model's exact distribution. */
@@ -150,7 +150,7 @@ describe('the joint distribution of answers with a prediction', () => {
   }
 
   it("is the target's, whatever was predicted; and the test would tell another one", async () => {
-    // A likely first token, so that the prediction is in step often, then a mixture of likely and unlikely ones.
+    // A likely first token, so that the prediction holds often, then a mixture of likely and unlikely ones.
     const distribution = p(PROMPT);
     const likely = distribution.indexOf(Math.max(...distribution));
     const predicted = Int32Array.of(likely, 7, 9, 2, likely, 4);

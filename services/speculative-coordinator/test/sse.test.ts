@@ -45,8 +45,8 @@ async function appWith(
   });
   closers.push(() => app.close());
   app.get('/stream', async (_request, reply) => {
-    const signal = AbortSignal.any([disconnectSignal(reply as never), giveUp]);
-    const events = new EventStream(reply as never, signal, { heartbeatMs: 20, closeTimeoutMs: 100 });
+    const signal = AbortSignal.any([disconnectSignal(reply), giveUp]);
+    const events = new EventStream(reply, signal, { heartbeatMs: 20, closeTimeoutMs: 100 });
     try {
       await stream(events);
     } catch (error) {

@@ -1,6 +1,6 @@
 /**
- * The door keeper: which key is this, may it ask now, and what did it use. Without a key file everybody may ask, and
- * limits count by address. Refusals come before the body is read.
+ * Checks every request before its body is read: which key is this, may it ask now, and what did it use. Without a key
+ * file everybody may ask, and limits count by address.
  */
 import { timingSafeEqual } from 'node:crypto';
 import { ERROR_STATUS, ServiceError } from '@forerunner/protocol';

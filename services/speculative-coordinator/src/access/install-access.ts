@@ -4,7 +4,7 @@ import helmet from '@fastify/helmet';
 import rateLimit from '@fastify/rate-limit';
 import { ServiceError } from '@forerunner/protocol';
 import type { Logger, ServiceApp } from '@forerunner/service-kit';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyTypeProviderDefault } from 'fastify';
 import type { Registry } from 'prom-client';
 import type { CoordinatorConfig } from '../config.ts';
 import { Guard } from './guard.ts';
@@ -28,7 +28,7 @@ export async function installAccess(
   logger: Logger,
   registry: Registry,
 ): Promise<Guard> {
-  const app = serviceApp as unknown as FastifyInstance;
+  const app = serviceApp.withTypeProvider<FastifyTypeProviderDefault>();
   await app.register(helmet, {
     contentSecurityPolicy: {
       useDefaults: false,

@@ -1,7 +1,7 @@
 /** The OpenAPI document, made from the zod schemas that the routes check with, and served at /openapi.json. */
 import swagger from '@fastify/swagger';
 import type { ServiceApp } from '@forerunner/service-kit';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyTypeProviderDefault } from 'fastify';
 import { z } from 'zod';
 import { operationalPaths } from './operational-paths.ts';
 
@@ -12,7 +12,7 @@ the answer is exactly what the target alone would have said.
 
 /** Before any route is registered: the plugin looks at routes as they come. */
 export async function installOpenApi(serviceApp: ServiceApp): Promise<void> {
-  const app = serviceApp as unknown as FastifyInstance;
+  const app = serviceApp.withTypeProvider<FastifyTypeProviderDefault>();
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
@@ -28,10 +28,10 @@ export async function installOpenApi(serviceApp: ServiceApp): Promise<void> {
         },
       },
       security: [{}, { key: [] }],
-      paths: operationalPaths as never,
+      paths: operationalPaths,
     },
     hideUntagged: true,
-    transform: ({ schema, url }) => ({ schema: toJsonSchemas((schema ?? {}) as RouteSchema) as never, url }),
+    transform: ({ schema, url }) => ({ schema: toJsonSchemas((schema ?? {}) as RouteSchema), url }),
   });
   app.get('/openapi.json', { logLevel: 'warn' }, async () => app.swagger());
 }

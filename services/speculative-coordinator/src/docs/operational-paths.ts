@@ -1,13 +1,16 @@
 /** The routes that every service has, which the shell registers before there is a document to be in. */
+import type { FastifyDynamicSwaggerOptions } from '@fastify/swagger';
 import { errorBodySchema } from '@forerunner/protocol';
 import { z } from 'zod';
+
+type Paths = NonNullable<NonNullable<FastifyDynamicSwaggerOptions['openapi']>['paths']>;
 
 const { $schema: _, ...errorBody } = z.toJSONSchema(errorBodySchema);
 const json = (schema: object, description: string) => ({ description, content: { 'application/json': { schema } } });
 const status = { type: 'object', properties: { status: { type: 'string' } }, required: ['status'] };
 const refused = json(errorBody, 'The request was refused; the message says why.');
 
-export const operationalPaths = {
+export const operationalPaths: Paths = {
   '/healthz': {
     get: {
       summary: 'Is the process alive?',

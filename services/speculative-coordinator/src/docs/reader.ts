@@ -2,10 +2,10 @@
 import { randomBytes } from 'node:crypto';
 import type { ServiceApp } from '@forerunner/service-kit';
 import reader from '@scalar/fastify-api-reference';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyTypeProviderDefault } from 'fastify';
 
 export async function installReader(serviceApp: ServiceApp): Promise<void> {
-  const app = serviceApp as unknown as FastifyInstance;
+  const app = serviceApp.withTypeProvider<FastifyTypeProviderDefault>();
   // The page is the same for everybody and holds nothing of anybody's: one nonce per process is enough.
   const nonce = randomBytes(16).toString('base64');
   const policy = [
@@ -33,7 +33,7 @@ export async function installReader(serviceApp: ServiceApp): Promise<void> {
       showDeveloperTools: 'never',
       agent: { disabled: true },
       mcp: { disabled: true },
-    } as never,
+    },
     hooks: {
       onRequest: (_request, reply, done) => {
         reply.header('content-security-policy', policy);

@@ -35,7 +35,7 @@ export interface Caller {
   readonly requestId: string;
   /** Aborted when the client goes away. */
   readonly signal: AbortSignal;
-  readonly logger: Logger;
+  readonly logger: Pick<Logger, 'info' | 'error'>;
   /** Cached prefixes are shared only within a scope: one per API key. */
   readonly cacheScope: string;
   /** Told once, at the end of an answer that began. */

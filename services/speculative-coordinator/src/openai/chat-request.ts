@@ -42,7 +42,7 @@ export const chatRequestSchema = z
       .describe("Log probabilities of the model's own distribution, before temperature and filters."),
     top_logprobs: boundedInteger(0, MAX_TOP_LOGPROBS, 'alternatives per token')
       .nullish()
-      .describe('So many alternatives per token. Only with logprobs.'),
+      .describe('How many alternatives per token. Only with logprobs.'),
     prediction: z
       .strictObject({ type: z.literal('content'), content: textSchema })
       .nullish()

@@ -18,7 +18,7 @@ export const chatDialect: Dialect<ChatRequest> = {
   object: 'chat.completion',
   chunkObject: 'chat.completion.chunk',
   summary: 'Answer a chat',
-  schema: chatRequestSchema as never,
+  schema: chatRequestSchema,
   replySchema: chatReplySchema,
   answers: chatAnswers,
   wantsLogprobs: (body) => body.logprobs === true,

@@ -25,7 +25,7 @@ export const completionRequestSchema = z
     max_tokens: boundedInteger(1, MAX_NEW_TOKENS, 'tokens').nullish().describe('Longest answer. Default 16.'),
     logprobs: boundedInteger(0, MAX_TOP_LOGPROBS, 'alternatives per token')
       .nullish()
-      .describe("Log probabilities of the model's own distribution, with so many alternatives."),
+      .describe("Log probabilities of the model's own distribution, with this many alternatives per token."),
     best_of: onlyDefault('best_of', [1]),
     echo: onlyDefault('echo', [false]),
     suffix: onlyDefault('suffix', ['']),

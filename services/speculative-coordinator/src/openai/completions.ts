@@ -18,7 +18,7 @@ export const completionDialect: Dialect<CompletionRequest> = {
   object: 'text_completion',
   chunkObject: 'text_completion',
   summary: 'Continue a text',
-  schema: completionRequestSchema as never,
+  schema: completionRequestSchema,
   replySchema: completionReplySchema,
   answers: completionAnswers,
   wantsLogprobs: (body) => body.logprobs != null,

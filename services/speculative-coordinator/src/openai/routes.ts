@@ -1,6 +1,6 @@
 /** The OpenAI-compatible routes. They share the answer runner with every other route, and have errors of their own shape. */
 import type { ModelCard } from '@forerunner/protocol';
-import { installErrorHandlers, type ServiceApp } from '@forerunner/service-kit';
+import { installErrorHandlers, type ServiceApp, type ZodTypeProvider } from '@forerunner/service-kit';
 import { z } from 'zod';
 import { documented } from '../docs/documented.ts';
 import type { PairDirectory } from '../pair/directory.ts';
@@ -17,8 +17,8 @@ import { modelListSchema, modelSchema } from './reply-schemas.ts';
 export async function registerOpenAiRoutes(app: ServiceApp, deps: AnswerRouteDeps): Promise<void> {
   await app.register(
     async (instance) => {
-      const scope = instance as unknown as ServiceApp;
-      installErrorHandlers(scope as never, (error) => openAiError(error));
+      const scope = instance.withTypeProvider<ZodTypeProvider>();
+      installErrorHandlers(scope, (error) => openAiError(error));
       registerModels(scope, deps.pairs);
       registerDialect(scope, chatDialect, deps);
       registerDialect(scope, completionDialect, deps);
@@ -42,8 +42,8 @@ function registerDialect<Body extends CommonRequest>(
   const onRequest = async () => deps.requests.requireRoom(`/v1${dialect.path}`);
   app.post(dialect.path, { schema: { ...docs, body: dialect.schema }, onRequest }, async (request, reply) => {
     const body = request.body as Body;
-    const call = { dialect, body, caller: deps.callerOf(request as never, reply as never), deps };
-    return body.stream === true ? answerStream(call, reply as never) : answerWhole(call);
+    const call = { dialect, body, caller: deps.callerOf(request, reply), deps };
+    return body.stream === true ? answerStream(call, reply) : answerWhole(call);
   });
 }
 

@@ -1,7 +1,7 @@
 /**
- * Decides when a draft that failed may be asked again. It never makes anybody wait: a closed door means "no proposal".
- * After a failure the door stays closed for a while that doubles with every further one; then one caller at a time may
- * try, and its success opens the door for all. (Library breakers queue callers behind the trial, which would stall
+ * A circuit breaker: decides when a draft that failed may be asked again. It never makes anybody wait: while it is open
+ * there is no proposal. After a failure it stays open for a while that doubles with every further one; then one caller at
+ * a time may try, and its success closes it for all. (Library breakers queue callers behind the trial, which would stall
  * answers that the target alone could go on with.)
  */
 export class Breaker {
@@ -9,7 +9,7 @@ export class Breaker {
   readonly #longestPauseMs: number;
   readonly #now: () => number;
   #numFailures = 0;
-  #closedUntilMs = 0;
+  #openUntilMs = 0;
   #trialUnderWay = false;
 
   constructor(options: { firstPauseMs: number; longestPauseMs: number; now?: () => number }) {
@@ -26,14 +26,14 @@ export class Breaker {
   /** May the caller ask now? Whoever gets true must call exactly one of succeed, fail and abandon. */
   tryEnter(): boolean {
     if (this.#numFailures === 0) return true;
-    if (this.#trialUnderWay || this.#now() < this.#closedUntilMs) return false;
+    if (this.#trialUnderWay || this.#now() < this.#openUntilMs) return false;
     this.#trialUnderWay = true;
     return true;
   }
 
   /** There is news of the draft: the next caller may try at once. */
   endPause(): void {
-    this.#closedUntilMs = 0;
+    this.#openUntilMs = 0;
   }
 
   succeed(): void {
@@ -45,8 +45,8 @@ export class Breaker {
     this.#trialUnderWay = false;
     const now = this.#now();
     // Callers that were under way when the first one failed say nothing new.
-    if (now < this.#closedUntilMs) return;
-    this.#closedUntilMs = now + Math.min(this.#firstPauseMs * 2 ** this.#numFailures, this.#longestPauseMs);
+    if (now < this.#openUntilMs) return;
+    this.#openUntilMs = now + Math.min(this.#firstPauseMs * 2 ** this.#numFailures, this.#longestPauseMs);
     this.#numFailures++;
   }
 

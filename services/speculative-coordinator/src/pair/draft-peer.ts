@@ -10,7 +10,7 @@ export interface DraftPeerOptions {
   readonly logger: Logger;
 }
 
-/** A call that caches a longer text may take as much longer as so many tokens go into it. */
+/** A call that caches new tokens may take one timeout longer for every this many of them. */
 const TOKENS_PER_TIMEOUT = 256;
 
 export class DraftPeer {
@@ -55,7 +55,7 @@ export class DraftPeer {
     this.#breaker.endPause();
   }
 
-  /** Deadline of a call that caches so many new tokens, milliseconds. */
+  /** Deadline of a call that caches this many new tokens, milliseconds. */
   timeoutFor(numNewTokens: number): number {
     return Math.ceil(this.timeoutMs * (1 + numNewTokens / TOKENS_PER_TIMEOUT));
   }

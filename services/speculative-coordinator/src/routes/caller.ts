@@ -1,6 +1,6 @@
 /** Who asks, as the answer runner wants to know it: the connection's life, the request's time, and what the key allows. */
 import { ServiceError } from '@forerunner/protocol';
-import { disconnectSignal, type Logger } from '@forerunner/service-kit';
+import { disconnectSignal } from '@forerunner/service-kit';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Caller } from '../generation/answer-runner.ts';
 
@@ -24,7 +24,7 @@ export function createCallerOf({ timeoutMs, cacheScopeOf, onTokens }: CallerOpti
       route: request.routeOptions.url ?? 'unknown',
       requestId: request.id,
       signal: AbortSignal.any([disconnectSignal(reply), late.signal]),
-      logger: request.log as Logger,
+      logger: request.log,
       cacheScope: cacheScopeOf(request),
       onTokens: (numPromptTokens, numCompletionTokens) => onTokens(request, numPromptTokens, numCompletionTokens),
     };

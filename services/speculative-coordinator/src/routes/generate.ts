@@ -28,8 +28,8 @@ export function registerGenerateRoute(app: ServiceApp, deps: AnswerRouteDeps): v
   const onRequest = async () => deps.requests.requireRoom('/generate');
   app.post('/generate', { schema: { ...docs, body: generateRequestSchema }, onRequest }, async (request, reply) => {
     const { body } = request;
-    const caller = deps.callerOf(request as never, reply as never);
-    if (body.stream) return stream(deps, body, caller, reply as never);
+    const caller = deps.callerOf(request, reply);
+    if (body.stream) return stream(deps, body, caller, reply);
     return answer(deps, body, caller, async (running) => {
       for await (const _ of running.rounds());
       return replyOf(running, body, request.id);

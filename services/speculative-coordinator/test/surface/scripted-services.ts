@@ -61,7 +61,7 @@ export async function startScripted(
     readiness: () => ({ ready: true }),
     bodyLimitBytes: 1 << 24,
   });
-  installFrameParser(app as never);
+  installFrameParser(app);
   const sequences = new Map<string, TokenPrefix>();
   const service = {
     app,

@@ -70,9 +70,9 @@ describe('a trio with a feature draft', () => {
     let summary: Answer | undefined;
     let restarted: Promise<void> | undefined;
     for await (const { data } of streamEvents(url, body)) {
-      const step = data as Answer;
-      if (step.metrics) summary = step;
-      else tokenIds.push(...(step.token_ids ?? []));
+      const round = data as Answer;
+      if (round.metrics) summary = round;
+      else tokenIds.push(...(round.token_ids ?? []));
       if (!restarted && tokenIds.length > 10) {
         await trio.draft.end('SIGKILL');
         restarted = trio.draft.start();

@@ -98,10 +98,10 @@ describe('POST /generate', () => {
     expect(events.at(-1)?.data).toBe('[DONE]');
     const summary = events.at(-2)?.data as Answer;
     expect(summary.finish_reason).toBe('length');
-    const steps = events.slice(0, -2).map((event) => event.data as Answer);
-    expect(steps.map((step) => step.text).join('')).toBe(whole.text);
-    expect(steps.flatMap((step) => step.token_ids)).toEqual(whole.token_ids);
-    expect(steps.length).toBeLessThan(60); // rounds emitted several tokens
+    const rounds = events.slice(0, -2).map((event) => event.data as Answer);
+    expect(rounds.map((round) => round.text).join('')).toBe(whole.text);
+    expect(rounds.flatMap((round) => round.token_ids)).toEqual(whole.token_ids);
+    expect(rounds.length).toBeLessThan(60); // rounds emitted several tokens
   });
 
   it('keeps many answers apart that run at once', async () => {
@@ -188,9 +188,9 @@ describe('faults', () => {
     let events = 0;
     for await (const { data } of streamEvents(url, body)) {
       if (data === '[DONE]') break;
-      const step = data as Answer;
-      if (step.metrics) summary = step;
-      else tokenIds.push(...step.token_ids);
+      const round = data as Answer;
+      if (round.metrics) summary = round;
+      else tokenIds.push(...round.token_ids);
       if (++events === 3) await action();
     }
     return { tokenIds, summary: summary! };
@@ -264,8 +264,8 @@ describe('faults', () => {
       const expected = (await alone(body)).token_ids;
       const tokenIds: number[] = [];
       for await (const { data } of streamEvents(coordinator.url, body)) {
-        const step = data as Answer;
-        tokenIds.push(...(step.token_ids ?? []));
+        const round = data as Answer;
+        tokenIds.push(...(round.token_ids ?? []));
         if (tokenIds.length < 20) await second.end('SIGKILL'); // the first answer goes to the first replica
       }
       expect(tokenIds).toEqual(expected);

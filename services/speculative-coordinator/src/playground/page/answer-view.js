@@ -35,19 +35,19 @@ export class AnswerView {
     this.#startMs = performance.now();
   }
 
-  add(step) {
+  add(round) {
     const atEnd = this.#text.scrollTop + this.#text.clientHeight >= this.#text.scrollHeight - 8;
-    const spans = step.token_ids.map((_, i) => {
+    const spans = round.token_ids.map((_, i) => {
       const span = document.createElement('span');
-      span.className = `token ${step.provenance[i]}`;
-      span.title = step.provenance[i];
-      span.textContent = step.token_texts[i];
+      span.className = `token ${round.provenance[i]}`;
+      span.title = round.provenance[i];
+      span.textContent = round.token_texts[i];
       return span;
     });
     this.#text.append(...spans);
     if (atEnd) this.#text.scrollTop = this.#text.scrollHeight;
-    this.tokenIds.push(...step.token_ids);
-    this.#numTokens += step.token_ids.length;
+    this.tokenIds.push(...round.token_ids);
+    this.#numTokens += round.token_ids.length;
     const now = performance.now();
     this.#firstTokenMs ??= now;
     const seconds = (now - this.#startMs) / 1000;

@@ -17,7 +17,7 @@ export async function fetchPair(key) {
   return reply.json();
 }
 
-/** Events of one answer: a step per round, then the summary (the one with `usage`). Throws ApiError. */
+/** Events of one answer: one per round, then the summary (the one with `usage`). Throws ApiError. */
 export async function* generate(body, { key, signal }) {
   const reply = await fetch('/generate', {
     method: 'POST',

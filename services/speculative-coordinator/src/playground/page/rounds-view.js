@@ -21,19 +21,19 @@ export class RoundsView {
     this.#showCounts();
   }
 
-  add(step) {
+  add(round) {
     const now = performance.now();
     const ms = now - this.#lastMs;
     this.#lastMs = now;
     this.#sections[0].hidden = false;
-    const numRefused = step.num_draft_tokens - step.num_accepted_tokens;
-    const kinds = [...step.provenance, ...Array(numRefused).fill('refused')];
+    const numRefused = round.num_draft_tokens - round.num_accepted_tokens;
+    const kinds = [...round.provenance, ...Array(numRefused).fill('refused')];
     for (const kind of kinds) this.#counts[kind]++;
 
     const column = document.createElement('div');
     column.className = 'round';
     const numRounds = this.#timeline.childElementCount;
-    column.title = numRounds === 0 ? `the prompt: ${ms.toFixed(0)} ms` : describe(numRounds, step, ms);
+    column.title = numRounds === 0 ? `the prompt: ${ms.toFixed(0)} ms` : describe(numRounds, round, ms);
     column.append(...kinds.map(mark));
     if (numRounds > 0) column.style.marginLeft = `${this.#gapPx(ms)}px`;
     const atEnd = this.#timeline.scrollLeft + this.#timeline.clientWidth >= this.#timeline.scrollWidth - 8;
@@ -76,10 +76,10 @@ function mark(kind) {
   return element;
 }
 
-function describe(round, step, ms) {
-  const { num_draft_tokens: drafted, num_accepted_tokens: kept } = step;
+function describe(index, round, ms) {
+  const { num_draft_tokens: drafted, num_accepted_tokens: kept } = round;
   const what = drafted === 0 ? 'no draft' : `${kept} of ${drafted} kept`;
-  return `round ${round}: ${what}, ${step.provenance.at(-1)}; ${ms.toFixed(0)} ms`;
+  return `round ${index}: ${what}, ${round.provenance.at(-1)}; ${ms.toFixed(0)} ms`;
 }
 
 function bar(index, kept, checked) {
