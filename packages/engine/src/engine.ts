@@ -4,6 +4,7 @@
  */
 import { setInterval } from 'node:timers';
 import { EngineError } from './errors.ts';
+import { type Fallback, warnOf } from './fallback.ts';
 import { type NumericRegime, probeNumericRegime } from './regime-probe.ts';
 import type { ModelRunner, RunnerDescription } from './runner.ts';
 import { type OpenRunnerOptions, openRunner } from './runners/open-runner.ts';
@@ -42,6 +43,7 @@ export class Engine {
   readonly signature: GraphSignature;
   readonly description: RunnerDescription;
   readonly numericRegime: NumericRegime;
+  readonly fallbacks: readonly Fallback[];
   /** Most tokens of a sequence. Below the graph's own limit by the rows that a short pass is padded with. */
   readonly contextLength: number;
   readonly #runner: ModelRunner;
@@ -53,21 +55,32 @@ export class Engine {
   #numRequests = 0;
 
   /** Errors: EngineError model_not_found | model_unsupported | execution_provider_unavailable | runtime_unavailable. */
-  static async open(options: EngineOptions & OpenRunnerOptions): Promise<Engine> {
-    return Engine.on(await openRunner(options), options);
+  static async open(options: EngineOptions & Omit<OpenRunnerOptions, 'onFallback'>): Promise<Engine> {
+    const fallbacks: Fallback[] = [];
+    const onFallback = (fallback: Fallback) => {
+      fallbacks.push(fallback);
+      if (options.log) warnOf(options.log, fallback);
+    };
+    return Engine.on(await openRunner({ ...options, onFallback }), options, fallbacks);
   }
 
   /** An engine on a runner that it closes in the end. Runs the first passes, so that the first request finds it warm. */
-  static async on(runner: ModelRunner, options: EngineOptions): Promise<Engine> {
+  static async on(runner: ModelRunner, options: EngineOptions, fallbacks: readonly Fallback[] = []): Promise<Engine> {
     try {
-      return new Engine(runner, options, await probeNumericRegime(runner));
+      return new Engine(runner, options, await probeNumericRegime(runner), fallbacks);
     } catch (error) {
       await runner.close();
       throw error;
     }
   }
 
-  private constructor(runner: ModelRunner, options: EngineOptions, numericRegime: NumericRegime) {
+  private constructor(
+    runner: ModelRunner,
+    options: EngineOptions,
+    numericRegime: NumericRegime,
+    fallbacks: readonly Fallback[],
+  ) {
+    this.fallbacks = fallbacks;
     this.#runner = runner;
     this.#options = options;
     this.numericRegime = numericRegime;
@@ -105,7 +118,6 @@ export class Engine {
           scheduler: this.#scheduler,
           contextLength: this.contextLength,
           chunkTokens: this.#options.prefillChunkTokens,
-          headSize: this.signature.headSize,
           hiddenStatesWidth: this.signature.hiddenStatesInput?.width ?? 0,
         });
         return await use(lease);

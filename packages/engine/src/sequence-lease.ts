@@ -23,7 +23,6 @@ interface LeaseOptions {
   readonly scheduler: Scheduler;
   readonly contextLength: number;
   readonly chunkTokens: number;
-  readonly headSize: number;
   readonly hiddenStatesWidth: number;
 }
 

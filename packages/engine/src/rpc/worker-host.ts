@@ -4,15 +4,16 @@
  */
 import { Worker } from 'node:worker_threads';
 import { EngineError } from '../errors.ts';
+import type { EngineLog } from '../log.ts';
 import type { CallHost, CallOptions, Result } from './call-host.ts';
 import { type FromWorker, fromPlainError, type ToWorker } from './messages.ts';
-import type { Methods, ServiceLog } from './service.ts';
+import type { Methods } from './service.ts';
 
 export interface WorkerHostOptions {
   readonly script: URL;
   /** Cloned into the worker. */
   readonly workerData: unknown;
-  readonly log: ServiceLog;
+  readonly log: EngineLog;
   /** The worker is gone although nobody closed it. Pending calls have failed by then. */
   readonly onDeath: (reason: Error) => void;
 }
@@ -39,7 +40,7 @@ export class WorkerHost<M extends Methods, Info> implements CallHost<M, Info> {
     const info = await new Promise<Info>((resolve, reject) => {
       worker.on('message', function first(message: FromWorker) {
         if (message.type === 'log') {
-          options.log(message.message, message.fields);
+          options.log(...message.line);
           return;
         }
         worker.off('message', first);
@@ -98,9 +99,9 @@ export class WorkerHost<M extends Methods, Info> implements CallHost<M, Info> {
     this.#worker.postMessage(message, [...transfer]);
   }
 
-  #receive(message: FromWorker, log: ServiceLog): void {
+  #receive(message: FromWorker, log: EngineLog): void {
     if (message.type === 'log') {
-      log(message.message, message.fields);
+      log(...message.line);
       return;
     }
     if (message.type !== 'result' && message.type !== 'error') return;

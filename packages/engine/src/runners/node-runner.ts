@@ -37,6 +37,10 @@ export async function openNodeRunner(options: RunnerOptions): Promise<ModelRunne
   if (files.attention === 'tensor-scatter') {
     throw new EngineError('model_unsupported', 'a graph with TensorScatter needs RUNTIME=native');
   }
+  if (options.maxBatchItems > 1) {
+    const reason = 'onnxruntime-node runs graphs that take one sequence';
+    options.onFallback?.({ wanted: 'batches of several sequences', used: 'one sequence a pass', reason });
+  }
   const newRows = files.attention === 'group-query';
   const session = await createSession(files, newRows, options.numThreads);
   try {

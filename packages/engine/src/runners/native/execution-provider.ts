@@ -20,18 +20,17 @@ export interface ExecutionProvider {
 export const CPU_PROVIDER = 'CPUExecutionProvider';
 
 /**
- * What `requested` means here. `auto` is CUDA where it can be had, else the CPU. Errors: EngineError
- * execution_provider_unavailable, saying what is missing.
+ * What `executionProvider` means here. `auto` is CUDA where it can be had, else the CPU, and `onFallback` hears what is
+ * missing. Errors: EngineError execution_provider_unavailable, saying what is missing.
  */
 export function resolveProvider(
   api: OrtApi,
   libraryPath: string,
-  requested: RunnerOptions['executionProvider'],
-  deviceId: number,
-  options: Readonly<Record<string, string>> = {},
+  { executionProvider, deviceId, providerOptions: options = {}, onFallback }: RunnerOptions,
 ): ExecutionProvider {
-  if (requested === 'cpu') return { name: 'cpu', deviceId, options: {} };
-  if (requested === 'webgpu') return { name: 'webgpu', deviceId, options };
+  const cpu: ExecutionProvider = { name: 'cpu', deviceId, options: {} };
+  if (executionProvider === 'cpu') return cpu;
+  if (executionProvider === 'webgpu') return { name: 'webgpu', deviceId, options };
   const cuda: ExecutionProvider = { name: 'cuda', deviceId, options };
   try {
     requireCudaFiles(libraryPath);
@@ -43,8 +42,10 @@ export function resolveProvider(
     }
     return cuda;
   } catch (error) {
-    if (requested === 'cuda') throw error;
-    return { name: 'cpu', deviceId, options: {} };
+    if (executionProvider === 'cuda') throw error;
+    const reason = (error as Error).message;
+    onFallback?.({ wanted: 'the execution provider cuda', used: 'cpu', reason });
+    return cpu;
   }
 }
 

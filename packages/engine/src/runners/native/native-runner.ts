@@ -38,19 +38,14 @@ const LARGE_PASS_ROWS = 64;
 /** A padded row costs about a fifth of what a pass costs that batching saves. */
 const MAX_WASTED_ROWS_PER_ITEM = 4;
 
-export interface NativeRunnerOptions extends RunnerOptions {
-  readonly log?: (message: string, fields: Readonly<Record<string, unknown>>) => void;
-}
-
 /** Errors: EngineError model_not_found | model_unsupported | execution_provider_unavailable | runtime_unavailable. */
-export async function openNativeRunner(options: NativeRunnerOptions): Promise<ModelRunner> {
+export async function openNativeRunner(options: RunnerOptions): Promise<ModelRunner> {
   const library = loadOrtLibrary(options.libraryPath);
   const api = ortApi();
   const files = openModelFiles(options.modelDir);
   let env = openEnv(api); // providers log to it as soon as they are looked at
   try {
-    const { executionProvider, deviceId, providerOptions } = options;
-    const provider = resolveProvider(api, library.path, executionProvider, deviceId, providerOptions);
+    const provider = resolveProvider(api, library.path, options);
     if (provider.name === 'cpu') {
       api.ReleaseEnv(env); // unloads a provider that was tried in vain
       env = openEnv(api);
@@ -65,9 +60,10 @@ async function openWith(
   provider: ExecutionProvider,
   api: OrtApi,
   files: ModelFiles,
-  options: NativeRunnerOptions,
+  options: RunnerOptions,
 ): Promise<ModelRunner> {
-  const note = (reason: string) => options.log?.('this model is not batched', { reason });
+  const note = (reason: string) =>
+    options.onFallback?.({ wanted: 'batches of several sequences', used: 'one sequence a pass', reason });
   const source = provider.name === 'cpu' ? await graphFor(files, options.maxBatchItems, note) : { files };
   const sessionOptions = { numThreads: options.numThreads, provider };
   const session = await OrtSession.open(api, source, sessionOptions);
@@ -109,7 +105,7 @@ class NativeRunner implements ModelRunner {
     graph: GraphBinding,
     memory: KvMemory,
     steps: PassTensors,
-    options: NativeRunnerOptions & { kvMemory: string },
+    options: RunnerOptions & { kvMemory: string },
   ) {
     const { api } = session;
     this.signature = graph.signature;
@@ -129,7 +125,8 @@ class NativeRunner implements ModelRunner {
     this.#lanes = new Lanes(api, numLanes, this.#maxBatchItems);
     this.#quickRuns = session.provider.name === 'cpu' ? new QuickRuns() : undefined;
     const fallback = session.provider.name === 'cpu' ? [] : (session.operatorsByProvider().get(CPU_PROVIDER) ?? []);
-    if (fallback.length > 0) options.log?.('some operators run on the CPU', { operators: [...new Set(fallback)] });
+    if (fallback.length > 0)
+      options.log?.('info', 'some operators run on the CPU', { operators: [...new Set(fallback)] });
     this.description = {
       runtime: 'native',
       runtimeVersion: api.version,
