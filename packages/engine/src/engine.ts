@@ -3,8 +3,9 @@
  * logits; knows no HTTP, no text and no sampling. Everything runs on the thread that opened it.
  */
 import { setInterval } from 'node:timers';
-import { EngineError } from './errors.ts';
+import { overloaded } from './errors.ts';
 import { type Fallback, warnOf } from './fallback.ts';
+import { requireContext, requireTokenIds } from './limits.ts';
 import { type NumericRegime, probeNumericRegime } from './regime-probe.ts';
 import type { ModelRunner, RunnerDescription } from './runner.ts';
 import { type OpenRunnerOptions, openRunner } from './runners/open-runner.ts';
@@ -101,9 +102,10 @@ export class Engine {
    */
   async run<T>(request: AcquireRequest, use: (lease: SequenceLease) => Promise<T>): Promise<T> {
     const requestedMs = performance.now();
-    this.#checkTokens(request);
+    requireContext(request.position + request.tokenIds.length, this.contextLength);
+    requireTokenIds(request.tokenIds, this.signature.vocabSize);
     if (this.#numRequests >= this.#options.maxRequests) {
-      throw new EngineError('overloaded', `${this.#numRequests} requests are under way, the most that are taken`);
+      throw overloaded(this.#numRequests);
     }
     this.#numRequests++;
     try {
@@ -154,19 +156,6 @@ export class Engine {
     await this.#scheduler.close();
     this.#sequences.clear();
     await this.#runner.close();
-  }
-
-  #checkTokens({ tokenIds, position }: AcquireRequest): void {
-    const { vocabSize } = this.signature;
-    const numTokens = position + tokenIds.length;
-    if (numTokens > this.contextLength) {
-      const message = `${numTokens} tokens exceed the context of ${this.contextLength}`;
-      throw new EngineError('context_overflow', message, { num_tokens: numTokens, context_length: this.contextLength });
-    }
-    const index = tokenIds.findIndex((id) => id < 0 || id >= vocabSize);
-    if (index < 0) return;
-    const message = `token id ${tokenIds[index]} at index ${index} is outside 0..${vocabSize - 1}`;
-    throw new EngineError('token_out_of_range', message, { index, vocab_size: vocabSize });
   }
 
   #note(pass: PassObservation): void {

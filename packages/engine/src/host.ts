@@ -1,5 +1,5 @@
 /** The engine as seen from whoever has not loaded the model runtime: hosts, errors, digests. */
-export * from './errors.ts';
+export { EngineError, type EngineErrorCode } from './errors.ts';
 export { type Fallback, warnOf } from './fallback.ts';
 export type { EngineLog } from './log.ts';
 export { modelDigest } from './model-digest.ts';

@@ -1,5 +1,5 @@
 export { Engine, type EngineOptions, type EngineStats } from './engine.ts';
-export * from './errors.ts';
+export { EngineError, type EngineErrorCode, modelUnsupported } from './errors.ts';
 export type { Fallback } from './fallback.ts';
 export type { EngineLog } from './log.ts';
 export type { NumericRegime } from './regime-probe.ts';

@@ -30,7 +30,7 @@ export function toPlainError(error: unknown): PlainError {
 }
 
 export function fromPlainError({ message, stack, engine }: PlainError): Error {
-  const error = engine ? new EngineError(engine.code, message, { ...engine.details }) : new Error(message);
+  const error = engine ? new EngineError(engine.code, message, engine.details) : new Error(message);
   if (stack !== undefined) error.stack = stack;
   return error;
 }

@@ -3,7 +3,7 @@
  * when the worker dies. Never terminates a worker: in the middle of a pass that would abort the process.
  */
 import { Worker } from 'node:worker_threads';
-import { EngineError } from '../errors.ts';
+import { aborted, closed, type EngineError } from '../errors.ts';
 import type { EngineLog } from '../log.ts';
 import type { CallHost, CallOptions, Result } from './call-host.ts';
 import { type FromWorker, fromPlainError, type ToWorker } from './messages.ts';
@@ -74,7 +74,7 @@ export class WorkerHost<M extends Methods, Info> implements CallHost<M, Info> {
   ): Promise<Result<ReturnType<M[K]>>> {
     return new Promise((resolve, reject) => {
       if (this.#gone || this.#isClosing) throw closedError(this.#gone);
-      if (signal?.aborted) throw new EngineError('aborted', 'the call was aborted before it was made');
+      if (signal?.aborted) throw aborted('the call was aborted before it was made');
       const id = this.#nextId++;
       const cancel = () => this.#send({ type: 'cancel', id });
       signal?.addEventListener('abort', cancel, { once: true });
@@ -124,5 +124,5 @@ export class WorkerHost<M extends Methods, Info> implements CallHost<M, Info> {
 }
 
 function closedError(reason: Error | undefined): EngineError {
-  return new EngineError('closed', `the model's worker is gone${reason ? `: ${reason.message}` : ''}`);
+  return closed(`the model's worker is gone${reason ? `: ${reason.message}` : ''}`);
 }

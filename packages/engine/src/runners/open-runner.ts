@@ -2,7 +2,7 @@
 import { EngineError } from '../errors.ts';
 import type { ModelRunner, RunnerOptions } from '../runner.ts';
 import { openNativeRunner } from './native/native-runner.ts';
-import { openNodeRunner } from './node-runner.ts';
+import { openNodeRunner } from './node/node-runner.ts';
 
 export interface OpenRunnerOptions extends RunnerOptions {
   /** `auto`: native, or node where native cannot be had. */

@@ -3,7 +3,8 @@
  * two cannot share memory and their shapes must be exact. Two blocks take turns: a pass reads one and writes the other.
  * Growing and forking copy nothing, since a past is only read; rolling back moves the heads closer together.
  */
-import { EngineError } from '../../errors.ts';
+import { closed } from '../../errors.ts';
+import { requireContext } from '../../limits.ts';
 import { bucketFor } from '../kv-buckets.ts';
 import { IoBinding } from './io-binding.ts';
 import type { HostBlock, HostKvMemory } from './kv-memory.ts';
@@ -41,10 +42,7 @@ export class ConcatKvCache implements PassCache {
   ensureCapacity(numTokens: number, _numValid: number): void {
     this.#requireIdle();
     const { contextLength } = this.context.graph.signature;
-    if (numTokens > contextLength) {
-      const message = `${numTokens} tokens exceed the context of ${contextLength}`;
-      throw new EngineError('context_overflow', message, { numTokens, contextLength });
-    }
+    requireContext(numTokens, contextLength);
     if (numTokens > this.capacity) this.#numReserved = bucketFor(numTokens + this.context.numPadTokens, contextLength);
   }
 
@@ -119,7 +117,7 @@ export class ConcatKvCache implements PassCache {
   }
 
   #requireIdle(): void {
-    if (this.#released) throw new EngineError('closed', 'the cache was released');
+    if (this.#released) throw closed('the cache was released');
     if (this.#pass) throw new Error('a cache cannot be touched while a pass uses it');
   }
 }

@@ -4,7 +4,7 @@
  */
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { EngineError } from '../../errors.ts';
+import { EngineError, providerUnavailable } from '../../errors.ts';
 import type { RunnerOptions } from '../../runner.ts';
 import type { OrtApi, Pointer } from './ort-api.ts';
 import { addressOf } from './tensor.ts';
@@ -74,7 +74,7 @@ export function appendProvider(api: OrtApi, sessionOptions: Pointer, provider: E
     else appendWebGpu(api, sessionOptions, provider);
   } catch (cause) {
     if (cause instanceof EngineError) throw cause;
-    throw unavailable(provider.name, readable((cause as Error).message), cause);
+    throw providerUnavailable(provider.name, readable((cause as Error).message), cause);
   }
 }
 
@@ -113,13 +113,8 @@ function requireCudaFiles(libraryPath: string): void {
     const name = `${prefix}onnxruntime_providers_${part}.${suffix}`;
     if (existsSync(join(dirname(libraryPath), name))) continue;
     const hint = 'use the GPU image, or put the files of the PyPI package onnxruntime-gpu there';
-    throw unavailable('cuda', `${name} is not beside ${libraryPath}: ${hint}`);
+    throw providerUnavailable('cuda', `${name} is not beside ${libraryPath}: ${hint}`);
   }
-}
-
-export function unavailable(provider: string, reason: string, cause?: unknown): EngineError {
-  const message = `the execution provider ${provider} is not available: ${reason}`;
-  return new EngineError('execution_provider_unavailable', message, { provider }, { cause });
 }
 
 function withTexts(

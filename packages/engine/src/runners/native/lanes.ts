@@ -4,7 +4,7 @@
  * and DNS work of the process waits behind them: UV_THREADPOOL_SIZE should exceed the lanes of all runners together
  * by two or more.
  */
-import { EngineError } from '../../errors.ts';
+import { aborted, closed } from '../../errors.ts';
 import type { OrtApi, Pointer } from './ort-api.ts';
 
 export interface Lane {
@@ -46,10 +46,10 @@ export class Lanes {
   /** First come, first served. Runs `use` on a lane of its own. Errors: EngineError aborted | closed, and `use`'s. */
   async withLane<T>(signal: AbortSignal | undefined, use: (lane: Lane) => Promise<T>): Promise<T> {
     while (this.#free.length === 0 && !this.#closed) await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    if (this.#closed) throw new EngineError('closed', 'the runner is closed');
+    if (this.#closed) throw closed('the runner is closed');
     if (signal?.aborted) {
       this.#waiting.shift()?.();
-      throw new EngineError('aborted', 'the pass was aborted before it started');
+      throw aborted('the pass was aborted before it started');
     }
     const lane = this.#free.pop()!;
     // Thread-safe: a flag that the executor reads between two nodes.

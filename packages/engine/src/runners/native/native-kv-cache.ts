@@ -3,7 +3,8 @@
  * lasts as long as the place, because binding all layers anew costs half a millisecond. Rolling back is free: the pass
  * says how much counts. A fork shares a block of its own until either side writes; a seat in the slab is not shared.
  */
-import { EngineError } from '../../errors.ts';
+import { closed } from '../../errors.ts';
+import { requireContext } from '../../limits.ts';
 import type { KvCache } from '../../runner.ts';
 import { bucketFor } from '../kv-buckets.ts';
 import type { GraphBinding } from '../signature-from-graph.ts';
@@ -72,10 +73,7 @@ export class NativeKvCache implements PassCache {
   ensureCapacity(numTokens: number, numValid: number): void {
     this.#requireIdle();
     const { contextLength } = this.context.graph.signature;
-    if (numTokens > contextLength) {
-      const message = `${numTokens} tokens exceed the context of ${contextLength}`;
-      throw new EngineError('context_overflow', message, { numTokens, contextLength });
-    }
+    requireContext(numTokens, contextLength);
     if (numTokens <= this.capacity) return;
     const numPositions = bucketFor(numTokens + this.context.numPadTokens, contextLength);
     // The slab grows when the next pass needs it: another pass may be using it now.
@@ -179,7 +177,7 @@ export class NativeKvCache implements PassCache {
   }
 
   #requireIdle(): void {
-    if (this.#released) throw new EngineError('closed', 'the cache was released');
+    if (this.#released) throw closed('the cache was released');
     if (this.#inPass) throw new Error('a cache cannot be touched while a pass uses it');
   }
 }

@@ -3,7 +3,7 @@
  * rows, nothing blocks the event loop, and the KV cache stays where the model runs. docs/decisions/0010-native-runtime.md
  * says why, and what upstream must ship before this folder can be deleted.
  */
-import { EngineError } from '../../errors.ts';
+import { aborted, closed, modelFailed, runtimeUnavailable } from '../../errors.ts';
 import type {
   ForwardBatch,
   ForwardItem,
@@ -72,7 +72,7 @@ async function openWith(
     const { info, name } = session.memoryOfInput(graph.pastInputs[0]!);
     if (graph.attention === 'plain' && name !== 'Cpu') {
       const message = `past and present cannot share memory of ${name} in this graph: it has no GroupQueryAttention`;
-      throw new EngineError('runtime_unavailable', message, { attention: graph.attention });
+      throw runtimeUnavailable(message);
     }
     const steps = new PassTensors(api, graph);
     const memory =
@@ -138,7 +138,7 @@ class NativeRunner implements ModelRunner {
   }
 
   createCache(initialCapacity: number): KvCache {
-    if (this.#closing) throw new EngineError('closed', 'the runner is closed');
+    if (this.#closing) throw closed('the runner is closed');
     const { graph, memory } = this.#kv;
     const isPlain = graph.attention === 'plain' && memory instanceof HostKvMemory;
     const cache = isPlain ? new ConcatKvCache(this.#kv, memory) : new NativeKvCache(this.#kv);
@@ -160,7 +160,7 @@ class NativeRunner implements ModelRunner {
   }
 
   async forward(items: readonly ForwardItem[], signal?: AbortSignal): Promise<ForwardBatch> {
-    if (this.#closing) throw new EngineError('closed', 'the runner is closed');
+    if (this.#closing) throw closed('the runner is closed');
     const plans = items.map((item) => planPass(item, this.signature, this.#minRows));
     const outputs: ForwardOutput[] = [];
     const taken: Float32Array[] = [];
@@ -219,8 +219,8 @@ class NativeRunner implements ModelRunner {
       const runOptions = numRows > LARGE_PASS_ROWS ? lane.largeRunOptions : lane.runOptions;
       await (this.#quickRuns ? this.#quickRuns.run(binding, runOptions, numRows) : binding.run(runOptions));
     } catch (cause) {
-      if (signal?.aborted) throw new EngineError('aborted', 'the pass was aborted', {}, { cause });
-      throw new EngineError('model_failed', `the pass failed: ${(cause as Error).message}`, {}, { cause });
+      if (signal?.aborted) throw aborted('the pass was aborted', cause);
+      throw modelFailed(cause as Error);
     }
     return () => {
       const outputs = read();
