@@ -4,7 +4,9 @@
  */
 import { setInterval } from 'node:timers';
 import type { AcquireRequest } from './acquire-request.ts';
-import { EngineError } from './errors.ts';
+import { overloaded } from './errors.ts';
+import { type Fallback, warnOf } from './fallback.ts';
+import { requireContext, requireTokenIds } from './limits.ts';
 import { type NumericRegime, probeNumericRegime } from './regime-probe.ts';
 import type { ModelRunner, RunnerDescription } from './runner.ts';
 import { type OpenRunnerOptions, openRunner } from './runners/open-runner.ts';
@@ -54,6 +56,7 @@ export class Engine {
   readonly signature: GraphSignature;
   readonly description: RunnerDescription;
   readonly numericRegime: NumericRegime;
+  readonly fallbacks: readonly Fallback[];
   /** Most tokens of a sequence. Below the graph's own limit by the rows that a short pass is padded with. */
   readonly contextLength: number;
   /** Most sequences of one pass. */
@@ -67,21 +70,32 @@ export class Engine {
   #numRequests = 0;
 
   /** Errors: EngineError model_not_found | model_unsupported | execution_provider_unavailable | runtime_unavailable. */
-  static async open(options: EngineOptions & OpenRunnerOptions): Promise<Engine> {
-    return Engine.on(await openRunner(options), options);
+  static async open(options: EngineOptions & Omit<OpenRunnerOptions, 'onFallback'>): Promise<Engine> {
+    const fallbacks: Fallback[] = [];
+    const onFallback = (fallback: Fallback) => {
+      fallbacks.push(fallback);
+      if (options.log) warnOf(options.log, fallback);
+    };
+    return Engine.on(await openRunner({ ...options, onFallback }), options, fallbacks);
   }
 
   /** An engine on a runner that it closes in the end. Runs the first passes, so that the first request finds it warm. */
-  static async on(runner: ModelRunner, options: EngineOptions): Promise<Engine> {
+  static async on(runner: ModelRunner, options: EngineOptions, fallbacks: readonly Fallback[] = []): Promise<Engine> {
     try {
-      return new Engine(runner, options, await probeNumericRegime(runner));
+      return new Engine(runner, options, await probeNumericRegime(runner), fallbacks);
     } catch (error) {
       await runner.close();
       throw error;
     }
   }
 
-  private constructor(runner: ModelRunner, options: EngineOptions, numericRegime: NumericRegime) {
+  private constructor(
+    runner: ModelRunner,
+    options: EngineOptions,
+    numericRegime: NumericRegime,
+    fallbacks: readonly Fallback[],
+  ) {
+    this.fallbacks = fallbacks;
     this.#runner = runner;
     this.#options = options;
     this.numericRegime = numericRegime;
@@ -111,9 +125,10 @@ export class Engine {
    */
   async run<T>(request: AcquireRequest, use: (lease: SequenceLease) => Promise<T>): Promise<T> {
     const requestedMs = performance.now();
-    this.#checkTokens(request);
+    requireContext(request.position + request.tokenIds.length, this.contextLength);
+    requireTokenIds(request.tokenIds, this.signature.vocabSize);
     if (this.#numRequests >= this.#options.maxRequests) {
-      throw new EngineError('overloaded', `${this.#numRequests} requests are under way, the most that are taken`);
+      throw overloaded(this.#numRequests);
     }
     this.#numRequests++;
     try {
@@ -127,7 +142,6 @@ export class Engine {
           store: this.#sequences,
           scheduler: this.#scheduler,
           contextLength: this.contextLength,
-          headSize: this.signature.headSize,
           hiddenStatesWidth: this.signature.hiddenStatesInput?.width ?? 0,
         });
         return await use(lease);
@@ -167,19 +181,6 @@ export class Engine {
     await this.#scheduler.close();
     this.#sequences.close();
     await this.#runner.close();
-  }
-
-  #checkTokens({ tokenIds, position }: AcquireRequest): void {
-    const { vocabSize } = this.signature;
-    const numTokens = position + tokenIds.length;
-    if (numTokens > this.contextLength) {
-      const message = `${numTokens} tokens exceed the context of ${this.contextLength}`;
-      throw new EngineError('context_overflow', message, { num_tokens: numTokens, context_length: this.contextLength });
-    }
-    const index = tokenIds.findIndex((id) => id < 0 || id >= vocabSize);
-    if (index < 0) return;
-    const message = `token id ${tokenIds[index]} at index ${index} is outside 0..${vocabSize - 1}`;
-    throw new EngineError('token_out_of_range', message, { index, vocab_size: vocabSize });
   }
 
   #note(pass: PassObservation): void {

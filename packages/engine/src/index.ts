@@ -1,8 +1,10 @@
 export type { AcquireRequest } from './acquire-request.ts';
 export { Engine, type EngineOptions, type EngineStats } from './engine.ts';
-export * from './errors.ts';
+export { EngineError, type EngineErrorCode, modelUnsupported } from './errors.ts';
+export type { Fallback } from './fallback.ts';
+export type { EngineLog } from './log.ts';
 export type { NumericRegime } from './regime-probe.ts';
-export { type Methods, type Service, type ServiceLog, Transfer } from './rpc/service.ts';
+export { type Methods, type Service, Transfer } from './rpc/service.ts';
 export { answerCalls } from './rpc/worker-calls.ts';
 export type * from './runner.ts';
 export { type OpenRunnerOptions, openRunner } from './runners/open-runner.ts';

@@ -5,6 +5,8 @@
  * HTTP. Rolling back is free: the caller says with every pass how many cached tokens are valid, and whatever lies
  * beyond is overwritten.
  */
+import type { OnFallback } from './fallback.ts';
+import type { EngineLog } from './log.ts';
 import type { GraphSignature } from './signature.ts';
 
 export interface RunnerOptions {
@@ -28,6 +30,9 @@ export interface RunnerOptions {
   readonly providerOptions?: Readonly<Record<string, string>>;
   /** Another libonnxruntime than the one that onnxruntime-node ships (native runtime only). */
   readonly libraryPath?: string;
+  /** Hears what was asked for and is not in use. */
+  readonly onFallback?: OnFallback;
+  readonly log?: EngineLog;
 }
 
 /** What a runner really is, for the model card. */

@@ -1,5 +1,6 @@
 /** A sequence in the hands of one request: append tokens and look at their rows, or take tokens back. */
-import { EngineError } from './errors.ts';
+import { sequenceMismatch } from './errors.ts';
+import { requireContext } from './limits.ts';
 import type { Scheduler } from './scheduler.ts';
 import type { Sequence, SequenceStore } from './sequences.ts';
 
@@ -26,7 +27,6 @@ interface LeaseOptions {
   readonly store: SequenceStore;
   readonly scheduler: Scheduler;
   readonly contextLength: number;
-  readonly headSize: number;
   readonly hiddenStatesWidth: number;
 }
 
@@ -71,14 +71,11 @@ export class SequenceLease {
   async append(tokenIds: Int32Array, options: AppendOptions = {}): Promise<void> {
     const { sequence, store, contextLength } = this.#options;
     const numTokens = this.length + tokenIds.length;
-    if (numTokens > contextLength) {
-      const message = `${numTokens} tokens exceed the context of ${contextLength}`;
-      throw new EngineError('context_overflow', message, { num_tokens: numTokens, context_length: contextLength });
-    }
+    requireContext(numTokens, contextLength);
     store.reserve(sequence, numTokens);
     for (let start = 0; start < tokenIds.length; ) {
       if (store.isDeleted(sequence)) {
-        throw new EngineError('sequence_mismatch', 'the sequence was freed during the request', { cached_length: 0 });
+        throw sequenceMismatch('the sequence was freed during the request', 0);
       }
       start += await this.#appendSome(tokenIds, start, options);
     }

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import type { EngineLog } from '../src/log.ts';
 import type { CallHost } from '../src/rpc/call-host.ts';
 import { LocalHost } from '../src/rpc/local-host.ts';
 import { WorkerHost } from '../src/rpc/worker-host.ts';
@@ -16,7 +17,7 @@ afterEach(async () => {
   deaths = [];
 });
 
-const log = (message: string) => void logs.push(message);
+const log: EngineLog = (level, message) => void logs.push(`${level}: ${message}`);
 
 async function startLocal(): Promise<Host> {
   host = new LocalHost<ToyMethods, { pid: number }>(await openToyService('something', log));
@@ -50,7 +51,7 @@ describe.each([
     const values = Int32Array.of(1, 2, 3);
     expect(await started.call('double', { values })).toEqual(Int32Array.of(2, 4, 6));
     expect(started.info.pid).toBe(process.pid);
-    expect(logs).toEqual(['starting']);
+    expect(logs).toEqual(['info: starting']);
   });
 
   it('keep the code and details of an engine error, and the text of any other', async () => {
@@ -80,7 +81,7 @@ describe.each([
     expect(await outcome(started.call('wait', 1))).toMatchObject({ code: 'closed' });
     expect(await slow).toBe('waited');
     await closing;
-    expect(logs.at(-1)).toBe('closed');
+    expect(logs.at(-1)).toBe('warn: closed');
     expect(deaths).toEqual([]);
   });
 });

@@ -1,6 +1,7 @@
 /** A service for the tests of hosts. */
 import { EngineError } from '../src/errors.ts';
-import { type Service, type ServiceLog, Transfer } from '../src/rpc/service.ts';
+import type { EngineLog } from '../src/log.ts';
+import { type Service, Transfer } from '../src/rpc/service.ts';
 
 const methods = {
   double: ({ values }: { values: Int32Array }) => {
@@ -28,9 +29,9 @@ const methods = {
 };
 export type ToyMethods = typeof methods;
 
-export async function openToyService(wish: unknown, log: ServiceLog): Promise<Service> {
+export async function openToyService(wish: unknown, log: EngineLog): Promise<Service> {
   if (wish === 'refuse to start') throw new EngineError('model_not_found', 'no model there');
   if (wish === 'die at start') process.exit(5);
-  log('starting', { with: wish });
-  return { methods, info: { pid: process.pid }, close: async () => log('closed', {}) };
+  log('info', 'starting', { with: wish });
+  return { methods, info: { pid: process.pid }, close: async () => log('warn', 'closed', {}) };
 }

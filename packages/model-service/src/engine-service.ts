@@ -1,19 +1,19 @@
 /** What both services have in common beside the model: an engine opened with the host's settings, and its housekeeping. */
 import {
   Engine,
+  type EngineLog,
   type EngineOptions,
   type EngineStats,
   type Methods,
   type OpenRunnerOptions,
   type Service,
-  type ServiceLog,
 } from '@forerunner/engine';
 
 /** Cloned where the engine has a thread of its own. */
-export type EngineSettings = EngineOptions & Omit<OpenRunnerOptions, 'log'>;
+export type EngineSettings = EngineOptions & Omit<OpenRunnerOptions, 'log' | 'onFallback'>;
 
 /** What a service's engine module exports as `openEngine`. */
-export type OpenEngine = (settings: EngineSettings, log: ServiceLog) => Promise<Service>;
+export type OpenEngine = (settings: EngineSettings, log: EngineLog) => Promise<Service>;
 
 /** What the host's thread needs to know of the model. */
 export interface ModelFacts {
@@ -30,6 +30,7 @@ export interface ModelFacts {
   readonly hiddenStatesWidth: number;
   readonly description: Engine['description'];
   readonly numericRegime: Engine['numericRegime'];
+  readonly fallbacks: Engine['fallbacks'];
 }
 
 export type EngineMethods = {
@@ -40,19 +41,10 @@ export type EngineMethods = {
 /** Opens an engine and gives it the service's own methods. */
 export async function engineService(
   settings: EngineSettings,
-  log: ServiceLog,
+  log: EngineLog,
   methodsOf: (engine: Engine) => Methods,
 ): Promise<Service> {
   const engine = await Engine.open({ ...settings, log });
-  if (engine.maxBatchItems < settings.maxBatchItems) {
-    const { runtime, executionProvider } = engine.description;
-    log('fewer sequences share a pass than BATCH_SIZE allows: the runtime takes no more of this model', {
-      batchSize: settings.maxBatchItems,
-      maxBatchItems: engine.maxBatchItems,
-      runtime,
-      executionProvider,
-    });
-  }
   const common: EngineMethods = {
     free: (sequenceId) => engine.freeSequence(sequenceId),
     takeStats: () => engine.takeStats(),
@@ -78,5 +70,6 @@ function factsOf(engine: Engine): ModelFacts {
     hiddenStatesWidth: signature.hiddenStatesInput?.width ?? 0,
     description: engine.description,
     numericRegime: engine.numericRegime,
+    fallbacks: engine.fallbacks,
   };
 }

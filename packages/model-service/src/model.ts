@@ -5,10 +5,12 @@ import { basename, join } from 'node:path';
 import {
   type CallHost,
   type EngineError,
+  type EngineLog,
+  type Fallback,
   LocalHost,
   modelDigest,
-  type ServiceLog,
   WorkerHost,
+  warnOf,
 } from '@forerunner/engine/host';
 import { type ModelCard, PROTOCOL_VERSION } from '@forerunner/protocol';
 import { ConfigError, type Logger } from '@forerunner/service-kit';
@@ -59,7 +61,7 @@ export async function startModel<M extends Methods>(options: StartModelOptions):
     prefillChunkTokens: config.PREFILL_CHUNK_TOKENS,
     maxRequests: config.MAX_QUEUE,
   };
-  const log: ServiceLog = (message, fields) => logger.info(fields, message);
+  const log: EngineLog = (level, message, fields) => logger[level](fields, message);
   try {
     const shared = config.ENGINE_THREAD === 'shared' ? await openOnThisThread<M>(options.engine, settings, log) : null;
     if (shared) return shared;
@@ -72,11 +74,17 @@ export async function startModel<M extends Methods>(options: StartModelOptions):
   }
 }
 
+const NO_SHARED_THREAD: Fallback = {
+  wanted: 'ENGINE_THREAD=shared',
+  used: 'a thread of the engine alone',
+  reason: 'onnxruntime-node blocks its thread for as long as a pass takes',
+};
+
 /** null: this runtime would hold up everything else on the thread for as long as a pass takes. */
 async function openOnThisThread<M extends Methods>(
   engine: URL,
   settings: EngineSettings,
-  log: ServiceLog,
+  log: EngineLog,
 ): Promise<ModelHost<M> | null> {
   if (settings.runtime !== 'node') {
     const { openEngine } = (await import(engine.href)) as { openEngine: OpenEngine };
@@ -84,7 +92,7 @@ async function openOnThisThread<M extends Methods>(
     if (host.info.description.runtime === 'native') return host;
     await host.close();
   }
-  log('ENGINE_THREAD=shared: not with the node runtime, which blocks its thread; the engine has its own', {});
+  warnOf(log, NO_SHARED_THREAD);
   return null;
 }
 
@@ -104,6 +112,7 @@ export function modelCard(
   };
   const { runtime, runtimeVersion, executionProvider, numFallbackNodes, numThreads } = facts.description;
   const { hiddenStates, hiddenStatesWidth } = facts;
+  const refusesThread = config.ENGINE_THREAD === 'shared' && runtime === 'node';
   return {
     protocol_version: PROTOCOL_VERSION,
     service,
@@ -120,6 +129,7 @@ export function modelCard(
     execution_provider: executionProvider,
     num_cpu_fallback_nodes: numFallbackNodes,
     num_threads: numThreads,
+    fallbacks: refusesThread ? [...facts.fallbacks, NO_SHARED_THREAD] : [...facts.fallbacks],
     numeric_regime: facts.numericRegime,
     kv_cache_budget_bytes: kvBudgetBytes(config),
     hidden_states_offered:

@@ -113,11 +113,13 @@ export function modelServiceSettings(defaults: Defaults) {
     }),
     RUNTIME: choiceSetting(['auto', 'native', 'node'], {
       default: 'auto',
-      reason: 'native calls ONNX Runtime without copies, node is its portable binding; auto falls back to node.',
+      reason:
+        'native calls ONNX Runtime without copies, node is its portable binding; auto falls back to node; the log warns and the model card says so.',
     }),
     EXECUTION_PROVIDER: choiceSetting(['cpu', 'cuda', 'webgpu', 'auto'], {
       default: 'cpu',
-      reason: 'Where the model runs. The model card says what is really in use.',
+      reason:
+        'Where the model runs. auto: cuda, or cpu where that cannot be had. The model card says what is really in use.',
     }),
     DEVICE_ID: integerSetting({ default: 0, min: 0, max: 1023, reason: 'Which device, where there are several.' }),
     PROVIDER_OPTIONS: providerOptions.meta({

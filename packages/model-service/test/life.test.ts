@@ -3,6 +3,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { ModelCard } from '@forerunner/protocol';
 import { afterEach, describe, expect, it } from 'vitest';
 import { runToEnd, type ServiceProcess, startService } from './spawn-service.ts';
 
@@ -32,7 +33,9 @@ describe('the start', () => {
   it('says which settings have less effect than their names promise', async () => {
     service = await startService(mortal, { RUNTIME: 'node', BATCH_SIZE: '4', BATCHED_PASSES: 'true' });
     expect(service.output()).toContain('BATCHED_PASSES=true has no effect');
-    expect(service.output()).toMatch(/"batchSize":4,"maxBatchItems":1,"runtime":"node".*fewer sequences share a pass/);
+    expect(service.output()).toMatch(
+      /"wanted":"batches of several sequences","used":"one sequence a pass".*"level":"warn"|"level":"warn".*"used":"one sequence a pass"/,
+    );
     const card = (await (await fetch(`${service.url}/v1/model`)).json()) as { max_batch_items: number };
     expect(card.max_batch_items).toBe(1);
   });
@@ -104,6 +107,35 @@ describe('the thread of the engine', () => {
     } finally {
       rmSync(dir, { recursive: true });
     }
+  });
+});
+
+describe('what was asked for and is not in use', () => {
+  const library = '/nowhere/libonnxruntime.so.1';
+
+  it.each([
+    ['a library that cannot be loaded', { ORT_LIBRARY: library }, ['the native runtime', `the library ${library}`]],
+    ['a library for the node runtime', { ORT_LIBRARY: library, RUNTIME: 'node' }, [`the library ${library}`]],
+    ['a device that is not there', { EXECUTION_PROVIDER: 'auto' }, ['the execution provider cuda']],
+    ['options for the CPU', { PROVIDER_OPTIONS: 'a=b,c=d' }, ['the provider options a, c']],
+    [
+      'batches of the node runtime',
+      { RUNTIME: 'node', BATCHED_PASSES: 'true', BATCH_SIZE: '4' },
+      ['batches of several sequences'],
+    ],
+    ['a shared thread', { RUNTIME: 'node', ENGINE_THREAD: 'shared' }, ['ENGINE_THREAD=shared']],
+    ['nothing', {}, []],
+  ])('is a warning and in the model card: %s', async (_what, env, wanted) => {
+    service = await startService(mortal, env);
+    const card = (await (await fetch(`${service.url}/v1/model`)).json()) as ModelCard;
+    expect(card.fallbacks.map((fallback) => fallback.wanted)).toEqual(wanted);
+    const warnings = service
+      .output()
+      .split('\n')
+      .filter((line) => line.startsWith('{"level":40'))
+      .map((line) => JSON.parse(line) as { fallback: unknown; msg: string });
+    expect(warnings.map(({ fallback }) => fallback)).toEqual(card.fallbacks);
+    for (const [i, what] of wanted.entries()) expect(warnings[i]?.msg).toContain(`${what} is not in use, but `);
   });
 });
 

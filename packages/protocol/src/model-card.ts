@@ -24,6 +24,8 @@ export const modelCardSchema = z.object({
   /** Graph nodes that the provider left to the CPU; null where the runtime does not tell. */
   num_cpu_fallback_nodes: z.int().nullable(),
   num_threads: z.int(),
+  /** What the settings ask for and the service does not use, and what it uses instead; the log warned of each. */
+  fallbacks: z.array(z.object({ wanted: z.string(), used: z.string(), reason: z.string() })),
   /** bit-exact: rows are equal to the last bit for every pass shape tried at start; tolerance: they are not. */
   numeric_regime: z.enum(['bit-exact', 'tolerance']),
   kv_cache_budget_bytes: z.number(),

@@ -76,6 +76,7 @@ export function toyCard(service: ModelCard['service'], change: Partial<ModelCard
     execution_provider: 'none',
     num_cpu_fallback_nodes: 0,
     num_threads: 1,
+    fallbacks: [],
     numeric_regime: 'bit-exact',
     kv_cache_budget_bytes: 0,
     hidden_states_offered: null,

@@ -1,5 +1,5 @@
 /** What the target-service does beside the model: the engine, and the sampler on it. */
-import { EngineError } from '@forerunner/engine';
+import { modelUnsupported } from '@forerunner/engine';
 import { engineService, type OpenEngine } from '@forerunner/model-service/beside-model';
 import { Scorer } from './scorer.ts';
 
@@ -9,10 +9,7 @@ export const openEngine: OpenEngine = (settings, log) =>
   engineService(settings, log, (engine) => {
     const { headSize, vocabSize } = engine.signature;
     if (headSize !== vocabSize) {
-      throw new EngineError(
-        'model_unsupported',
-        `a target needs a full head, this one has ${headSize} of ${vocabSize}`,
-      );
+      throw modelUnsupported(`a target needs a full head, this one has ${headSize} of ${vocabSize}`);
     }
     const scorer = new Scorer(engine);
     const methods: TargetMethods = { score: (call, signal) => scorer.score(call, signal) };

@@ -1,5 +1,5 @@
 /** A service on the thread that calls it: nothing is cloned, and no call waits for another thread to wake. */
-import { EngineError } from '../errors.ts';
+import { aborted, closed } from '../errors.ts';
 import type { CallHost, CallOptions, Result } from './call-host.ts';
 import { type Methods, type Service, ServiceCalls, Transfer } from './service.ts';
 
@@ -21,8 +21,8 @@ export class LocalHost<M extends Methods, Info> implements CallHost<M, Info> {
     payload: Parameters<M[K]>[0],
     { signal = NEVER }: CallOptions = {},
   ): Promise<Result<ReturnType<M[K]>>> {
-    if (this.#closed) throw new EngineError('closed', 'the model is closed');
-    if (signal.aborted) throw new EngineError('aborted', 'the call was aborted before it was made');
+    if (this.#closed) throw closed('the model is closed');
+    if (signal.aborted) throw aborted('the call was aborted before it was made');
     const result = await this.#calls.run(method, payload, signal);
     return (result instanceof Transfer ? result.value : result) as Result<ReturnType<M[K]>>;
   }

@@ -1,5 +1,6 @@
 /** What crosses between a thread that asks and a worker that answers. */
 import { EngineError, type EngineErrorCode } from '../errors.ts';
+import type { EngineLog } from '../log.ts';
 
 export type ToWorker =
   | { readonly type: 'call'; readonly id: number; readonly method: string; readonly payload: unknown }
@@ -9,7 +10,7 @@ export type ToWorker =
 export type FromWorker =
   | { readonly type: 'ready'; readonly info: unknown }
   | { readonly type: 'failed'; readonly error: PlainError }
-  | { readonly type: 'log'; readonly message: string; readonly fields: Readonly<Record<string, unknown>> }
+  | { readonly type: 'log'; readonly line: Parameters<EngineLog> }
   | { readonly type: 'result'; readonly id: number; readonly value: unknown }
   | { readonly type: 'error'; readonly id: number; readonly error: PlainError };
 
@@ -29,7 +30,7 @@ export function toPlainError(error: unknown): PlainError {
 }
 
 export function fromPlainError({ message, stack, engine }: PlainError): Error {
-  const error = engine ? new EngineError(engine.code, message, { ...engine.details }) : new Error(message);
+  const error = engine ? new EngineError(engine.code, message, engine.details) : new Error(message);
   if (stack !== undefined) error.stack = stack;
   return error;
 }

@@ -24,8 +24,6 @@ export interface Service {
   close(): Promise<void>;
 }
 
-export type ServiceLog = (message: string, fields: Readonly<Record<string, unknown>>) => void;
-
 /** The calls of a service: runs them, and ends it after the last one. */
 export class ServiceCalls {
   readonly #service: Service;

@@ -1,17 +1,18 @@
 /** The worker's side: answers calls until it is told to close, then lets the running ones end and goes. */
 import { parentPort } from 'node:worker_threads';
+import type { EngineLog } from '../log.ts';
 import { type FromWorker, type ToWorker, toPlainError } from './messages.ts';
-import { type Service, ServiceCalls, type ServiceLog, Transfer } from './service.ts';
+import { type Service, ServiceCalls, Transfer } from './service.ts';
 
 /** To be called once, by the worker's main module. A failed `start` is told to the host and ends the worker. */
-export async function answerCalls(start: (log: ServiceLog) => Promise<Service>): Promise<void> {
+export async function answerCalls(start: (log: EngineLog) => Promise<Service>): Promise<void> {
   if (!parentPort) throw new Error('this module runs in a worker thread only');
   const port = parentPort;
   const send = (message: FromWorker, buffers: readonly ArrayBuffer[] = []) => port.postMessage(message, [...buffers]);
 
   let service: Service;
   try {
-    service = await start((message, fields) => send({ type: 'log', message, fields }));
+    service = await start((...line) => send({ type: 'log', line }));
   } catch (error) {
     send({ type: 'failed', error: toPlainError(error) });
     return;

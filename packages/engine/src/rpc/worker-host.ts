@@ -3,16 +3,17 @@
  * when the worker dies. Never terminates a worker: in the middle of a pass that would abort the process.
  */
 import { Worker } from 'node:worker_threads';
-import { EngineError } from '../errors.ts';
+import { aborted, closed, type EngineError } from '../errors.ts';
+import type { EngineLog } from '../log.ts';
 import type { CallHost, CallOptions, Result } from './call-host.ts';
 import { type FromWorker, fromPlainError, type ToWorker } from './messages.ts';
-import type { Methods, ServiceLog } from './service.ts';
+import type { Methods } from './service.ts';
 
 export interface WorkerHostOptions {
   readonly script: URL;
   /** Cloned into the worker. */
   readonly workerData: unknown;
-  readonly log: ServiceLog;
+  readonly log: EngineLog;
   /** The worker is gone although nobody closed it. Pending calls have failed by then. */
   readonly onDeath: (reason: Error) => void;
 }
@@ -39,7 +40,7 @@ export class WorkerHost<M extends Methods, Info> implements CallHost<M, Info> {
     const info = await new Promise<Info>((resolve, reject) => {
       worker.on('message', function first(message: FromWorker) {
         if (message.type === 'log') {
-          options.log(message.message, message.fields);
+          options.log(...message.line);
           return;
         }
         worker.off('message', first);
@@ -73,7 +74,7 @@ export class WorkerHost<M extends Methods, Info> implements CallHost<M, Info> {
   ): Promise<Result<ReturnType<M[K]>>> {
     return new Promise((resolve, reject) => {
       if (this.#gone || this.#isClosing) throw closedError(this.#gone);
-      if (signal?.aborted) throw new EngineError('aborted', 'the call was aborted before it was made');
+      if (signal?.aborted) throw aborted('the call was aborted before it was made');
       const id = this.#nextId++;
       const cancel = () => this.#send({ type: 'cancel', id });
       signal?.addEventListener('abort', cancel, { once: true });
@@ -98,9 +99,9 @@ export class WorkerHost<M extends Methods, Info> implements CallHost<M, Info> {
     this.#worker.postMessage(message, [...transfer]);
   }
 
-  #receive(message: FromWorker, log: ServiceLog): void {
+  #receive(message: FromWorker, log: EngineLog): void {
     if (message.type === 'log') {
-      log(message.message, message.fields);
+      log(...message.line);
       return;
     }
     if (message.type !== 'result' && message.type !== 'error') return;
@@ -123,5 +124,5 @@ export class WorkerHost<M extends Methods, Info> implements CallHost<M, Info> {
 }
 
 function closedError(reason: Error | undefined): EngineError {
-  return new EngineError('closed', `the model's worker is gone${reason ? `: ${reason.message}` : ''}`);
+  return closed(`the model's worker is gone${reason ? `: ${reason.message}` : ''}`);
 }

@@ -5,7 +5,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { operatorsOf } from '@forerunner/onnx-graph/operators';
-import { EngineError } from '../errors.ts';
+import { type EngineError, modelNotFound, modelUnsupported } from '../errors.ts';
 
 /** How the graph attends: what decides whether past and present may share memory, and what may be batched. */
 export type AttentionKind = 'group-query' | 'plain';
@@ -22,11 +22,11 @@ export interface ModelFiles {
 
 /** Errors: EngineError model_not_found (which file is missing) | model_unsupported (which file makes no sense). */
 export function openModelFiles(modelDir: string): ModelFiles {
-  if (!existsSync(modelDir)) throw new EngineError('model_not_found', `no model folder at ${modelDir}`, { modelDir });
+  if (!existsSync(modelDir)) throw modelNotFound(`no model folder at ${modelDir}`, { model_dir: modelDir });
   const graphPath = findGraph(modelDir);
   const config = readJson(modelDir, 'config.json');
   if (!config) {
-    throw new EngineError('model_not_found', `${basename(modelDir)} has no config.json`, { modelDir });
+    throw modelNotFound(`${basename(modelDir)} has no config.json`, { model_dir: modelDir });
   }
   const generation = readJson(modelDir, 'generation_config.json') ?? {};
   let attention: AttentionKind | undefined;
@@ -39,13 +39,13 @@ export function openModelFiles(modelDir: string): ModelFiles {
     },
     readSibling(name) {
       if (basename(name) !== name) {
-        throw new EngineError('model_unsupported', `config.json names ${name}: only a file beside it is allowed`);
+        throw modelUnsupported(`config.json names ${name}: only a file beside it is allowed`);
       }
       try {
         return readFileSync(join(modelDir, name));
       } catch (cause) {
         const message = `config.json of ${basename(modelDir)} names ${name}, which cannot be read`;
-        throw new EngineError('model_not_found', message, { modelDir, name }, { cause });
+        throw modelNotFound(message, { model_dir: modelDir, name }, cause);
       }
     },
   };
@@ -66,7 +66,7 @@ function findGraph(modelDir: string): string {
   if (only !== undefined && others.length === 1) return join(modelDir, only);
   const hint =
     others.length > 1 ? `several graphs (${others.join(', ')}) and none is called model.onnx` : 'no model.onnx';
-  throw new EngineError('model_not_found', `${basename(modelDir)} has ${hint}`, { modelDir, found: others });
+  throw modelNotFound(`${basename(modelDir)} has ${hint}`, { model_dir: modelDir, found: others });
 }
 
 function readJson(modelDir: string, name: string): Record<string, unknown> | undefined {
@@ -77,7 +77,7 @@ function readJson(modelDir: string, name: string): Record<string, unknown> | und
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
     throw new TypeError('not an object');
   } catch (cause) {
-    throw new EngineError('model_unsupported', `${name} of ${basename(modelDir)} is not a JSON object`, {}, { cause });
+    throw modelUnsupported(`${name} of ${basename(modelDir)} is not a JSON object`, {}, cause);
   }
 }
 
@@ -99,6 +99,6 @@ function attentionOf(graphPath: string): AttentionKind {
 /** What a runtime's refusal to load a graph means: a file that is missing, or a graph that does not fit. */
 export function loadError(graphPath: string, cause: Error): EngineError {
   const missing = /does not exist|doesn't exist|no such file/i.test(cause.message);
-  const code = missing ? 'model_not_found' : 'model_unsupported';
-  return new EngineError(code, `cannot load ${graphPath}: ${cause.message}`, {}, { cause });
+  const make = missing ? modelNotFound : modelUnsupported;
+  return make(`cannot load ${graphPath}: ${cause.message}`, {}, cause);
 }

@@ -2,26 +2,48 @@
 import { EngineError } from '../errors.ts';
 import type { ModelRunner, RunnerOptions } from '../runner.ts';
 import { openNativeRunner } from './native/native-runner.ts';
-import { openNodeRunner } from './node-runner.ts';
+import { openNodeRunner } from './node/node-runner.ts';
 
 export interface OpenRunnerOptions extends RunnerOptions {
-  /** `auto`: native, or node with a logged reason where native cannot be had. */
+  /** `auto`: native, or node where native cannot be had. */
   readonly runtime: 'node' | 'native' | 'auto';
-  readonly log?: (message: string, fields: Readonly<Record<string, unknown>>) => void;
 }
 
 /**
+ * Whatever is not as `options` ask, and no error, is told to `onFallback`.
  * Errors: EngineError model_not_found | model_unsupported | execution_provider_unavailable | runtime_unavailable
  * (only when `native` was asked for by name).
  */
 export async function openRunner(options: OpenRunnerOptions): Promise<ModelRunner> {
-  if (options.runtime === 'node') return openNodeRunner(options);
+  const runner = options.runtime === 'node' ? await openNodeRunner(options) : await openNativeOrNode(options);
+  noteUnusedOptions(options, runner);
+  return runner;
+}
+
+async function openNativeOrNode(options: OpenRunnerOptions): Promise<ModelRunner> {
   try {
     return await openNativeRunner(options);
   } catch (error) {
     if (options.runtime === 'native' || !(error instanceof EngineError) || error.code !== 'runtime_unavailable')
       throw error;
-    options.log?.('the native runtime is not available, using onnxruntime-node', { reason: error.message });
+    options.onFallback?.({ wanted: 'the native runtime', used: 'onnxruntime-node', reason: error.message });
     return openNodeRunner(options);
+  }
+}
+
+/** Options that were given and that the runner has no use for. */
+function noteUnusedOptions(
+  { libraryPath, providerOptions = {}, onFallback }: RunnerOptions,
+  runner: ModelRunner,
+): void {
+  const { runtime, executionProvider } = runner.description;
+  if (libraryPath !== undefined && runtime === 'node') {
+    const reason = 'only the native runtime can be given another library';
+    onFallback?.({ wanted: `the library ${libraryPath}`, used: 'the one of onnxruntime-node', reason });
+  }
+  const names = Object.keys(providerOptions);
+  if (names.length > 0 && executionProvider === 'cpu') {
+    const reason = 'the execution provider cpu takes no options';
+    onFallback?.({ wanted: `the provider options ${names.join(', ')}`, used: 'none', reason });
   }
 }

@@ -1,8 +1,4 @@
-/**
- * What one item of a pass looks like to the graph: checked, padded to canonical shape, with the rows that will be read.
- * Shared by all runners, so that they compute the same function (docs/decisions/0003-never-one-row.md).
- */
-import { EngineError } from '../errors.ts';
+import { requireContext, requireTokenIds } from '../limits.ts';
 import type { ForwardItem } from '../runner.ts';
 import type { GraphSignature } from '../signature.ts';
 
@@ -32,23 +28,11 @@ export function planPass(item: ForwardItem, signature: GraphSignature, minRows: 
     throw new TypeError(`numLogitRows must be 0..${numTokens}, got ${numLogitRows}`);
   }
   checkHiddenStates(signature, hiddenStates, numTokens);
-  for (let i = 0; i < numTokens; i++) {
-    const id = tokenIds[i]!;
-    if (id < 0 || id >= signature.vocabSize) {
-      const message = `token id ${id} at index ${i} is outside 0..${signature.vocabSize - 1}`;
-      throw new EngineError('token_out_of_range', message, { tokenId: id, index: i, vocabSize: signature.vocabSize });
-    }
-  }
+  requireTokenIds(tokenIds, signature.vocabSize);
   const numRows = canonicalRows(Math.max(numTokens, minRows), minRows);
-  if (numPastTokens + numRows > signature.contextLength) {
-    const pad = numRows > numTokens ? ` (${numRows - numTokens} of padding)` : '';
-    const message = `${numPastTokens} cached and ${numRows} new tokens${pad} exceed the context of ${signature.contextLength}`;
-    throw new EngineError('context_overflow', message, {
-      numPastTokens,
-      numRows,
-      contextLength: signature.contextLength,
-    });
-  }
+  const pads = numRows > numTokens ? ` (${numRows - numTokens} of padding)` : '';
+  const what = `${numPastTokens} cached and ${numRows} new tokens${pads}`;
+  requireContext(numPastTokens + numRows, signature.contextLength, what);
   const numPads = numRows - numTokens;
   const limited = signature.numLogitsToKeepInput !== undefined;
   const numHeadRows = limited ? canonicalRows(Math.max(numLogitRows + numPads, minRows), minRows) : numRows;

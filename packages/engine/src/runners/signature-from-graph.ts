@@ -3,7 +3,7 @@
  * GraphSignature. Knows the naming of onnxruntime-genai, Optimum and onnx-community exports; knows no session, so both
  * runners feed it what their runtime says.
  */
-import { EngineError } from '../errors.ts';
+import { modelUnsupported } from '../errors.ts';
 import type { FloatType, GraphSignature } from '../signature.ts';
 import type { AttentionKind, ModelFiles } from './model-files.ts';
 
@@ -44,7 +44,7 @@ export function signatureFromGraph(graph: GraphInfo, files: ModelFiles): GraphBi
   requireInt64(inputs, 'input_ids');
   const kv = kvLayout(graph, outputs, config);
   const logits = outputs.get('logits');
-  if (!logits) throw unsupported('the graph has no output named logits', { outputs: [...outputs.keys()] });
+  if (!logits) throw modelUnsupported('the graph has no output named logits', { outputs: [...outputs.keys()] });
   const vocabSize = positiveInt(config, ['vocab_size']);
   const hiddenStatesInput = hiddenStatesInputOf(inputs, config);
   refuseUnknownInputs(graph, hiddenStatesInput?.input);
@@ -84,7 +84,7 @@ export function signatureFromGraph(graph: GraphInfo, files: ModelFiles): GraphBi
 function kvLayout(graph: GraphInfo, outputs: Map<string, TensorInfo>, config: ModelFiles['config']) {
   const past = graph.inputs.filter((tensor) => PAST.test(tensor.name));
   if (past.length === 0) {
-    throw unsupported('the graph takes no past_key_values.*: export it with a KV cache', {
+    throw modelUnsupported('the graph takes no past_key_values.*: export it with a KV cache', {
       inputs: graph.inputs.map((tensor) => tensor.name),
     });
   }
@@ -95,8 +95,8 @@ function kvLayout(graph: GraphInfo, outputs: Map<string, TensorInfo>, config: Mo
     for (const part of ['key', 'value']) {
       const input = `past_key_values.${layer}.${part}`;
       const output = `present.${layer}.${part}`;
-      if (!past.some((tensor) => tensor.name === input)) throw unsupported(`the graph lacks the input ${input}`);
-      if (!outputs.has(output)) throw unsupported(`the graph lacks the output ${output}`);
+      if (!past.some((tensor) => tensor.name === input)) throw modelUnsupported(`the graph lacks the input ${input}`);
+      if (!outputs.has(output)) throw modelUnsupported(`the graph lacks the output ${output}`);
       pastInputs.push(input);
       presentOutputs.push(output);
     }
@@ -104,13 +104,16 @@ function kvLayout(graph: GraphInfo, outputs: Map<string, TensorInfo>, config: Mo
   const [first] = past as [TensorInfo];
   const [, heads, , dim] = first.shape;
   if (first.shape.length !== 4 || typeof heads !== 'number' || heads < 1) {
-    throw unsupported(`${first.name} is not [batch, kv_heads, past, head_dim] with a fixed number of heads`, first);
+    throw modelUnsupported(
+      `${first.name} is not [batch, kv_heads, past, head_dim] with a fixed number of heads`,
+      first,
+    );
   }
   const headDim = typeof dim === 'number' && dim > 0 ? dim : headDimOf(config);
   for (const tensor of past) {
     const [, otherHeads, , otherDim] = tensor.shape;
     if (tensor.type !== first.type || otherHeads !== heads || (typeof otherDim === 'number' && otherDim !== headDim)) {
-      throw unsupported(`${tensor.name} differs in type or shape from ${first.name}`, { tensor, first });
+      throw modelUnsupported(`${tensor.name} differs in type or shape from ${first.name}`, { tensor, first });
     }
   }
   return { numLayers, numKvHeads: heads, headDim, type: floatType(first), pastInputs, presentOutputs };
@@ -126,7 +129,7 @@ function headSizeOf(logits: TensorInfo, config: ModelFiles['config'], vocabSize:
   const width = logits.shape.at(-1);
   if (logits.shape.length !== 3 || (typeof width === 'number' && width > 0 && width !== declared)) {
     const shape = logits.shape.join(', ');
-    throw unsupported(`logits are [${shape}], config.json says that a row has ${declared} entries`, { declared });
+    throw modelUnsupported(`logits are [${shape}], config.json says that a row has ${declared} entries`, { declared });
   }
   return declared;
 }
@@ -135,16 +138,18 @@ function draftToTargetOf(config: ModelFiles['config'], files: ModelFiles, headSi
   const name = config.draft_to_target;
   if (name == null) {
     if (headSize === vocabSize) return undefined;
-    throw unsupported(`the head has ${headSize} rows for ${vocabSize} tokens: config.json must name draft_to_target`);
+    throw modelUnsupported(
+      `the head has ${headSize} rows for ${vocabSize} tokens: config.json must name draft_to_target`,
+    );
   }
-  if (typeof name !== 'string') throw unsupported('draft_to_target in config.json must be a file name', { name });
+  if (typeof name !== 'string') throw modelUnsupported('draft_to_target in config.json must be a file name', { name });
   const bytes = files.readSibling(name);
   if (bytes.length !== headSize * 4) {
-    throw unsupported(`${name} has ${bytes.length} bytes, not 4 for each of ${headSize} head rows`);
+    throw modelUnsupported(`${name} has ${bytes.length} bytes, not 4 for each of ${headSize} head rows`);
   }
   const ids = Int32Array.from({ length: headSize }, (_, row) => bytes.readInt32LE(row * 4));
   const wrong = ids.findIndex((id) => id < 0 || id >= vocabSize);
-  if (wrong >= 0) throw unsupported(`${name} maps row ${wrong} to ${ids[wrong]}, outside 0..${vocabSize - 1}`);
+  if (wrong >= 0) throw modelUnsupported(`${name} maps row ${wrong} to ${ids[wrong]}, outside 0..${vocabSize - 1}`);
   return ids;
 }
 
@@ -153,7 +158,7 @@ function hiddenStatesInputOf(inputs: Map<string, TensorInfo>, config: ModelFiles
   const input = typeof declared?.input === 'string' ? declared.input : 'features';
   const tensor = inputs.get(input);
   if (!tensor) {
-    if (declared) throw unsupported(`config.json declares draft_hidden_states, the graph has no input ${input}`);
+    if (declared) throw modelUnsupported(`config.json declares draft_hidden_states, the graph has no input ${input}`);
     return undefined;
   }
   return { input, width: rowWidth(tensor, declared?.width) };
@@ -169,9 +174,10 @@ function hiddenStatesOutputOf(outputs: Map<string, TensorInfo>, config: ModelFil
 /** Width of a [batch, seq, width] float32 tensor. */
 function rowWidth(tensor: TensorInfo, fallback: unknown): number {
   const width = typeof tensor.shape[2] === 'number' && tensor.shape[2] > 0 ? tensor.shape[2] : fallback;
-  if (tensor.type !== 'float32' && tensor.type !== 'float16') throw unsupported(`${tensor.name} is ${tensor.type}`);
+  if (tensor.type !== 'float32' && tensor.type !== 'float16')
+    throw modelUnsupported(`${tensor.name} is ${tensor.type}`);
   if (tensor.shape.length !== 3 || typeof width !== 'number') {
-    throw unsupported(`${tensor.name} is not [batch, seq, width] with a known width`, tensor);
+    throw modelUnsupported(`${tensor.name} is not [batch, seq, width] with a known width`, tensor);
   }
   return width;
 }
@@ -180,20 +186,20 @@ function refuseUnknownInputs(graph: GraphInfo, hiddenStatesName: string | undefi
   const unknown = graph.inputs
     .map((tensor) => tensor.name)
     .filter((name) => !KNOWN_INPUTS.has(name) && !PAST.test(name) && name !== hiddenStatesName);
-  if (unknown.length > 0) throw unsupported(`the graph wants inputs that no runner knows: ${unknown.join(', ')}`);
+  if (unknown.length > 0) throw modelUnsupported(`the graph wants inputs that no runner knows: ${unknown.join(', ')}`);
 }
 
 function requireInt64(inputs: Map<string, TensorInfo>, name: string): void {
   const tensor = inputs.get(name);
-  if (!tensor) throw unsupported(`the graph has no input ${name}`, { inputs: [...inputs.keys()] });
-  if (tensor.type !== 'int64') throw unsupported(`${name} is ${tensor.type}, not int64`);
+  if (!tensor) throw modelUnsupported(`the graph has no input ${name}`, { inputs: [...inputs.keys()] });
+  if (tensor.type !== 'int64') throw modelUnsupported(`${name} is ${tensor.type}, not int64`);
 }
 
 const typeOf = (tensor: TensorInfo | undefined): FloatType => (tensor ? floatType(tensor) : 'float32');
 
 function floatType(tensor: TensorInfo): FloatType {
   if (tensor.type === 'float32' || tensor.type === 'float16') return tensor.type;
-  throw unsupported(`${tensor.name} is ${tensor.type}; only float32 and float16 are supported`);
+  throw modelUnsupported(`${tensor.name} is ${tensor.type}; only float32 and float16 are supported`);
 }
 
 function eosTokenIds(config: ModelFiles['config'], vocabSize: number): number[] {
@@ -212,7 +218,7 @@ function optionalId(config: ModelFiles['config'], key: string, vocabSize: number
 
 function requireId(key: string, value: unknown, vocabSize: number): void {
   if (Number.isInteger(value) && (value as number) >= 0 && (value as number) < vocabSize) return;
-  throw unsupported(`${key} in config.json is ${JSON.stringify(value)}, not a token id below ${vocabSize}`);
+  throw modelUnsupported(`${key} in config.json is ${JSON.stringify(value)}, not a token id below ${vocabSize}`);
 }
 
 function positiveInt(config: ModelFiles['config'], keys: readonly string[]): number {
@@ -220,11 +226,7 @@ function positiveInt(config: ModelFiles['config'], keys: readonly string[]): num
     const value = config[key];
     if (value == null) continue;
     if (Number.isInteger(value) && (value as number) > 0) return value as number;
-    throw unsupported(`${key} in config.json is ${JSON.stringify(value)}, not a positive whole number`);
+    throw modelUnsupported(`${key} in config.json is ${JSON.stringify(value)}, not a positive whole number`);
   }
-  throw unsupported(`config.json has no ${keys.join(' or ')}`);
-}
-
-function unsupported(message: string, details: object = {}): EngineError {
-  return new EngineError('model_unsupported', message, { ...details });
+  throw modelUnsupported(`config.json has no ${keys.join(' or ')}`);
 }

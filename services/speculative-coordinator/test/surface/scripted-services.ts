@@ -173,6 +173,7 @@ function cardOf(service: ModelCard['service'], script: Script): ModelCard {
     execution_provider: 'none',
     num_cpu_fallback_nodes: 0,
     num_threads: 1,
+    fallbacks: [],
     numeric_regime: 'bit-exact',
     kv_cache_budget_bytes: 0,
     hidden_states_offered: null,

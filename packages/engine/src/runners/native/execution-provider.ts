@@ -4,7 +4,7 @@
  */
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { EngineError } from '../../errors.ts';
+import { EngineError, providerUnavailable } from '../../errors.ts';
 import type { RunnerOptions } from '../../runner.ts';
 import type { OrtApi, Pointer } from './ort-api.ts';
 import { addressOf } from './tensor.ts';
@@ -20,18 +20,17 @@ export interface ExecutionProvider {
 export const CPU_PROVIDER = 'CPUExecutionProvider';
 
 /**
- * What `requested` means here. `auto` is CUDA where it can be had, else the CPU. Errors: EngineError
- * execution_provider_unavailable, saying what is missing.
+ * What `executionProvider` means here. `auto` is CUDA where it can be had, else the CPU, and `onFallback` hears what is
+ * missing. Errors: EngineError execution_provider_unavailable, saying what is missing.
  */
 export function resolveProvider(
   api: OrtApi,
   libraryPath: string,
-  requested: RunnerOptions['executionProvider'],
-  deviceId: number,
-  options: Readonly<Record<string, string>> = {},
+  { executionProvider, deviceId, providerOptions: options = {}, onFallback }: RunnerOptions,
 ): ExecutionProvider {
-  if (requested === 'cpu') return { name: 'cpu', deviceId, options: {} };
-  if (requested === 'webgpu') return { name: 'webgpu', deviceId, options };
+  const cpu: ExecutionProvider = { name: 'cpu', deviceId, options: {} };
+  if (executionProvider === 'cpu') return cpu;
+  if (executionProvider === 'webgpu') return { name: 'webgpu', deviceId, options };
   const cuda: ExecutionProvider = { name: 'cuda', deviceId, options };
   try {
     requireCudaFiles(libraryPath);
@@ -43,8 +42,10 @@ export function resolveProvider(
     }
     return cuda;
   } catch (error) {
-    if (requested === 'cuda') throw error;
-    return { name: 'cpu', deviceId, options: {} };
+    if (executionProvider === 'cuda') throw error;
+    const reason = (error as Error).message;
+    onFallback?.({ wanted: 'the execution provider cuda', used: 'cpu', reason });
+    return cpu;
   }
 }
 
@@ -73,7 +74,7 @@ export function appendProvider(api: OrtApi, sessionOptions: Pointer, provider: E
     else appendWebGpu(api, sessionOptions, provider);
   } catch (cause) {
     if (cause instanceof EngineError) throw cause;
-    throw unavailable(provider.name, readable((cause as Error).message), cause);
+    throw providerUnavailable(provider.name, readable((cause as Error).message), cause);
   }
 }
 
@@ -112,13 +113,8 @@ function requireCudaFiles(libraryPath: string): void {
     const name = `${prefix}onnxruntime_providers_${part}.${suffix}`;
     if (existsSync(join(dirname(libraryPath), name))) continue;
     const hint = 'use the GPU image, or put the files of the PyPI package onnxruntime-gpu there';
-    throw unavailable('cuda', `${name} is not beside ${libraryPath}: ${hint}`);
+    throw providerUnavailable('cuda', `${name} is not beside ${libraryPath}: ${hint}`);
   }
-}
-
-export function unavailable(provider: string, reason: string, cause?: unknown): EngineError {
-  const message = `the execution provider ${provider} is not available: ${reason}`;
-  return new EngineError('execution_provider_unavailable', message, { provider }, { cause });
 }
 
 function withTexts(

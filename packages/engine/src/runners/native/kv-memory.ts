@@ -2,7 +2,7 @@
  * Memory for keys and values, where the model runs. A block holds all layers of one sequence, so that it is one
  * allocation; it is shared by forks until one of them writes. Knows layouts and bytes, not lengths.
  */
-import { EngineError } from '../../errors.ts';
+import { outOfMemory } from '../../errors.ts';
 import type { GraphSignature } from '../../signature.ts';
 import { DeviceCopier } from './device-copier.ts';
 import { type OrtApi, OrtError, type Pointer } from './ort-api.ts';
@@ -112,7 +112,7 @@ function allocateHost(bytes: number): Uint8Array<ArrayBuffer> {
   try {
     return new Uint8Array(new ArrayBuffer(bytes));
   } catch (cause) {
-    throw new EngineError('out_of_memory', `no ${bytes} bytes of memory for a KV cache`, { bytes }, { cause });
+    throw outOfMemory(`no ${bytes} bytes of memory for a KV cache`, bytes, cause);
   }
 }
 
@@ -158,7 +158,7 @@ export class DeviceKvMemory implements KvMemory {
     } catch (cause) {
       for (const value of values) this.#api.ReleaseValue(value);
       if (!(cause instanceof OrtError)) throw cause;
-      throw new EngineError('out_of_memory', `no ${bytes} bytes on the device: ${cause.message}`, { bytes }, { cause });
+      throw outOfMemory(`no ${bytes} bytes on the device: ${cause.message}`, bytes, cause);
     }
     return { numPositions, bytes, values, numUsers: 1 };
   }

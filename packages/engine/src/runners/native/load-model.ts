@@ -2,7 +2,7 @@
  * A model made ready for passes: the execution provider chosen, graphs rewritten and loaded, memory for caches opened.
  * Knows how the parts depend on each other; runs nothing.
  */
-import { EngineError } from '../../errors.ts';
+import { runtimeUnavailable } from '../../errors.ts';
 import type { RunnerDescription, RunnerOptions } from '../../runner.ts';
 import type { GraphSignature } from '../../signature.ts';
 import { type ModelFiles, openModelFiles } from '../model-files.ts';
@@ -19,10 +19,6 @@ import { OrtSession, openEnv, type SessionOptions } from './session.ts';
 import { SharedWeights } from './shared-weights.ts';
 import { SingleGraph } from './single-graph.ts';
 
-export interface NativeRunnerOptions extends RunnerOptions {
-  readonly log?: (message: string, fields: Readonly<Record<string, unknown>>) => void;
-}
-
 export interface LoadedModel {
   readonly api: OrtApi;
   readonly signature: GraphSignature;
@@ -37,14 +33,13 @@ export interface LoadedModel {
 }
 
 /** Errors: EngineError model_not_found | model_unsupported | execution_provider_unavailable | runtime_unavailable. */
-export async function loadModel(options: NativeRunnerOptions): Promise<LoadedModel> {
+export async function loadModel(options: RunnerOptions): Promise<LoadedModel> {
   const library = loadOrtLibrary(options.libraryPath);
   const api = ortApi();
   const files = openModelFiles(options.modelDir);
   let env = openEnv(api); // providers log to it as soon as they are looked at
   try {
-    const { executionProvider, deviceId, providerOptions } = options;
-    const provider = resolveProvider(api, library.path, executionProvider, deviceId, providerOptions);
+    const provider = resolveProvider(api, library.path, options);
     if (provider.name === 'cpu') {
       api.ReleaseEnv(env); // unloads a provider that was tried and could not be used
       env = openEnv(api);
@@ -67,13 +62,13 @@ class ModelLoader {
   readonly #api: OrtApi;
   readonly #files: ModelFiles;
   readonly #sessionOptions: SessionOptions;
-  readonly #options: NativeRunnerOptions;
+  readonly #options: RunnerOptions;
   readonly #hostInfo: Pointer;
   readonly #buffers = new OutputBuffers();
   /** What is open, last first. */
   readonly #closers: (() => void)[] = [];
 
-  constructor(api: OrtApi, files: ModelFiles, provider: ExecutionProvider, options: NativeRunnerOptions) {
+  constructor(api: OrtApi, files: ModelFiles, provider: ExecutionProvider, options: RunnerOptions) {
     this.#api = api;
     this.#files = files;
     this.#options = options;
@@ -86,7 +81,10 @@ class ModelLoader {
     try {
       const source = flatGraphSource(this.#files);
       if (!('whyNot' in source)) return await this.#loadFlat(source);
-      if (this.#options.maxBatchItems > 1) this.#note('sequences of this model take turns', { reason: source.whyNot });
+      if (this.#options.maxBatchItems > 1) {
+        const reason = source.whyNot;
+        this.#options.onFallback?.({ wanted: 'batches of several sequences', used: 'one sequence a pass', reason });
+      }
       return await this.#loadSingle();
     } catch (error) {
       this.#close();
@@ -143,7 +141,7 @@ class ModelLoader {
     const { info, name } = session.memoryOfInput(cacheInput);
     if (graph.attention === 'plain' && name !== 'Cpu') {
       const message = `past and present cannot share memory of ${name} in this graph: it has no GroupQueryAttention`;
-      throw new EngineError('runtime_unavailable', message, { attention: graph.attention });
+      throw runtimeUnavailable(message);
     }
     const { signature } = graph;
     const memory =
@@ -163,7 +161,9 @@ class ModelLoader {
   ): LoadedModel {
     const { provider, numThreads } = this.#sessionOptions;
     const fallback = provider.name === 'cpu' ? [] : (session.operatorsByProvider().get(CPU_PROVIDER) ?? []);
-    if (fallback.length > 0) this.#note('some operators run on the CPU', { operators: [...new Set(fallback)] });
+    if (fallback.length > 0) {
+      this.#options.log?.('info', 'some operators run on the CPU', { operators: [...new Set(fallback)] });
+    }
     return {
       api: this.#api,
       signature: graph.signature,
@@ -190,9 +190,5 @@ class ModelLoader {
 
   #close(): void {
     for (const close of this.#closers.splice(0)) close();
-  }
-
-  #note(message: string, fields: Readonly<Record<string, unknown>>): void {
-    this.#options.log?.(message, fields);
   }
 }

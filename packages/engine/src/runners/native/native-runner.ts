@@ -3,7 +3,7 @@
  * rows, nothing blocks the event loop, and the KV cache stays where the model runs. docs/decisions/0010-native-runtime.md
  * says why, and what upstream must ship before this folder can be deleted.
  */
-import { EngineError } from '../../errors.ts';
+import { aborted, closed, modelFailed } from '../../errors.ts';
 import type {
   ForwardBatch,
   ForwardItem,
@@ -11,13 +11,14 @@ import type {
   KvCache,
   ModelRunner,
   RunnerDescription,
+  RunnerOptions,
 } from '../../runner.ts';
 import type { GraphSignature } from '../../signature.ts';
 import { bucketFor } from '../kv-buckets.ts';
 import { planPass } from '../pass-plan.ts';
 import { ConcatKvCache } from './concat-kv-cache.ts';
 import { bytesPerPosition, HostKvMemory, type KvMemory } from './kv-memory.ts';
-import { type LoadedModel, loadModel, type NativeRunnerOptions } from './load-model.ts';
+import { type LoadedModel, loadModel } from './load-model.ts';
 import { NativeKvCache } from './native-kv-cache.ts';
 import type { OutputBuffers } from './output-rows.ts';
 import type { CacheContext, PassCache } from './pass-cache.ts';
@@ -25,13 +26,11 @@ import type { PassGraph, PassItem } from './pass-graph.ts';
 import { QuickRuns } from './quick-runs.ts';
 import { RunGate, type RunOptions } from './run-gate.ts';
 
-export type { NativeRunnerOptions } from './load-model.ts';
-
 /** From here on the time to give memory back is lost in the pass. */
 const LARGE_PASS_ROWS = 64;
 
 /** Errors: EngineError model_not_found | model_unsupported | execution_provider_unavailable | runtime_unavailable. */
-export async function openNativeRunner(options: NativeRunnerOptions): Promise<ModelRunner> {
+export async function openNativeRunner(options: RunnerOptions): Promise<ModelRunner> {
   return new NativeRunner(await loadModel(options), options);
 }
 
@@ -51,7 +50,7 @@ class NativeRunner implements ModelRunner {
   readonly #quickRuns: QuickRuns | undefined;
   #closing: Promise<void> | undefined;
 
-  constructor(model: LoadedModel, { minRows }: NativeRunnerOptions) {
+  constructor(model: LoadedModel, { minRows }: RunnerOptions) {
     this.#model = model;
     this.signature = model.signature;
     this.description = model.description;
@@ -66,7 +65,7 @@ class NativeRunner implements ModelRunner {
   }
 
   createCache(initialCapacity: number): KvCache {
-    if (this.#closing) throw new EngineError('closed', 'the runner is closed');
+    if (this.#closing) throw closed('the runner is closed');
     const isPlain = this.#model.attention === 'plain' && this.#memory instanceof HostKvMemory;
     const cache = isPlain
       ? new ConcatKvCache(this.#caches, this.#memory)
@@ -82,7 +81,7 @@ class NativeRunner implements ModelRunner {
   }
 
   async forward(items: readonly ForwardItem[], signal?: AbortSignal): Promise<ForwardBatch> {
-    if (this.#closing) throw new EngineError('closed', 'the runner is closed');
+    if (this.#closing) throw closed('the runner is closed');
     if (items.length > this.maxSequences) {
       throw new TypeError(`a pass takes at most ${this.maxSequences} sequences, got ${items.length}`);
     }
@@ -136,8 +135,8 @@ class NativeRunner implements ModelRunner {
       const runOptions = numRows > LARGE_PASS_ROWS ? options.large : options.usual;
       await (this.#quickRuns ? this.#quickRuns.run(run, runOptions, numRows) : run.run(runOptions));
     } catch (cause) {
-      if (signal?.aborted) throw new EngineError('aborted', 'the pass was aborted', {}, { cause });
-      throw new EngineError('model_failed', `the pass failed: ${(cause as Error).message}`, {}, { cause });
+      if (signal?.aborted) throw aborted('the pass was aborted', cause);
+      throw modelFailed(cause as Error);
     }
     return read;
   }

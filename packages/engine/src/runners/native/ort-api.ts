@@ -4,7 +4,7 @@
  * slots here are compared with the header's member list in test/runners/native. Knows no sessions, tensors or models.
  */
 import koffi, { type KoffiFunc, type LibraryHandle } from 'koffi';
-import { EngineError } from '../../errors.ts';
+import { runtimeUnavailable } from '../../errors.ts';
 import { loadOrtLibrary } from './ort-library.ts';
 
 /** The address of an Ort object; 0n never stands for one. */
@@ -169,13 +169,10 @@ function bindApi(library: LibraryHandle): OrtApi {
   const [getApi, getVersion] = koffi.decode(base, koffi.array('void *', 2)) as [Pointer, Pointer];
   const version = koffi.call(getVersion, koffi.proto('str', [])) as string;
   if (!TESTED_VERSIONS.test(version)) {
-    throw new EngineError(
-      'runtime_unavailable',
-      `the native runtime is checked against ONNX Runtime 1.24 to 1.30, not ${version}`,
-    );
+    throw runtimeUnavailable(`the native runtime is checked against ONNX Runtime 1.24 to 1.30, not ${version}`);
   }
   const table = koffi.call(getApi, koffi.proto('void *', ['uint32_t']), API_VERSION) as Pointer | null;
-  if (!table) throw new EngineError('runtime_unavailable', `ONNX Runtime ${version} lacks API version ${API_VERSION}`);
+  if (!table) throw runtimeUnavailable(`ONNX Runtime ${version} lacks API version ${API_VERSION}`);
   const numSlots = 1 + Math.max(...Object.values(ortFunctions).map(({ slot }) => slot));
   const slots = koffi.decode(table, koffi.array('void *', numSlots)) as Pointer[];
 
@@ -232,7 +229,7 @@ function probe(bound: OrtApi): void {
   const [code, message] = [bound.GetErrorCode(made), bound.GetErrorMessage(made)];
   bound.ReleaseStatus(made);
   if (code === 3 && message === 'probe') return;
-  throw new EngineError('runtime_unavailable', `ONNX Runtime ${bound.version} does not have the expected API table`);
+  throw runtimeUnavailable(`ONNX Runtime ${bound.version} does not have the expected API table`);
 }
 
 function withOutputs(kinds: readonly Kind[], args: readonly unknown[]) {

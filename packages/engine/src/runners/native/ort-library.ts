@@ -6,7 +6,7 @@ import { readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import koffi, { type LibraryHandle } from 'koffi';
-import { EngineError } from '../../errors.ts';
+import { runtimeUnavailable } from '../../errors.ts';
 
 export interface OrtLibrary {
   readonly path: string;
@@ -24,7 +24,7 @@ export function loadOrtLibrary(wanted?: string): OrtLibrary {
   if (loaded && (wanted === undefined || wanted === loaded.path)) return loaded;
   const path = wanted ?? bundledLibraryPath();
   if (loaded) {
-    throw unavailable(`this thread already runs ${loaded.path}; ${path} cannot be loaded beside it`);
+    throw runtimeUnavailable(`this thread already runs ${loaded.path}; ${path} cannot be loaded beside it`);
   }
   // ONNX Runtime reports home unless told otherwise before it loads. In a worker thread process.env is a copy, so the
   // process that starts workers must set it itself.
@@ -36,7 +36,7 @@ export function loadOrtLibrary(wanted?: string): OrtLibrary {
     loaded = { path, handle: koffi.load(path) };
     return loaded;
   } catch (cause) {
-    throw unavailable(`cannot load ${path}: ${(cause as Error).message}`, cause);
+    throw runtimeUnavailable(`cannot load ${path}: ${(cause as Error).message}`, cause);
   }
 }
 
@@ -45,12 +45,12 @@ function bundledLibraryPath(): string {
   try {
     packageDir = dirname(createRequire(import.meta.url).resolve('onnxruntime-node/package.json'));
   } catch (cause) {
-    throw unavailable('onnxruntime-node is not installed, and the native runtime uses its library', cause);
+    throw runtimeUnavailable('onnxruntime-node is not installed, and the native runtime uses its library', cause);
   }
   const folder = join(packageDir, 'bin/napi-v6', process.platform, process.arch);
   const name = listOf(folder).find((file) => /^(lib)?onnxruntime(\.so\.\d+|[.\d]*\.dylib|\.dll)$/.test(file));
   if (name) return join(folder, name);
-  throw unavailable(`onnxruntime-node ships no library for ${process.platform} ${process.arch}`);
+  throw runtimeUnavailable(`onnxruntime-node ships no library for ${process.platform} ${process.arch}`);
 }
 
 function listOf(folder: string): string[] {
@@ -59,8 +59,4 @@ function listOf(folder: string): string[] {
   } catch {
     return [];
   }
-}
-
-function unavailable(message: string, cause?: unknown): EngineError {
-  return new EngineError('runtime_unavailable', message, {}, { cause });
 }

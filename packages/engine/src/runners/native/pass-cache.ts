@@ -2,7 +2,8 @@
  * A cache as passes see it, and what every kind does alike: who may touch it when, how much it holds, how much a number of
  * tokens takes. Knows no memory.
  */
-import { EngineError } from '../../errors.ts';
+import { closed } from '../../errors.ts';
+import { requireContext } from '../../limits.ts';
 import type { KvCache } from '../../runner.ts';
 import { bucketFor } from '../kv-buckets.ts';
 import type { Pointer } from './ort-api.ts';
@@ -44,10 +45,7 @@ export class CacheUse {
   /** Positions to reserve for so many tokens and the pads after them. Errors: EngineError context_overflow. */
   positionsFor(numTokens: number): number {
     const { contextLength, numPadTokens } = this.#context;
-    if (numTokens > contextLength) {
-      const message = `${numTokens} tokens exceed the context of ${contextLength}`;
-      throw new EngineError('context_overflow', message, { numTokens, contextLength });
-    }
+    requireContext(numTokens, contextLength);
     return this.bucket(numTokens + numPadTokens);
   }
 
@@ -75,7 +73,7 @@ export class CacheUse {
   }
 
   requireIdle(): void {
-    if (this.#released) throw new EngineError('closed', 'the cache was released');
+    if (this.#released) throw closed('the cache was released');
     if (this.#inPass) throw new Error('a cache cannot be touched while a pass uses it');
   }
 }

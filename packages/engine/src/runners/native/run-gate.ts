@@ -3,7 +3,7 @@
  * it by. A run in flight holds a thread of libuv's pool, so file and DNS work of the process waits behind it:
  * UV_THREADPOOL_SIZE should exceed the number of runners by two or more.
  */
-import { EngineError } from '../../errors.ts';
+import { aborted, closed } from '../../errors.ts';
 import type { OrtApi, Pointer } from './ort-api.ts';
 
 export interface RunOptions {
@@ -29,10 +29,10 @@ export class RunGate {
   /** Runs `use` when the one before is over. Errors: EngineError aborted | closed, and `use`'s. */
   async enter<T>(signal: AbortSignal | undefined, use: (options: RunOptions) => Promise<T>): Promise<T> {
     while (this.#isBusy && !this.#closed) await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    if (this.#closed) throw new EngineError('closed', 'the runner is closed');
+    if (this.#closed) throw closed('the runner is closed');
     if (signal?.aborted) {
       this.#waiting.shift()?.();
-      throw new EngineError('aborted', 'the pass was aborted before it started');
+      throw aborted('the pass was aborted before it started');
     }
     this.#isBusy = true;
     // Thread-safe: a flag that the executor reads between two nodes.

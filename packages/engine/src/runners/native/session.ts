@@ -3,10 +3,11 @@
  * and runs of different bindings may overlap. Knows no KV cache and no tokens.
  */
 import koffi from 'koffi';
+import { providerUnavailable } from '../../errors.ts';
 import { loadError } from '../model-files.ts';
 import type { GraphInfo, TensorInfo } from '../signature-from-graph.ts';
 import { THREADING_OPTIONS } from '../threading.ts';
-import { appendProvider, type ExecutionProvider, isDeviceFailure, unavailable } from './execution-provider.ts';
+import { appendProvider, type ExecutionProvider, isDeviceFailure } from './execution-provider.ts';
 import type { OrtApi, Pointer } from './ort-api.ts';
 import type { SharedWeights } from './shared-weights.ts';
 import { addressOf, elementTypeName } from './tensor.ts';
@@ -89,7 +90,7 @@ export class OrtSession {
       } catch (cause) {
         const reason = (cause as Error).message;
         if (options.provider.name !== 'cpu' && isDeviceFailure(reason))
-          throw unavailable(options.provider.name, reason, cause);
+          throw providerUnavailable(options.provider.name, reason, cause);
         throw loadError(graphPath, cause as Error);
       }
     }).catch((error: unknown) => {

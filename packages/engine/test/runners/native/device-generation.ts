@@ -12,7 +12,10 @@ const [provider, model] = process.argv.slice(2) as ['webgpu' | 'cuda', string];
 const logged: unknown[] = [];
 
 async function generate(executionProvider: 'cpu' | typeof provider) {
-  const runner = await open('native', model, { executionProvider, log: (_, fields) => logged.push(fields) });
+  const runner = await open('native', model, {
+    executionProvider,
+    log: (_level, _message, fields) => logged.push(fields),
+  });
   const cache = runner.createCache(8);
   const tokens: number[] = [];
   let ids = someIds(9);

@@ -1,6 +1,7 @@
 /** What is said when a provider cannot be had, before any model is loaded. */
 import koffi from 'koffi';
 import { describe, expect, test } from 'vitest';
+import type { Fallback } from '../../../src/index.ts';
 import { appendProvider } from '../../../src/runners/native/execution-provider.ts';
 import type { OrtApi } from '../../../src/runners/native/ort-api.ts';
 import { codeOf, open } from '../fixtures.ts';
@@ -14,8 +15,17 @@ describe('CUDA without its provider', () => {
     });
   });
 
-  test('is not what auto chooses', async () => {
-    const runner = await open('native', 'tiny-target', { executionProvider: 'auto' });
+  test('is not what auto chooses, which says why', async () => {
+    const fallbacks: Fallback[] = [];
+    const onFallback = (fallback: Fallback) => fallbacks.push(fallback);
+    const runner = await open('native', 'tiny-target', { executionProvider: 'auto', onFallback });
+    expect(fallbacks).toEqual([
+      {
+        wanted: 'the execution provider cuda',
+        used: 'cpu',
+        reason: expect.stringMatching(/libonnxruntime_providers_shared\.so is not beside/),
+      },
+    ]);
     expect(runner.description).toMatchObject({ executionProvider: 'cpu', numFallbackNodes: 0, kvMemory: 'Cpu' });
     await runner.close();
   });

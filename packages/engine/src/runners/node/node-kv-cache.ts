@@ -4,10 +4,11 @@
  * the whole cache. Knows tensors and capacity, no sessions.
  */
 import { Tensor } from 'onnxruntime-node';
-import { EngineError } from '../errors.ts';
-import type { KvCache } from '../runner.ts';
-import { bucketFor } from './kv-buckets.ts';
-import type { GraphBinding } from './signature-from-graph.ts';
+import { closed, outOfMemory } from '../../errors.ts';
+import { requireContext } from '../../limits.ts';
+import type { KvCache } from '../../runner.ts';
+import { bucketFor } from '../kv-buckets.ts';
+import type { GraphBinding } from '../signature-from-graph.ts';
 
 /** What all caches of a runner have in common; also what tells one runner's caches from another's. */
 export interface NodeKvContext {
@@ -40,10 +41,7 @@ export class NodeKvCache implements KvCache {
   ensureCapacity(numTokens: number, numValid: number): void {
     this.#requireIdle();
     const { contextLength } = this.context.graph.signature;
-    if (numTokens > contextLength) {
-      const message = `${numTokens} tokens exceed the context of ${contextLength}`;
-      throw new EngineError('context_overflow', message, { numTokens, contextLength });
-    }
+    requireContext(numTokens, contextLength);
     if (numTokens > this.capacity) {
       this.#rows.growTo(bucketFor(numTokens + this.context.numPadTokens, contextLength), numValid);
     }
@@ -82,7 +80,7 @@ export class NodeKvCache implements KvCache {
   }
 
   #requireIdle(): void {
-    if (this.#released) throw new EngineError('closed', 'the cache was released');
+    if (this.#released) throw closed('the cache was released');
     if (this.#inPass) throw new Error('a cache cannot be touched while a pass uses it');
   }
 }
@@ -231,10 +229,11 @@ function cut(tensor: Tensor, length: number): Tensor {
 }
 
 function zeros(type: 'float32' | 'float16', length: number): Bits {
+  const bytes = length * (type === 'float32' ? 4 : 2);
   try {
     return type === 'float32' ? new Uint32Array(length) : new Uint16Array(length);
   } catch (cause) {
-    throw new EngineError('out_of_memory', `no memory for ${length} ${type} values of KV cache`, {}, { cause });
+    throw outOfMemory(`no ${bytes} bytes of memory for a KV cache`, bytes, cause);
   }
 }
 

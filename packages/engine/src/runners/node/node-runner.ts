@@ -8,7 +8,7 @@ import { readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { newRowsOnly } from '@forerunner/onnx-graph';
 import { env, InferenceSession, Tensor } from 'onnxruntime-node';
-import { EngineError } from '../errors.ts';
+import { aborted, closed, modelFailed, providerUnavailable } from '../../errors.ts';
 import type {
   ForwardBatch,
   ForwardItem,
@@ -17,23 +17,26 @@ import type {
   ModelRunner,
   RunnerDescription,
   RunnerOptions,
-} from '../runner.ts';
-import type { GraphSignature } from '../signature.ts';
-import { widenFloat16 } from './float16.ts';
-import { bucketFor } from './kv-buckets.ts';
-import { loadError, type ModelFiles, openModelFiles } from './model-files.ts';
+} from '../../runner.ts';
+import type { GraphSignature } from '../../signature.ts';
+import { widenFloat16 } from '../float16.ts';
+import { bucketFor } from '../kv-buckets.ts';
+import { loadError, type ModelFiles, openModelFiles } from '../model-files.ts';
+import { type PassPlan, planPass, writeHiddenStates, writeTokenIds } from '../pass-plan.ts';
+import { type GraphInfo, signatureFromGraph } from '../signature-from-graph.ts';
+import { THREADING_OPTIONS } from '../threading.ts';
 import { bytesPerPosition, floatTensor, NodeKvCache, type NodeKvContext } from './node-kv-cache.ts';
-import { type PassPlan, planPass, writeHiddenStates, writeTokenIds } from './pass-plan.ts';
-import { type GraphInfo, signatureFromGraph } from './signature-from-graph.ts';
-import { THREADING_OPTIONS } from './threading.ts';
 
 /** Errors: EngineError model_not_found | model_unsupported | execution_provider_unavailable. */
 export async function openNodeRunner(options: RunnerOptions): Promise<ModelRunner> {
   if (options.executionProvider !== 'cpu' && options.executionProvider !== 'auto') {
-    const message = `the node runtime runs on the CPU only; ${options.executionProvider} needs RUNTIME=native`;
-    throw new EngineError('execution_provider_unavailable', message, { provider: options.executionProvider });
+    throw providerUnavailable(options.executionProvider, 'the node runtime runs on the CPU only, use RUNTIME=native');
   }
   const files = openModelFiles(options.modelDir);
+  if (options.maxBatchItems > 1) {
+    const reason = 'onnxruntime-node runs graphs that take one sequence';
+    options.onFallback?.({ wanted: 'batches of several sequences', used: 'one sequence a pass', reason });
+  }
   const newRows = files.attention === 'group-query';
   const session = await createSession(files, newRows, options.numThreads);
   try {
@@ -102,7 +105,7 @@ class NodeRunner implements ModelRunner {
   }
 
   createCache(initialCapacity: number): KvCache {
-    if (this.#closed) throw new EngineError('closed', 'the runner is closed');
+    if (this.#closed) throw closed('the runner is closed');
     const cache = new NodeKvCache(this.#kv);
     cache.ensureCapacity(initialCapacity, 0);
     return cache;
@@ -126,8 +129,8 @@ class NodeRunner implements ModelRunner {
   }
 
   async #forwardOne(plan: PassPlan, signal: AbortSignal | undefined): Promise<ForwardOutput> {
-    if (this.#closed) throw new EngineError('closed', 'the runner is closed');
-    if (signal?.aborted) throw new EngineError('aborted', 'the pass was aborted before it started');
+    if (this.#closed) throw closed('the runner is closed');
+    if (signal?.aborted) throw aborted('the pass was aborted before it started');
     const { cache, numPastTokens, numLogitRows, wantHiddenStates } = plan.item;
     if (!(cache instanceof NodeKvCache && cache.context === this.#kv)) {
       throw new TypeError('the cache belongs to another runner');
@@ -149,7 +152,7 @@ class NodeRunner implements ModelRunner {
         ...(hidden && { hiddenStates: floats(results[hidden.output] as Tensor, 0, plan.numTokens * hidden.width) }),
       };
     } catch (cause) {
-      throw new EngineError('model_failed', `the pass failed: ${(cause as Error).message}`, {}, { cause });
+      throw modelFailed(cause as Error);
     } finally {
       cache.endPass(present, numPastTokens, plan.numRows);
     }
