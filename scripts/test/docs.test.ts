@@ -19,6 +19,10 @@ describe('the docs', () => {
     expect(rows.filter((row) => row.endsWith('|  |'))).toEqual([]);
   });
 
+  it('write every default as one would set it', () => {
+    expect(read('docs/configuration.md')).not.toContain('[object');
+  });
+
   it('link only to files that there are', () => {
     const broken = globSync('docs/*.md', { cwd: root }).flatMap((page) =>
       [...read(page).matchAll(/\]\((?!https?:|#)([^)#]+)[^)]*\)/g)]

@@ -2,14 +2,14 @@
 import { z } from 'zod';
 import { boundedInteger, MAX_SPECULATIVE_TOKENS, samplingFields } from './fields.ts';
 
-export const chatMessageSchema = z.strictObject({
+const chatMessageSchema = z.strictObject({
   role: z.enum(['system', 'user', 'assistant']),
   content: z.string(),
 });
 export type ChatMessage = z.output<typeof chatMessageSchema>;
 
 export const MAX_NEW_TOKENS = 1 << 20;
-export const VERIFICATION_RULES = ['rejection'] as const;
+const VERIFICATION_RULES = ['rejection'] as const;
 
 export const generateRequestSchema = z
   .strictObject({
@@ -69,10 +69,10 @@ export type GenerateRequest = z.output<typeof generateRequestSchema>;
 export const PROVENANCES = ['accepted', 'recovered', 'bonus', 'target'] as const;
 export type Provenance = (typeof PROVENANCES)[number];
 
-export const finishReasonSchema = z.enum(['stop', 'length']);
+const finishReasonSchema = z.enum(['stop', 'length']);
 export type FinishReason = z.output<typeof finishReasonSchema>;
 
-export const usageSchema = z.object({
+const usageSchema = z.object({
   prompt_tokens: z.int(),
   completion_tokens: z.int(),
   total_tokens: z.int(),

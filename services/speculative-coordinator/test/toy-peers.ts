@@ -28,7 +28,7 @@ export type ToyModel = (text: Int32Array) => Float32Array; // [VOCAB_SIZE]
 export const HIDDEN_WIDTH = 4;
 
 /** What the toy target "saw" at a position: a function of the text up to there. */
-export function toyHiddenState(text: Int32Array): Float16Array {
+function toyHiddenState(text: Int32Array): Float16Array {
   const last = text.at(-1) ?? 0;
   return Float16Array.of(last, text.at(-2) ?? 0, text.length % 7, 1);
 }
