@@ -2,7 +2,7 @@
 import { scrape, sumOf } from '@forerunner/testkit';
 import autocannon from 'autocannon';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { startTinyTrio, type TinyTrio } from './tiny-trio.ts';
+import { startTinyTrio, type TinyTrio } from '../support/tiny-trio.ts';
 
 const CAPACITY = 8; // running and waiting together
 const SECONDS = Number(process.env.LOAD_SECONDS ?? 5);

@@ -8,8 +8,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { scrape } from '@forerunner/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { pythonWith } from './python.ts';
-import { startTinyTrio, type TinyTrio } from './tiny-trio.ts';
+import { pythonWith } from '../support/python.ts';
+import { startTinyTrio, type TinyTrio } from '../support/tiny-trio.ts';
 
 const EXAMPLES = Number(process.env.FUZZ_EXAMPLES ?? 40);
 const TIMEOUT_MS = Math.max(120_000, EXAMPLES * 1000);
@@ -21,7 +21,7 @@ const CHECKS = [
 ];
 
 const python = pythonWith('schemathesis');
-if (!python) console.warn('SKIPPED: no Python with schemathesis; `sh e2e/src/surface/prepare-python.sh` installs it');
+if (!python) console.warn('SKIPPED: no Python with schemathesis; `sh e2e/support/prepare-python.sh` installs it');
 
 describe.skipIf(!python)('every public route', () => {
   let trio: TinyTrio;

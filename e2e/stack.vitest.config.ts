@@ -1,11 +1,11 @@
-/** The end-to-end suite. One file at a time: each composes a stack of its own, and the machine is small. */
+/** The composed stack, in containers where there is Docker. One file at a time: each composes a stack of its own, and the machine is small. */
 import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   root: join(import.meta.dirname, '..'),
   test: {
-    include: ['e2e/test/**/*.test.ts'],
+    include: ['e2e/stack/**/*.test.ts'],
     globalSetup: ['e2e/support/global-setup.ts'],
     env: {
       ORT_DISABLE_TELEMETRY: '1',

@@ -1,14 +1,14 @@
 /**
  * A Python that has a package, if there is one: $SURFACE_PYTHON, or the virtual environment that
- * `sh e2e/src/surface/prepare-python.sh` makes under .cache/, or the system's.
+ * `sh e2e/support/prepare-python.sh` makes under .cache/, or the system's.
  */
 import { execFile, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { root } from './command.ts';
 
 const run = promisify(execFile);
-export const root = join(import.meta.dirname, '..', '..', '..');
 
 export function pythonWith(module: string): string | null {
   const candidates = [

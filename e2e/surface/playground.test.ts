@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import axe from 'axe-core';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Browser, hasChromium, openBrowser } from './browser.ts';
-import { root } from './python.ts';
-import { startTinyTrio, type TinyTrio } from './tiny-trio.ts';
+import { type Browser, hasChromium, openBrowser } from '../support/browser.ts';
+import { root } from '../support/command.ts';
+import { startTinyTrio, type TinyTrio } from '../support/tiny-trio.ts';
 
 if (!hasChromium)
   console.warn('SKIPPED: no /usr/bin/chromium (apt-get install chromium); the playground is not tested');

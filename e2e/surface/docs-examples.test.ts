@@ -5,8 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { pythonWith, root, runPython } from './python.ts';
-import { startTinyTrio, type TinyTrio } from './tiny-trio.ts';
+import { root } from '../support/command.ts';
+import { pythonWith, runPython } from '../support/python.ts';
+import { startTinyTrio, type TinyTrio } from '../support/tiny-trio.ts';
 
 interface Example {
   readonly page: string;

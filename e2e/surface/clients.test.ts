@@ -3,8 +3,8 @@ import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
 import { generateText, streamText } from 'ai';
 import OpenAI, { type APIError, BadRequestError, NotFoundError } from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { pythonWith, runPython } from './python.ts';
-import { startTinyTrio, type TinyTrio } from './tiny-trio.ts';
+import { pythonWith, runPython } from '../support/python.ts';
+import { startTinyTrio, type TinyTrio } from '../support/tiny-trio.ts';
 
 let trio: TinyTrio;
 let client: OpenAI;
@@ -175,8 +175,7 @@ describe('the Vercel AI SDK', () => {
 });
 
 const python = pythonWith('openai');
-if (!python)
-  console.warn('SKIPPED: no Python with the package openai (pip install openai); see e2e/src/surface/python.ts');
+if (!python) console.warn('SKIPPED: no Python with the package openai (pip install openai); see e2e/support/python.ts');
 
 describe.skipIf(!python)('the official Python client', () => {
   it('chats, streams, completes, predicts and reads errors', async () => {

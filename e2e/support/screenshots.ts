@@ -1,6 +1,6 @@
 /**
  * Pictures of the playground for the docs, taken from a real run against a running trio:
- *   node e2e/src/surface/screenshots.ts http://127.0.0.1:8080 docs/images
+ *   node e2e/support/screenshots.ts http://127.0.0.1:8080 docs/images
  */
 import { join } from 'node:path';
 import { openBrowser } from './browser.ts';
