@@ -5,7 +5,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   root: join(import.meta.dirname, '..'),
   test: {
-    include: ['e2e/src/surface/**/*.test.ts'],
+    include: ['e2e/surface/**/*.test.ts'],
     env: { ORT_DISABLE_TELEMETRY: '1' },
     pool: 'forks',
     fileParallelism: false,

@@ -18,4 +18,4 @@ echo "chromium: $(chromium --version 2>/dev/null | head -1)"
 
 scripts/docker/install-prometheus.sh
 
-[ -x .cache/surface-python/bin/schemathesis ] || sh e2e/src/surface/prepare-python.sh
+[ -x .cache/surface-python/bin/schemathesis ] || sh e2e/support/prepare-python.sh

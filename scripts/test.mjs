@@ -1,6 +1,6 @@
 /**
  * `npm test`: every check there is, one after the other. The first failure ends it. Stages can be named:
- * `npm test -- lint typecheck unused unit surface e2e`.
+ * `npm test -- lint typecheck unused unit surface stack`.
  *
  * With CI set nothing may be skipped: what some tests use beyond npm (a browser, Prometheus, Docker) is installed while
  * the first stages run. Elsewhere a test whose tool is missing says so and is skipped.
@@ -14,7 +14,7 @@ const stages = {
   unused: { run: ['pnpm', 'run', 'unused'] },
   unit: { run: ['pnpm', 'run', 'test:unit'], needs: 'packages' },
   surface: { run: ['pnpm', 'run', 'test:surface'], needs: 'packages' },
-  e2e: { run: ['pnpm', 'run', 'test:e2e'], needs: 'docker' },
+  stack: { run: ['pnpm', 'run', 'test:stack'], needs: 'docker' },
 };
 
 const chosen = process.argv.slice(2);

@@ -27,7 +27,7 @@ const MEASURED: Partial<TrioOptions> = {
 };
 
 /** Fields of POST /generate that say how long proposals are. */
-export interface DraftLength {
+interface DraftLength {
   readonly draft_k: number;
   readonly min_confidence?: number;
 }

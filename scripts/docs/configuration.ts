@@ -34,8 +34,19 @@ function section(service: string, schema: Schema): string {
 }
 
 function defaultOf({ default: value }: SettingDescription): string {
-  if (value === undefined || value === '' || (Array.isArray(value) && value.length === 0)) return '–';
-  return `\`${Array.isArray(value) ? value.join(',') : String(value)}\``;
+  const written = asWritten(value);
+  return written === '' ? '–' : `\`${written}\``;
+}
+
+/** As one would set it: lists and name=value pairs are separated by commas. */
+function asWritten(value: unknown): string {
+  if (value === undefined) return '';
+  if (Array.isArray(value)) return value.join(',');
+  if (typeof value === 'object' && value !== null)
+    return Object.entries(value)
+      .map(([name, item]) => `${name}=${item}`)
+      .join(',');
+  return String(value);
 }
 
 function rangeOf({ minimum, maximum, choices, unit }: SettingDescription): string {

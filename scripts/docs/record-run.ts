@@ -1,12 +1,13 @@
 /**
- * Records one real answer, round by round, for the pictures in docs/algorithm.md:
+ * Records one real answer of what `npm start` serves, with its own drafting settings, round by round, for the pictures
+ * in docs/algorithm.md:
  *   node scripts/docs/record-run.ts http://127.0.0.1:8080 > docs/images/recorded-run.json
  */
 import type { RecordedRound, RecordedRun } from './pictures.ts';
 
 const url = process.argv[2] ?? 'http://127.0.0.1:8080';
-const prompt = 'What is the capital of France? Describe it.';
-const body = { messages: [{ role: 'user', content: prompt }], temperature: 0, max_new_tokens: 96, draft_k: 3 };
+const prompt = 'Explain in a few sentences why the sky is blue.'; // the playground's own
+const body = { messages: [{ role: 'user', content: prompt }], temperature: 0, max_new_tokens: 96 };
 
 const post = (change: object) =>
   fetch(`${url}/generate`, {
@@ -37,7 +38,7 @@ const run: RecordedRun = {
   prompt,
   target: target.model_id,
   draft: draft.model_id,
-  draftK: 3,
+  draftK: Math.max(...rounds.map(({ numDraftTokens }) => numDraftTokens)),
   rounds,
   metrics: summary!.metrics,
 };

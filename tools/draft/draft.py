@@ -1,8 +1,8 @@
 """The feature draft in PyTorch: one decoder layer on [embedding of the next token; target's feature].
 
 Knows how the weights lie in the ONNX folder (it is read from there and written back there) and how a
-proposal unrolls. At base t the draft reads token t+1 with the target's feature of t and predicts token
-t+2; each further step reads the next token with the draft's own last output in the feature's place.
+proposal unrolls. At base t the draft reads token t+1 with the target's hidden state at t and predicts token
+t+2; each further step reads the next token with the draft's own last output in its place.
 """
 
 import json
@@ -64,11 +64,13 @@ class FeatureDraft(nn.Module):
         self.cos = torch.from_numpy(weights["cos_cache"][:max_positions].copy()).repeat(1, 2)
         self.sin = torch.from_numpy(weights["sin_cache"][:max_positions].copy()).repeat(1, 2)
 
-    def unroll(self, token_ids: torch.Tensor, features: torch.Tensor, bases: torch.Tensor, num_steps: int) -> list[torch.Tensor]:
+    def unroll(
+        self, token_ids: torch.Tensor, hidden_states: torch.Tensor, bases: torch.Tensor, num_steps: int
+    ) -> list[torch.Tensor]:
         """Outputs of num_steps steps; step s at base t is about token t + 2 + s.
 
         The first is [batch, bases, hidden]; the others are about the first bases * DEEP_SHARE of them (at least
-        one), since a deeper step teaches less and costs the same. token_ids int64 [batch, seq], features
+        one), since a deeper step teaches less and costs the same. token_ids int64 [batch, seq], hidden_states
         float32 [batch, seq, hidden], bases int64 [batch, bases] with bases + num_steps < seq. Keys and values
         are made for every position, the rest of the layer only at the bases: with one layer nothing else is
         ever read.
@@ -84,7 +86,7 @@ class FeatureDraft(nn.Module):
         def split_heads(x: torch.Tensor) -> torch.Tensor:
             return x.view(*x.shape[:2], -1, self.head_dim).transpose(1, 2)
 
-        x = torch.cat([embedded[:, 1 : length + 1], features[:, :length].to(BF16)], -1) @ w["fuse"].T
+        x = torch.cat([embedded[:, 1 : length + 1], hidden_states[:, :length].to(BF16)], -1) @ w["fuse"].T
         k, v = (self._norm(x.float(), self.attention_norm) @ w["qkv"][q_size:].T).split(kv_size, -1)
         context_k = rotate(split_heads(k).float(), self.cos[:length], self.sin[:length]).to(BF16).repeat_interleave(group, 1)
         context_v = split_heads(v).repeat_interleave(group, 1)

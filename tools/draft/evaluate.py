@@ -45,14 +45,14 @@ class OnnxModel:
                 self.binding.bind_ortvalue_output(value.name.replace("past_key_values", "present"), buffer)
         self.length = 0
 
-    def run(self, token_ids: list[int], features: np.ndarray | None = None, rows: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    def run(self, token_ids: list[int], hidden_states: np.ndarray | None = None, rows: int = 1) -> tuple[np.ndarray, np.ndarray]:
         """Logits of the last `rows` rows and hidden states of all; the cache grows by len(token_ids)."""
         binding = self.binding
         binding.bind_cpu_input("input_ids", np.array([token_ids], np.int64))
         binding.bind_cpu_input("attention_mask", np.ones((1, self.length + len(token_ids)), np.int64))
         binding.bind_cpu_input("num_logits_to_keep", np.array(rows, np.int64))
-        if features is not None:
-            binding.bind_cpu_input("features", np.ascontiguousarray(features[None], np.float32))
+        if hidden_states is not None:
+            binding.bind_cpu_input("features", np.ascontiguousarray(hidden_states[None], np.float32))
         binding.bind_output("logits")
         binding.bind_output("hidden_states")
         self.session.run_with_iobinding(binding)
@@ -122,10 +122,10 @@ def replay(draft: OnnxModel, draft_to_target: np.ndarray, texts: list[Answer], k
         wait_while_paused()
         draft.length = 0
         committed = 1
-        pending, features = text.prompt[1:] + text.output[:1], text.hidden_states[: len(text.prompt)]
+        pending, hidden_states = text.prompt[1:] + text.output[:1], text.hidden_states[: len(text.prompt)]
         while committed < min(num_tokens, len(text.output)):
             truth = text.output[committed : committed + k]
-            logits, own = draft.run(pending, features)
+            logits, own = draft.run(pending, hidden_states)
             kept_length = draft.length
             num_accepted = 0
             for position, token in enumerate(truth):
@@ -141,7 +141,7 @@ def replay(draft: OnnxModel, draft_to_target: np.ndarray, texts: list[Answer], k
             lengths.append(num_accepted + 1)
             start = len(text.prompt) + committed - 1
             pending = text.output[committed : committed + num_accepted + 1]
-            features = text.hidden_states[start : start + len(pending)]
+            hidden_states = text.hidden_states[start : start + len(pending)]
             committed += num_accepted + 1
     return Acceptance((accepted / np.maximum(tested, 1)).round(3).tolist(), round(float(np.mean(lengths)), 3), len(lengths))
 

@@ -15,9 +15,9 @@ import torch
 
 from background import become_idle, parse_deadline, wait_while_paused
 from target import Target
+from texts import rounds
 
 HERE = Path(__file__).parent
-DATA_DIR = HERE / "data"
 TARGET_DIR = HERE.parent.parent / "models" / "smollm2-135m-instruct-int8"
 CACHE_DIR = Path(os.environ.get("FORERUNNER_DRAFT_CACHE", HERE / ".cache"))
 NUM_TEACHER_TOKENS = 24
@@ -25,7 +25,7 @@ NUM_TEACHER_TOKENS = 24
 
 @dataclass
 class TeacherRows:
-    """Rows of one round; the teacher of position t is the target's law of the token at t."""
+    """Rows of one round; the teacher of position t is the target's distribution of the token at t."""
 
     hidden_states: np.ndarray  # float16 [batch, seq, hidden]
     token_ids: np.ndarray  # uint16 [batch, seq, NUM_TEACHER_TOKENS], likeliest first
@@ -82,18 +82,17 @@ def main() -> None:
     torch.set_grad_enabled(False)
     deadline = parse_deadline(args.until)
     missing = [
-        path
-        for path in sorted(DATA_DIR.glob("round-*.npz"))
-        if path.stem in (args.rounds or [path.stem]) and not (CACHE_DIR / f"{path.stem}.log_probs.npy").exists()
+        kept
+        for kept in rounds()
+        if kept.name in (args.rounds or [kept.name]) and not (CACHE_DIR / f"{kept.name}.log_probs.npy").exists()
     ]
     target = Target(TARGET_DIR, 1024) if missing else None
-    for path in missing:
+    for kept in missing:
         if time.time() > deadline:
             break
         start = time.time()
-        ids = np.load(path)["ids"]
-        teacher_rows(target, ids, args.batch).save(CACHE_DIR / path.stem)
-        print(f"{path.stem}: {ids.size / (time.time() - start):.0f} tokens/s", flush=True)
+        teacher_rows(target, kept.ids, args.batch).save(CACHE_DIR / kept.name)
+        print(f"{kept.name}: {kept.ids.size / (time.time() - start):.0f} tokens/s", flush=True)
 
 
 if __name__ == "__main__":

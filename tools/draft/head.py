@@ -11,17 +11,16 @@ import numpy as np
 import torch
 
 from draft import FeatureDraft, export
-from features import DATA_DIR, TARGET_DIR
-from synthesise import ASSISTANT
+from features import TARGET_DIR
 from target import Target
+from texts import ASSISTANT, rounds
 
 
 def likeliest_tokens(count: int, vocab_size: int) -> np.ndarray:
     """int64 [count], ascending: the tokens seen most among the assistant's own in data/, and how much of them they are."""
     seen = np.zeros(vocab_size, np.int64)
-    for path in DATA_DIR.glob("round-*.npz"):
-        kept = np.load(path)
-        seen += np.bincount(kept["ids"][kept["roles"] == ASSISTANT], minlength=vocab_size)
+    for kept in rounds():
+        seen += np.bincount(kept.ids[kept.roles == ASSISTANT], minlength=vocab_size)
     chosen = np.sort(np.argsort(-seen, kind="stable")[:count])
     print(f"{count} rows are {seen[chosen].sum() / seen.sum():.4f} of {seen.sum()} tokens")
     return chosen

@@ -1,6 +1,6 @@
 """The head and its loss in one piece: logits are large, and written and read only once here.
 
-With p the target's law, known for its likeliest tokens only, and q the draft's (Softmax over its head's
+With p the target's distribution, known for its likeliest tokens only, and q the draft's (Softmax over its head's
 rows), per position: cross-entropy -sum p log q, and total variation 1 - sum min(p, q), which is the
 chance that a sampled guess is refused. Both gradients by logits are known in closed form:
 q * sum(p) - p, and q * m - q where q < p, with m = sum of q where q < p.

@@ -16,10 +16,11 @@ import torch
 from tokenizers import Tokenizer
 
 from background import become_idle, parse_deadline, wait_while_paused
-from features import CACHE_DIR, DATA_DIR, NUM_TEACHER_TOKENS, TARGET_DIR, TeacherRows
+from features import CACHE_DIR, NUM_TEACHER_TOKENS, TARGET_DIR, TeacherRows
 from openings import random_opening, words_of
 from prompts import random_prompt
 from target import Target
+from texts import ASSISTANT, FORCED, Round, round_names, save_round
 
 DEFAULT_SYSTEM = "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
 OTHER_SYSTEMS = [
@@ -35,7 +36,6 @@ PROMPT_TEMPERATURE = 1.0
 MAX_PROMPT_TOKENS = 40  # that the target adds; a prompt is cut off there
 END_OF_TURN = 2
 END_OF_PROMPT = "<|im_end|>\n<|im_start|>assistant\n"
-FORCED, ASSISTANT = 0, 2  # roles of tokens (FORCED: whatever the draft need not guess); 1 is the user in older data
 
 
 class Chat:
@@ -132,10 +132,9 @@ def main() -> None:
     tokenizer = Tokenizer.from_file(str(TARGET_DIR / "tokenizer.json"))
     target = Target(TARGET_DIR, args.length)
     cache = target.new_cache(args.batch, args.length)
-    DATA_DIR.mkdir(exist_ok=True)
+    already = set(round_names())
     for seed in range(args.first_seed, args.first_seed + args.rounds):
-        path = DATA_DIR / f"round-{seed}.npz"
-        if path.exists():
+        if f"round-{seed}" in already:
             continue
         if time.time() > deadline:
             break
@@ -144,9 +143,10 @@ def main() -> None:
         answered = int((roles == ASSISTANT).sum())
         if answered == 0:
             break  # cut short before anybody had answered
-        rows.save(CACHE_DIR / f"round-{seed}")
-        np.savez_compressed(path, ids=ids, roles=roles)
-        print(f"{path.name}: {answered} of {ids.size} tokens are answers, {ids.size / (time.time() - start):.0f} tokens/s", flush=True)
+        kept = Round(seed, ids, roles)
+        rows.save(CACHE_DIR / kept.name)
+        save_round(kept)
+        print(f"{kept.name}: {answered} of {ids.size} tokens are answers, {ids.size / (time.time() - start):.0f} tokens/s", flush=True)
 
 
 if __name__ == "__main__":

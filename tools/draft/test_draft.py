@@ -16,15 +16,17 @@ from tokenizers import Tokenizer
 import openings
 import prompts
 import synthesise
+import texts
 import train
 from draft import FeatureDraft, export
 from evaluate import PROMPTS_FILE, Answer, OnnxModel, replay
-from features import DATA_DIR, HERE, TARGET_DIR, TeacherRows
+from features import HERE, TARGET_DIR, TeacherRows
 from head import rechoose
 from loss import HeadLoss
 from onnx_weights import dequantise_4bit, dequantise_8bit, load_initialisers, quantise_4bit, quantise_8bit, rounded_to_4_bits
 from run import SHIPPED_DRAFT
-from synthesise import ASSISTANT, END_OF_TURN, FORCED, MAX_PROMPT_TOKENS, PROMPT_TEMPERATURE, TEMPERATURES, Chat
+from synthesise import END_OF_TURN, MAX_PROMPT_TOKENS, PROMPT_TEMPERATURE, TEMPERATURES, Chat
+from texts import ASSISTANT, FORCED, Round, rounds, save_round
 
 
 def template_pattern(template: str) -> re.Pattern:
@@ -65,8 +67,7 @@ class EvaluationPrompts(unittest.TestCase):
         benchmarks = (HERE.parent.parent / "bench" / "src" / "prompts.ts").read_text()
         wanted = json.loads(PROMPTS_FILE.read_text()) + re.findall(r"^  '(.*)',$", benchmarks, re.MULTILINE)
         self.assertGreater(len(wanted), 140)
-        texts = [text for path in DATA_DIR.glob("round-*.npz") for text in tokenizer.decode_batch(np.load(path)["ids"].tolist())]
-        everything = "\n".join(texts).lower()
+        everything = "\n".join(text for kept in rounds() for text in tokenizer.decode_batch(kept.ids.tolist())).lower()
         self.assertEqual([prompt for prompt in wanted if prompt.lower() in everything], [])
 
     def test_the_check_finds_a_planted_instance(self):
@@ -118,9 +119,9 @@ class Head(unittest.TestCase):
         draft.draft_to_target = draft.draft_to_target[kept]
         torch.manual_seed(0)
         draft.head.data = draft.head.data[kept] + 0.02 * torch.randn(len(kept), draft.hidden_size)  # on no grid of few bits
-        ids, features = [17, 18, 19], np.random.default_rng(0).normal(size=(3, draft.hidden_size)).astype(np.float32)
+        ids, hidden_states = [17, 18, 19], np.random.default_rng(0).normal(size=(3, draft.hidden_size)).astype(np.float32)
         with tempfile.TemporaryDirectory() as folder:
-            laws = {}
+            logits = {}
             for draft.head_bits in (8, 4):
                 out = Path(folder) / str(draft.head_bits)
                 export(draft, SHIPPED_DRAFT, out)
@@ -128,10 +129,10 @@ class Head(unittest.TestCase):
                 self.assertEqual((again.head_bits, len(again.head)), (draft.head_bits, len(kept)))
                 torch.testing.assert_close(again.served_head(), draft.served_head(), rtol=0, atol=0.02)
                 self.assertEqual(again.draft_to_target.tolist(), draft.draft_to_target.tolist())
-                laws[draft.head_bits] = OnnxModel(out).run(ids, features)[0][-1]
-            own = draft.head.data.numpy() @ OnnxModel(SHIPPED_DRAFT).run(ids, features)[1][-1]
-            self.assertGreater(np.corrcoef(laws[8], own)[0, 1], 0.9995)
-            correlation = np.corrcoef(laws[4], own)[0, 1]
+                logits[draft.head_bits] = OnnxModel(out).run(ids, hidden_states)[0][-1]
+            own = draft.head.data.numpy() @ OnnxModel(SHIPPED_DRAFT).run(ids, hidden_states)[1][-1]
+            self.assertGreater(np.corrcoef(logits[8], own)[0, 1], 0.9995)
+            correlation = np.corrcoef(logits[4], own)[0, 1]
             self.assertTrue(0.97 < correlation < 0.9995, f"four bits: {correlation}")
 
 
@@ -139,13 +140,13 @@ class Unrolling(unittest.TestCase):
     def test_the_training_steps_are_the_served_graph_s_steps(self):
         torch.manual_seed(0)
         draft, served = FeatureDraft(SHIPPED_DRAFT), OnnxModel(SHIPPED_DRAFT)
-        ids, features = torch.randint(17, 9000, (1, 24)), torch.randn(1, 24, draft.hidden_size)
+        ids, hidden_states = torch.randint(17, 9000, (1, 24)), torch.randn(1, 24, draft.hidden_size)
         base = 15
         with torch.no_grad():
-            outputs = draft.unroll(ids, features, torch.tensor([[base, base]]), 3)
+            outputs = draft.unroll(ids, hidden_states, torch.tensor([[base, base]]), 3)
             mine = [draft.logits(output)[0, 0].numpy() for output in outputs]
         tokens = ids[0].tolist()
-        logits, own = served.run(tokens[1 : base + 2], features[0, : base + 1].numpy())
+        logits, own = served.run(tokens[1 : base + 2], hidden_states[0, : base + 1].numpy())
         for step in range(3):
             if step > 0:
                 logits, own = served.run([tokens[base + 1 + step]], own[-1:])
@@ -183,10 +184,14 @@ class Texts(unittest.TestCase):
         roles = np.full((40, 16), FORCED, np.uint8)
         roles[::10, 8:] = ASSISTANT
         roles[1::10, -2:] = ASSISTANT  # too short for three guesses
-        with tempfile.TemporaryDirectory() as folder, mock.patch.multiple(train, DATA_DIR=Path(folder), CACHE_DIR=Path(folder)):
-            for name, kept in (("round-1", roles), ("round-2", np.full_like(roles, FORCED))):
-                np.savez(f"{folder}/{name}.npz", ids=np.zeros((40, 16), np.uint16), roles=kept)
-                TeacherRows.empty(40, 16, 4).save(Path(folder) / name)
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            mock.patch.object(texts, "DATA_DIR", Path(folder)),
+            mock.patch.object(train, "CACHE_DIR", Path(folder)),
+        ):
+            for seed, spoken in ((1, roles), (2, np.full_like(roles, FORCED))):
+                save_round(Round(seed, np.zeros((40, 16), np.uint16), spoken))
+                TeacherRows.empty(40, 16, 4).save(Path(folder) / f"round-{seed}")
             corpus = train.Corpus(seed=0, tokens_per_batch=32, num_steps=3, max_rounds=10)
             batches = [corpus.next_batch() for _ in range(4)]
         self.assertEqual(corpus.epochs_begun, 2)  # four texts, two a batch
@@ -200,8 +205,8 @@ class Replay(unittest.TestCase):
         def __init__(self, guesses):
             self.guesses, self.length, self.calls = guesses, 0, []
 
-        def run(self, token_ids, features):
-            self.calls.append((list(token_ids), len(features)))
+        def run(self, token_ids, hidden_states):
+            self.calls.append((list(token_ids), len(hidden_states)))
             self.length += len(token_ids)
             return np.eye(10)[[self.guesses.pop(0)]], np.zeros((len(token_ids), 4))
 

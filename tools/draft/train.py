@@ -2,7 +2,7 @@
 
 Loss at every base drawn among the assistant's tokens, for every unrolled step: cross-entropy to the
 target's law, plus the total variation distance to it (1 - overlap, which is the chance that a sampled
-guess is refused), plus a small distance to the target's next feature.
+guess is refused), plus a small distance to the target's next hidden state.
 """
 
 import argparse
@@ -10,6 +10,7 @@ import json
 import os
 import time
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +19,9 @@ import torch.nn.functional as F
 
 from background import become_idle, parse_deadline, wait_while_paused
 from draft import FeatureDraft, export
-from features import CACHE_DIR, DATA_DIR, TeacherRows
+from features import CACHE_DIR, TeacherRows
 from loss import HeadLoss
-from synthesise import ASSISTANT
+from texts import ASSISTANT, rounds
 
 BASES_PER_TOKEN = 0.5
 STEP_DECAY = 0.4  # weight of an unrolled step relative to the one before
@@ -29,8 +30,8 @@ STEP_DECAY = 0.4  # weight of an unrolled step relative to the one before
 @dataclass
 class Batch:
     token_ids: torch.Tensor  # int64 [batch, seq]
-    features: torch.Tensor  # float32 [batch, seq, hidden]
-    teacher_ids: torch.Tensor  # int64 [batch, seq, teacher tokens]: the law of the token at each position
+    hidden_states: torch.Tensor  # float32 [batch, seq, hidden]
+    teacher_ids: torch.Tensor  # int64 [batch, seq, teacher tokens]: distribution of the token at each position
     teacher_probs: torch.Tensor  # float32, same shape
     bases: torch.Tensor  # int64 [batch, bases]; the first guess is about base + 2
     counts: torch.Tensor  # bool [batch, bases]: False where a short answer had to be padded
@@ -50,10 +51,9 @@ class Corpus:
         self.epochs_begun = 0
 
     def _begin_epoch(self) -> None:
-        for path in sorted(DATA_DIR.glob("round-*.npz"))[: self.max_rounds]:
-            if path.stem not in self.rounds and (CACHE_DIR / f"{path.stem}.log_probs.npy").exists():
-                kept = np.load(path)
-                self.rounds[path.stem] = (kept["ids"], kept["roles"], TeacherRows.load(CACHE_DIR / path.stem))
+        for kept in islice(rounds(), self.max_rounds):
+            if kept.name not in self.rounds and (CACHE_DIR / f"{kept.name}.log_probs.npy").exists():
+                self.rounds[kept.name] = (kept.ids, kept.roles, TeacherRows.load(CACHE_DIR / kept.name))
         if not self.rounds:
             raise SystemExit("no training text: run synthesise.py, or features.py after a clone")
         for length in sorted({ids.shape[1] for ids, _, _ in self.rounds.values()}):
@@ -103,11 +103,11 @@ class Corpus:
         return np.pad(drawn, (0, num_bases - len(drawn))), counts
 
 
-def losses(draft: FeatureDraft, batch: Batch, inverse: torch.Tensor, num_steps: int, tv_weight: float, feature_weight: float):
+def losses(draft: FeatureDraft, batch: Batch, inverse: torch.Tensor, num_steps: int, tv_weight: float, hidden_state_weight: float):
     """The loss and, per step, [cross-entropy, overlap, greedy agreement]; inverse maps target ids to head rows or -1."""
     total, reports = torch.zeros(()), torch.zeros(num_steps, 3)
     head = draft.served_head()
-    for step, output in enumerate(draft.unroll(batch.token_ids, batch.features, batch.bases, num_steps)):
+    for step, output in enumerate(draft.unroll(batch.token_ids, batch.hidden_states, batch.bases, num_steps)):
         num_bases = output.shape[1]
         counts, rows = batch.counts[:, :num_bases], torch.arange(len(output))[:, None]
         about = batch.bases[:, :num_bases] + 2 + step
@@ -115,8 +115,8 @@ def losses(draft: FeatureDraft, batch: Batch, inverse: torch.Tensor, num_steps: 
         head_rows = inverse[batch.teacher_ids[rows, about][counts]]
         probs = batch.teacher_probs[rows, about][counts]
         loss = HeadLoss.apply(chosen, head, head_rows, probs, tv_weight, reports[step])
-        feature_error = F.smooth_l1_loss(chosen, batch.features[rows, about - 1][counts])
-        total = total + STEP_DECAY**step * (loss + feature_weight * feature_error)
+        hidden_state_error = F.smooth_l1_loss(chosen, batch.hidden_states[rows, about - 1][counts])
+        total = total + STEP_DECAY**step * (loss + hidden_state_weight * hidden_state_error)
     return total, reports.numpy()
 
 
@@ -146,7 +146,7 @@ def main() -> None:
     parser.add_argument("--tokens-per-batch", type=int, default=2560)
     parser.add_argument("--steps", type=int, default=3, help="unrolled steps")
     parser.add_argument("--tv-weight", type=float, default=1.0)
-    parser.add_argument("--feature-weight", type=float, default=0.1)
+    parser.add_argument("--hidden-state-weight", type=float, default=0.1)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--export-every", type=int, default=200_000, help="trained bases between exports")
     parser.add_argument("--max-rounds", type=int, default=10**9)
@@ -190,7 +190,7 @@ def main() -> None:
         for group in optimiser.param_groups:
             group["lr"] = args.learning_rate * min(1, (step + 1) / 50, (1 - progress) / 0.7)
         batch = corpus.next_batch()
-        loss, report = losses(draft, batch, inverse, args.steps, args.tv_weight, args.feature_weight)
+        loss, report = losses(draft, batch, inverse, args.steps, args.tv_weight, args.hidden_state_weight)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(draft.parameters(), 1.0)
         optimiser.step()

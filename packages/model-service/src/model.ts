@@ -96,7 +96,7 @@ async function openOnThisThread<M extends Methods>(
   return null;
 }
 
-export function kvBudgetBytes(config: ModelServiceConfig): number {
+function kvBudgetBytes(config: ModelServiceConfig): number {
   return config.KV_CACHE_MB * 2 ** 20;
 }
 

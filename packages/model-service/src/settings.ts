@@ -70,7 +70,7 @@ export function modelServiceSettings(defaults: Defaults) {
       min: 1,
       max: 604_800,
       unit: 'seconds',
-      reason: 'A sequence that nobody uses for so long is freed (its prefix stays cached: PREFIX_CACHE).',
+      reason: 'A sequence that has not been used for this long is freed (its prefix stays cached: PREFIX_CACHE).',
     }),
     PREFIX_CACHE: flagSetting({
       default: true,
@@ -126,7 +126,7 @@ export function modelServiceSettings(defaults: Defaults) {
       description: 'Handed to the execution provider as they are: name=value, separated by commas.',
     }),
     ORT_LIBRARY: optionalSetting({
-      reason: 'Another libonnxruntime than the one that comes with onnxruntime-node (native runtime only).',
+      reason: 'A libonnxruntime to use instead of the one that comes with onnxruntime-node (native runtime only).',
     }),
   };
 }

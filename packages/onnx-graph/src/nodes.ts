@@ -15,7 +15,7 @@ import {
 export const MICROSOFT = 'com.microsoft';
 
 /** An integer becomes INT, any other number FLOAT (write a whole FLOAT as { float }), arrays INTS, text STRING. */
-export type AttributeValue = number | string | readonly number[] | { readonly float: number };
+type AttributeValue = number | string | readonly number[] | { readonly float: number };
 
 export interface NodeSpec {
   readonly op: string;

@@ -15,7 +15,7 @@ export interface ModelProto {
   opsetImport: OperatorSetIdProto[];
   graph: GraphProto;
 }
-export interface OperatorSetIdProto {
+interface OperatorSetIdProto {
   domain: string;
   version: Int64;
 }
@@ -56,7 +56,7 @@ export interface TensorProto {
   externalData?: StringStringEntryProto[];
   dataLocation?: number;
 }
-export interface StringStringEntryProto {
+interface StringStringEntryProto {
   key: string;
   value: string;
 }

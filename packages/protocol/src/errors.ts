@@ -59,7 +59,7 @@ export function errorBody(error: ServiceError, requestId: string): ErrorBody {
 }
 
 /** One sentence for the first few problems of a failed parse, naming each field. */
-export function describeIssues(error: z.ZodError): string {
+function describeIssues(error: z.ZodError): string {
   const sentences = error.issues.slice(0, 3).map((issue) => {
     const field = issue.path.length > 0 ? `"${issue.path.join('.')}": ` : '';
     return `${field}${issue.message}`;

@@ -22,7 +22,7 @@ function show(value: unknown): string {
   return text.length > 40 ? `${text.slice(0, 40)}…` : text;
 }
 
-export const MAX_TOP_K = 1_000_000;
+const MAX_TOP_K = 1_000_000;
 /** The widest proposal that the wire allows; a service's own setting may be lower. */
 export const MAX_SPECULATIVE_TOKENS = 32;
 

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { boundedInteger, MAX_SPECULATIVE_TOKENS, samplingFields } from './fields.ts';
 
-export const chatMessageSchema = z.strictObject({
+const chatMessageSchema = z.strictObject({
   role: z.enum(['system', 'user', 'assistant']),
   content: z.string(),
 });
@@ -72,10 +72,10 @@ export type GenerateRequest = z.output<typeof generateRequestSchema>;
 export const PROVENANCES = ['accepted', 'recovered', 'bonus', 'target'] as const;
 export type Provenance = (typeof PROVENANCES)[number];
 
-export const finishReasonSchema = z.enum(['stop', 'length']);
+const finishReasonSchema = z.enum(['stop', 'length']);
 export type FinishReason = z.output<typeof finishReasonSchema>;
 
-export const usageSchema = z.object({
+const usageSchema = z.object({
   prompt_tokens: z.int(),
   completion_tokens: z.int(),
   total_tokens: z.int(),

@@ -7,7 +7,7 @@ import type { Frame, Section } from './frame.ts';
 import { flattenFrame } from './message.ts';
 import { PROTOCOL_VERSION } from './version.ts';
 
-export const ROW_KINDS = ['argmax', 'probs', 'logits'] as const;
+const ROW_KINDS = ['argmax', 'probs', 'logits'] as const;
 
 export const scoreRequestSchema = z.strictObject({
   ...sequenceFields,

@@ -2,8 +2,8 @@
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { TINY_TARGET_DIR } from './tiny-pair.ts';
 
-const TINY = join(import.meta.dirname, '..', '..', '..', 'models', 'tiny-target');
 /** ChatML, which the tokenizer has the tokens for. */
 const TEMPLATE =
   "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}{% endfor %}" +
@@ -17,7 +17,7 @@ export interface ChatModel {
 
 export function makeChatModel(): ChatModel {
   const directory = mkdtempSync(join(tmpdir(), 'forerunner-test-'));
-  cpSync(TINY, directory, { recursive: true, filter: (path) => !path.includes('.onnx') });
+  cpSync(TINY_TARGET_DIR, directory, { recursive: true, filter: (path) => !path.includes('.onnx') });
   writeFileSync(join(directory, 'chat_template.jinja'), TEMPLATE);
   return { directory, remove: () => rmSync(directory, { recursive: true, force: true }) };
 }

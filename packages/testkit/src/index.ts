@@ -1,4 +1,7 @@
+export { ServiceProcess } from '@forerunner/service-kit/service-process';
 export * from './chat-model.ts';
 export * from './client.ts';
-export * from './service-process.ts';
+export * from './free-port.ts';
+export * from './model-card.ts';
+export * from './tiny-pair.ts';
 export * from './trio.ts';

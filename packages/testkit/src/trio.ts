@@ -1,5 +1,6 @@
 /** The three services as processes on free ports, wired to each other. */
-import { freePort, ServiceProcess } from './service-process.ts';
+import { ServiceProcess } from '@forerunner/service-kit/service-process';
+import { freePort } from './free-port.ts';
 
 export interface TrioOptions {
   /** Catalogue names. */

@@ -9,6 +9,7 @@ import {
   type SamplingParams,
   STREAM,
 } from '@forerunner/sampling';
+import { TINY_VOCAB_SIZE } from '@forerunner/testkit';
 import { someIds } from '@forerunner/testkit/in-process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { concat, openDraft, post, propose, proposing, type TestDraft } from './harness.ts';
@@ -69,7 +70,7 @@ describe('a greedy proposal', () => {
     const request = proposing(freshId(), text, 0, { sampling: { ...sampling, output_start: 12 } });
     const { draftTokenIds } = await propose(draft.app, request);
     const rows = await logitsOf(concat(text, draftTokenIds));
-    const builder = new DistributionBuilder(1024);
+    const builder = new DistributionBuilder(TINY_VOCAB_SIZE);
     const params = {
       ...neutral,
       temperature: 0,
@@ -95,7 +96,7 @@ describe('a sampled proposal', () => {
       proposing(freshId(), text, 0, { sampling, seed: 7 }),
     );
     const rows = await logitsOf(concat(text, draftTokenIds));
-    const builder = new DistributionBuilder(1024);
+    const builder = new DistributionBuilder(TINY_VOCAB_SIZE);
     const rng = new CounterRng(7);
     expect(numDistributionRows(distributions!)).toBe(5);
     draftTokenIds.forEach((tokenId, i) => {
@@ -157,7 +158,7 @@ describe('the confidence threshold', () => {
       proposing(freshId(), text, 0, { sampling, seed: 3, num_speculative_tokens: 8 }),
     );
     const rows = await logitsOf(concat(text, all.draftTokenIds));
-    const builder = new DistributionBuilder(1024);
+    const builder = new DistributionBuilder(TINY_VOCAB_SIZE);
     const confidences = [...all.draftTokenIds].map((id, i) => probOf(builder.distribution(rows[9 + i]!, neutral), id));
     // A threshold that the first token passes and a later one does not.
     const below = confidences.findIndex((confidence) => confidence < confidences[0]!);
@@ -246,7 +247,7 @@ describe('many at once', () => {
 describe('refusals', () => {
   it.each<[string, object, string, string?]>([
     ['no token ids', { token_ids: new Int32Array() }, 'invalid_request', 'token_ids'],
-    ['a token outside the vocabulary', { token_ids: Int32Array.of(5, 1024) }, 'token_out_of_range', '1024'],
+    ['a token outside the vocabulary', { token_ids: Int32Array.of(5, TINY_VOCAB_SIZE) }, 'token_out_of_range', '1024'],
     [
       'hidden states for a draft that takes none',
       { hidden_states: new Float16Array(4 * 64) },

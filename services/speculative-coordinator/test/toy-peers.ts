@@ -7,7 +7,6 @@ import {
   type Frame,
   flattenFrame,
   type ModelCard,
-  PROTOCOL_VERSION,
   type ProposeRequest,
   packDistributions,
   parseOrThrow,
@@ -19,6 +18,7 @@ import {
 } from '@forerunner/protocol';
 import { CounterRng, drawFrom, oneHotDistribution, STREAM, type TokenDistribution } from '@forerunner/sampling';
 import { type Peer, PeerError } from '@forerunner/service-kit';
+import { testCard } from '@forerunner/testkit';
 
 export const VOCAB_SIZE = 16;
 /** Next-token distribution given the whole text. */
@@ -28,7 +28,7 @@ export type ToyModel = (text: Int32Array) => Float32Array; // [VOCAB_SIZE]
 export const HIDDEN_WIDTH = 4;
 
 /** What the toy target "saw" at a position: a function of the text up to there. */
-export function toyHiddenState(text: Int32Array): Float16Array {
+function toyHiddenState(text: Int32Array): Float16Array {
   const last = text.at(-1) ?? 0;
   return Float16Array.of(last, text.at(-2) ?? 0, text.length % 7, 1);
 }
@@ -59,32 +59,8 @@ export function mixed(a: ToyModel, b: ToyModel, weight: number): ToyModel {
   };
 }
 
-export function toyCard(service: ModelCard['service'], change: Partial<ModelCard> = {}): ModelCard {
-  return {
-    protocol_version: PROTOCOL_VERSION,
-    service,
-    model_id: `toy-${service}`,
-    model_digest: 'd'.repeat(64),
-    vocab_size: VOCAB_SIZE,
-    tokenizer_fingerprint: 'f'.repeat(64),
-    bos_token_id: null,
-    eos_token_ids: [0],
-    context_length: 256,
-    max_batch_items: 8,
-    runtime: 'toy',
-    runtime_version: '0',
-    execution_provider: 'none',
-    num_cpu_fallback_nodes: 0,
-    num_threads: 1,
-    fallbacks: [],
-    numeric_regime: 'bit-exact',
-    kv_cache_budget_bytes: 0,
-    hidden_states_offered: null,
-    hidden_states_wanted: null,
-    draft_vocab_size: null,
-    ...change,
-  };
-}
+export const toyCard = (service: ModelCard['service'], change: Partial<ModelCard> = {}): ModelCard =>
+  testCard(service, { model_id: `toy-${service}`, vocab_size: VOCAB_SIZE, ...change });
 
 /** Decides before each call what goes wrong: nothing, or an error to throw, perhaps only later or never. */
 export type FaultPlan = (callNumber: number, peer: ToyPeer) => Error | null | Promise<Error | null>;

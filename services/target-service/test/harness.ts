@@ -11,8 +11,6 @@ import type { ServiceApp } from '@forerunner/service-kit';
 import { aboutText, type InProcessService, openInProcess } from '@forerunner/testkit/in-process';
 import { targetService } from '../src/service.ts';
 
-export const VOCAB = 1024;
-
 export type TestTarget = InProcessService<typeof targetService>;
 
 export const openTarget = (env: NodeJS.ProcessEnv = {}): Promise<TestTarget> =>

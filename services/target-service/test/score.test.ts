@@ -1,8 +1,9 @@
 import { distributionAt, modelCardSchema, numDistributionRows } from '@forerunner/protocol';
 import { argmax, DistributionBuilder, type SamplingParams } from '@forerunner/sampling';
+import { TINY_VOCAB_SIZE } from '@forerunner/testkit';
 import { someIds } from '@forerunner/testkit/in-process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openTarget, post, score, scoring, type TestTarget, VOCAB } from './harness.ts';
+import { openTarget, post, score, scoring, type TestTarget } from './harness.ts';
 
 let target: TestTarget;
 beforeAll(async () => {
@@ -17,7 +18,9 @@ const alone = () => ({ cache_scope: freshId() });
 
 const rowsOf = (logits: Float32Array | undefined) => {
   expect(logits).toBeDefined();
-  return Array.from({ length: logits!.length / VOCAB }, (_, i) => logits!.subarray(i * VOCAB, (i + 1) * VOCAB));
+  return Array.from({ length: logits!.length / TINY_VOCAB_SIZE }, (_, i) =>
+    logits!.subarray(i * TINY_VOCAB_SIZE, (i + 1) * TINY_VOCAB_SIZE),
+  );
 };
 
 const neutral: SamplingParams = {
@@ -45,7 +48,7 @@ describe('rows', () => {
       target.app,
       scoring(freshId(), text, 0, { rows: 'logits', num_rows: 3, ...alone() }),
     );
-    expect(last).toEqual(all!.slice(6 * VOCAB));
+    expect(last).toEqual(all!.slice(6 * TINY_VOCAB_SIZE));
     const none = await score(target.app, scoring(freshId(), text, 0, { num_rows: 0 }));
     expect([none.argmaxTokenIds!.length, none.cached_length]).toEqual([0, 9]);
   });
@@ -55,7 +58,7 @@ describe('rows', () => {
     const sampling = { temperature: 0.8, top_k: 20, top_p: 0.9, min_p: 0.01 };
     const request = scoring(freshId(), text, 0, { rows: 'probs', num_rows: 2, sampling, include_logits: true });
     const { distributions, logits } = await score(target.app, request);
-    const builder = new DistributionBuilder(VOCAB);
+    const builder = new DistributionBuilder(TINY_VOCAB_SIZE);
     const expected = rowsOf(logits).map((row) =>
       builder.distribution(row, { ...neutral, temperature: 0.8, topK: 20, topP: 0.9, minP: 0.01 }),
     );
@@ -69,7 +72,7 @@ describe('rows', () => {
       target.app,
       scoring(freshId(), someIds(4), 0, { rows: 'probs', num_rows: 2 }),
     );
-    expect([distributions!.tokenIds, distributions!.probs.length]).toEqual([null, 2 * VOCAB]);
+    expect([distributions!.tokenIds, distributions!.probs.length]).toEqual([null, 2 * TINY_VOCAB_SIZE]);
   });
 
   it('are one-hot distributions at temperature 0', async () => {
@@ -108,7 +111,7 @@ describe('rows', () => {
       });
     if (rows === 'argmax') expect([...reply.argmaxTokenIds!]).toEqual(expected.map((row) => argmax(row)));
     else {
-      const builder = new DistributionBuilder(VOCAB);
+      const builder = new DistributionBuilder(TINY_VOCAB_SIZE);
       expected.forEach((row, i) => {
         const { probs } = builder.distribution(row, { ...neutral, temperature: 0.9 });
         const largest = probs.reduce(
@@ -340,7 +343,7 @@ describe('the service', () => {
     expect(card).toMatchObject({
       service: 'target-service',
       model_id: 'tiny-target',
-      vocab_size: VOCAB,
+      vocab_size: TINY_VOCAB_SIZE,
       context_length: 511, // one position is kept for the row that a single token is padded with
       numeric_regime: 'bit-exact',
       hidden_states_offered: { name: 'hidden_states', width: 64 },

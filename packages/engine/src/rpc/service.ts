@@ -2,7 +2,7 @@
 
 /** What it returns is cloned on its way to another thread, or, as part of a Transfer, moved. */
 // biome-ignore lint/suspicious/noExplicitAny: payloads are typed by the methods themselves
-export type Method = (payload: any, signal: AbortSignal) => unknown;
+type Method = (payload: any, signal: AbortSignal) => unknown;
 export type Methods = Readonly<Record<string, Method>>;
 
 /** A value whose buffers move to the other thread instead of being copied. */

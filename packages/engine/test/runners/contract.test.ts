@@ -2,10 +2,10 @@
 import { rmSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ModelRunner } from '../../src/index.ts';
-import { codeOf, hasModel, open, pass, row, runtimes, sameBits, someIds } from './fixtures.ts';
+import { codeOf, open, pass, row, runtimes, sameBits, someIds } from './fixtures.ts';
 import { plainModelDir } from './plain-graph.ts';
 
-const models = ['tiny-target', 'tiny-target-fp16', 'smollm2-135m-instruct-int8'].filter(hasModel);
+const models = ['tiny-target', 'tiny-target-fp16', 'smollm2-135m-instruct-int8'];
 /** A copy of tiny-target whose past and present are joined by Concat. */
 const plain = { model: 'tiny-target, plain attention', dir: plainModelDir('tiny-target') };
 afterAll(() => rmSync(plain.dir, { recursive: true }));

@@ -1,5 +1,4 @@
 /** What the runner tests share: where models are, how to open one, how to read rows. */
-import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { EngineError, type ForwardItem, type KvCache, type ModelRunner, openRunner } from '../../src/index.ts';
 import type { OpenRunnerOptions } from '../../src/runners/open-runner.ts';
@@ -10,10 +9,6 @@ export type Runtime = (typeof runtimes)[number];
 
 export function modelDir(name: string): string {
   return fileURLToPath(new URL(`../../../../models/${name}`, import.meta.url));
-}
-
-export function hasModel(name: string): boolean {
-  return existsSync(modelDir(name));
 }
 
 export function open(

@@ -1,20 +1,9 @@
 /** What single kinds of models add to the contract: hidden states in and out, reduced heads, half precision. */
 import { describe, expect, test } from 'vitest';
-import {
-  argmax,
-  codeOf,
-  hasModel,
-  largestDifference,
-  open,
-  pass,
-  row,
-  runtimes,
-  sameBits,
-  someIds,
-} from './fixtures.ts';
+import { argmax, codeOf, largestDifference, open, pass, row, runtimes, sameBits, someIds } from './fixtures.ts';
 
 describe.each(runtimes)('%s runner', (runtime) => {
-  test.skipIf(!hasModel('smollm2-135m-instruct-int8'))('gives the hidden states of the real rows only', async () => {
+  test('gives the hidden states of the real rows only', async () => {
     const target = await open(runtime, 'smollm2-135m-instruct-int8');
     const { width } = target.signature.hiddenStatesOutput!;
     const ids = someIds(9);
@@ -30,32 +19,29 @@ describe.each(runtimes)('%s runner', (runtime) => {
     await target.close();
   });
 
-  test.skipIf(!hasModel('smollm2-135m-draft-feature-int8'))(
-    'feeds hidden states to a draft that wants them',
-    async () => {
-      const draft = await open(runtime, 'smollm2-135m-draft-feature-int8');
-      const width = draft.signature.hiddenStatesInput!.width;
-      expect([width, draft.signature.hiddenStatesOutput?.width]).toEqual([576, 576]);
-      const ids = someIds(5);
-      const hiddenStates = Float32Array.from({ length: 5 * width }, (_, i) => Math.sin(i));
-      const cache = draft.createCache(5);
-      const whole = await pass(draft, cache, 0, ids, { hiddenStates, wantHiddenStates: true });
-      for (let i = 0; i < ids.length; i++) {
-        const one = { hiddenStates: row(hiddenStates, width, i), wantHiddenStates: true };
-        const step = await pass(draft, cache, i, ids.subarray(i, i + 1), one);
-        expect(largestDifference(step.logits, row(whole.logits, draft.signature.headSize, i))).toBeLessThan(1e-3);
-        expect(largestDifference(step.hiddenStates!, row(whole.hiddenStates!, width, i))).toBeLessThan(1e-3);
-      }
-      const others = await pass(draft, cache, 0, ids, { hiddenStates: hiddenStates.map((value) => -value) });
-      expect(largestDifference(others.logits, whole.logits)).toBeGreaterThan(0.1);
-      expect(await codeOf(pass(draft, cache, 0, ids))).toMatch(/hidden states must have 5 x 576/);
-      expect(await codeOf(pass(draft, cache, 0, ids, { hiddenStates: hiddenStates.subarray(1) }))).toMatch(/5 x 576/);
-      cache.release();
-      await draft.close();
-    },
-  );
+  test('feeds hidden states to a draft that wants them', async () => {
+    const draft = await open(runtime, 'smollm2-135m-draft-feature-int8');
+    const width = draft.signature.hiddenStatesInput!.width;
+    expect([width, draft.signature.hiddenStatesOutput?.width]).toEqual([576, 576]);
+    const ids = someIds(5);
+    const hiddenStates = Float32Array.from({ length: 5 * width }, (_, i) => Math.sin(i));
+    const cache = draft.createCache(5);
+    const whole = await pass(draft, cache, 0, ids, { hiddenStates, wantHiddenStates: true });
+    for (let i = 0; i < ids.length; i++) {
+      const one = { hiddenStates: row(hiddenStates, width, i), wantHiddenStates: true };
+      const step = await pass(draft, cache, i, ids.subarray(i, i + 1), one);
+      expect(largestDifference(step.logits, row(whole.logits, draft.signature.headSize, i))).toBeLessThan(1e-3);
+      expect(largestDifference(step.hiddenStates!, row(whole.hiddenStates!, width, i))).toBeLessThan(1e-3);
+    }
+    const others = await pass(draft, cache, 0, ids, { hiddenStates: hiddenStates.map((value) => -value) });
+    expect(largestDifference(others.logits, whole.logits)).toBeGreaterThan(0.1);
+    expect(await codeOf(pass(draft, cache, 0, ids))).toMatch(/hidden states must have 5 x 576/);
+    expect(await codeOf(pass(draft, cache, 0, ids, { hiddenStates: hiddenStates.subarray(1) }))).toMatch(/5 x 576/);
+    cache.release();
+    await draft.close();
+  });
 
-  test.skipIf(!hasModel('smollm2-135m-draft-4l-int8'))('reads a reduced head and its map to the target', async () => {
+  test('reads a reduced head and its map to the target', async () => {
     const draft = await open(runtime, 'smollm2-135m-draft-4l-int8', { minRows: 1 });
     const { headSize, vocabSize, draftToTarget } = draft.signature;
     expect([headSize, vocabSize, draftToTarget?.length]).toEqual([16_384, 49_152, 16_384]);
@@ -89,19 +75,16 @@ describe.each(runtimes)('%s runner', (runtime) => {
   });
 });
 
-test.skipIf(!hasModel('smollm2-135m-instruct-int8'))(
-  'a single row is another function: why passes are padded',
-  async () => {
-    const padded = await open('node', 'smollm2-135m-instruct-int8', { minRows: 2 });
-    const bare = await open('node', 'smollm2-135m-instruct-int8', { minRows: 1 });
-    const [a, b] = [padded.createCache(8), bare.createCache(8)];
-    const prompt = await pass(padded, a, 0, someIds(6));
-    await pass(bare, b, 0, someIds(6));
-    expect(sameBits(prompt.logits, (await pass(bare, b, 0, someIds(6))).logits)).toBe(true);
-    const [two, one] = [await pass(padded, a, 5, someIds(1, 5)), await pass(bare, b, 5, someIds(1, 5))];
-    expect(sameBits(two.logits, row(prompt.logits, padded.signature.headSize, 5))).toBe(true);
-    expect(sameBits(one.logits, two.logits)).toBe(false);
-    await padded.close();
-    await bare.close();
-  },
-);
+test('a single row is another function: why passes are padded', async () => {
+  const padded = await open('node', 'smollm2-135m-instruct-int8', { minRows: 2 });
+  const bare = await open('node', 'smollm2-135m-instruct-int8', { minRows: 1 });
+  const [a, b] = [padded.createCache(8), bare.createCache(8)];
+  const prompt = await pass(padded, a, 0, someIds(6));
+  await pass(bare, b, 0, someIds(6));
+  expect(sameBits(prompt.logits, (await pass(bare, b, 0, someIds(6))).logits)).toBe(true);
+  const [two, one] = [await pass(padded, a, 5, someIds(1, 5)), await pass(bare, b, 5, someIds(1, 5))];
+  expect(sameBits(two.logits, row(prompt.logits, padded.signature.headSize, 5))).toBe(true);
+  expect(sameBits(one.logits, two.logits)).toBe(false);
+  await padded.close();
+  await bare.close();
+});

@@ -24,7 +24,7 @@ export interface GroupQueryAttention {
   readonly rotary: Rotary | undefined;
 }
 
-export interface Rotary {
+interface Rotary {
   readonly cosCache: string; // [positions, rotary_dim / 2]
   readonly sinCache: string;
   readonly interleaved: number;

@@ -13,7 +13,7 @@ import type { Logger } from '../logger.ts';
 import { isRequestId } from '../request-id.ts';
 import { Connection, type ConnectionOptions, errorReply, type Reply } from './connection.ts';
 
-export interface IncomingCall {
+interface IncomingCall {
   readonly body: Buffer;
   /** Aborts when the caller goes away. */
   readonly signal: AbortSignal;

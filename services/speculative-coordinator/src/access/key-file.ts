@@ -8,7 +8,7 @@ import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { parseOrThrow } from '@forerunner/protocol';
 import { z } from 'zod';
 
-export const MAX_KEYS = 1000;
+const MAX_KEYS = 1000;
 
 export const keyEntrySchema = z.strictObject({
   /** Stands in logs and as a metric label. */

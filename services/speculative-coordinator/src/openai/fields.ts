@@ -12,7 +12,7 @@ export const MAX_TOP_LOGPROBS = 20;
 
 const ours = generateRequestSchema.shape;
 
-export const forerunnerFieldSchema = z.strictObject({
+const forerunnerFieldSchema = z.strictObject({
   draft_k: ours.draft_k,
   speculative: ours.speculative,
   min_confidence: ours.min_confidence,

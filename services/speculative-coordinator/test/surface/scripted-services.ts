@@ -5,7 +5,6 @@
 import {
   encodeFrame,
   type ModelCard,
-  PROTOCOL_VERSION,
   packDistributions,
   proposeReplyFrame,
   proposeRequestSchema,
@@ -16,6 +15,7 @@ import {
   type WireSampling,
 } from '@forerunner/protocol';
 import { createApp, createLogger, createRegistry, installFrameParser, type ServiceApp } from '@forerunner/service-kit';
+import { testCard } from '@forerunner/testkit';
 
 export interface Script {
   /** What is recited after the prompt, then end-of-sequence for ever. */
@@ -156,28 +156,11 @@ export async function startScripted(
   return service;
 }
 
-function cardOf(service: ModelCard['service'], script: Script): ModelCard {
-  return {
-    protocol_version: PROTOCOL_VERSION,
-    service,
+const cardOf = (service: ModelCard['service'], script: Script): ModelCard =>
+  testCard(service, {
     model_id: `scripted-${service === 'target-service' ? 'target' : 'draft'}`,
-    model_digest: 'd'.repeat(64),
     vocab_size: script.vocabSize,
     tokenizer_fingerprint: script.fingerprint,
-    bos_token_id: null,
     eos_token_ids: [script.eosTokenId],
     context_length: 512,
-    max_batch_items: 8,
-    runtime: 'scripted',
-    runtime_version: '0',
-    execution_provider: 'none',
-    num_cpu_fallback_nodes: 0,
-    num_threads: 1,
-    fallbacks: [],
-    numeric_regime: 'bit-exact',
-    kv_cache_budget_bytes: 0,
-    hidden_states_offered: null,
-    hidden_states_wanted: null,
-    draft_vocab_size: null,
-  };
-}
+  });

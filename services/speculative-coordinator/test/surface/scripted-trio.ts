@@ -1,6 +1,6 @@
 /** A coordinator in this process over scripted services, listening on a free port. */
 import { createLogger, createRegistry, readConfig, type ServiceApp } from '@forerunner/service-kit';
-import { makeChatModel } from '@forerunner/testkit';
+import { makeChatModel, TINY_EOS_TOKEN_ID, TINY_VOCAB_SIZE } from '@forerunner/testkit';
 import { Tokenizer, tokenizerFingerprint } from '@forerunner/tokenizer';
 import { buildCoordinator } from '../../src/app.ts';
 import { coordinatorSettings } from '../../src/config.ts';
@@ -39,8 +39,8 @@ export async function startScriptedTrio(options: ScriptedTrioOptions): Promise<S
   const tokenizer = Tokenizer.load(directory);
   const script = {
     tokenIds: [...tokenizer.encodeFragment(options.text)],
-    eosTokenId: 2,
-    vocabSize: 1024,
+    eosTokenId: TINY_EOS_TOKEN_ID,
+    vocabSize: TINY_VOCAB_SIZE,
     fingerprint: tokenizerFingerprint(directory),
   };
   const target = await startScripted('target', script);

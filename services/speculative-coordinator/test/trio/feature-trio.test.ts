@@ -11,17 +11,17 @@ import {
   scrape,
   startTrio,
   streamEvents,
+  TINY_TARGET_DIR,
   type Trio,
 } from '@forerunner/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 const draftDir = mkdtempSync(join(tmpdir(), 'forerunner-feature-draft-'));
-const targetDir = join(import.meta.dirname, '..', '..', '..', '..', 'models', 'tiny-target');
 let trio: Trio;
 let url: string;
 
 beforeAll(async () => {
-  await trainTinyFeatureDraft(targetDir, draftDir);
+  await trainTinyFeatureDraft(TINY_TARGET_DIR, draftDir);
   trio = await startTrio({
     target: 'tiny',
     draft: 'tiny-draft',

@@ -76,7 +76,7 @@ const message = (field: number, ...parts: number[][]) => {
 const text = (field: number, value: string) => message(field, [...Buffer.from(value)]);
 
 /** ModelProto with inputs `from`, `spare` [1, heads, positions, dim] and `end` [1] int64, output `to`. */
-export function copyGraph(type: FloatType): Uint8Array {
+function copyGraph(type: FloatType): Uint8Array {
   const dims = (names: readonly string[]) => message(2, ...names.map((name) => message(1, text(2, name))));
   const tensor = (field: number, name: string, elementType: number, shape: readonly string[]) =>
     message(field, text(1, name), message(2, message(1, int(1, elementType), dims(shape))));

@@ -1,9 +1,9 @@
 /** Several sequences in one pass: the same bits as alone, whatever sits beside them. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ForwardItem, KvCache, ModelRunner } from '../../../src/index.ts';
-import { codeOf, hasModel, largestDifference, open, pass, sameBits, someIds } from '../fixtures.ts';
+import { codeOf, largestDifference, open, pass, sameBits, someIds } from '../fixtures.ts';
 
-const models = ['tiny-target', 'tiny-target-fp16', 'smollm2-135m-instruct-int8'].filter(hasModel);
+const models = ['tiny-target', 'tiny-target-fp16', 'smollm2-135m-instruct-int8'];
 
 /** Chunks of prefills beside single tokens, and numbers of rows that leave one to the last tile. */
 const chunks = [
@@ -167,7 +167,7 @@ describe('a runner with batches', () => {
     await runner.close();
   });
 
-  test.skipIf(!hasModel('smollm2-135m-draft-feature-int8'))('batches feature drafts and hidden states', async () => {
+  test('batches feature drafts and hidden states', async () => {
     const runner = await open('native with batches', 'smollm2-135m-draft-feature-int8', { minRows: 1 });
     const width = runner.signature.hiddenStatesInput!.width;
     const make = (numTokens: number, seed: number, cache: KvCache): ForwardItem => ({
@@ -190,43 +190,40 @@ describe('a runner with batches', () => {
     await runner.close();
   });
 
-  test.skipIf(!hasModel('smollm2-135m-draft-feature-int8'))(
-    'give feature drafts of different lengths, with new rows of their own, what they have alone',
-    async () => {
-      const runner = await open('native with batches', 'smollm2-135m-draft-feature-int8', { minRows: 1 });
-      const width = runner.signature.hiddenStatesInput!.width;
-      const rows = (numTokens: number, seed: number) => ({
-        tokenIds: someIds(numTokens, seed),
-        hiddenStates: Float32Array.from({ length: numTokens * width }, (_, i) => Math.sin(i + seed)),
-        numLogitRows: numTokens,
-        wantHiddenStates: true,
-      });
-      const sequence = async (numTokens: number, seed: number) => {
-        const cache = runner.createCache(48);
-        await pass(runner, cache, 0, someIds(numTokens, seed), rows(numTokens, seed));
-        return cache;
-      };
-      const lengths = [3, 17, 40];
-      const caches = await Promise.all(lengths.map((length, i) => sequence(length, i)));
-      for (const numNew of [
-        [1, 2, 3],
-        [3, 1, 2],
-        [1, 1, 1],
-      ]) {
-        const news = numNew.map((n, i) => rows(n, 700 + 10 * i));
-        const batch = await runner.forward(
-          caches.map((cache, i) => ({ cache, numPastTokens: lengths[i]!, ...news[i]! })),
-        );
-        for (const [i, output] of batch.outputs.entries()) {
-          const cache = await sequence(lengths[i]!, i);
-          const single = await pass(runner, cache, lengths[i]!, news[i]!.tokenIds, news[i]);
-          cache.release();
-          expect(largestDifference(output.logits, single.logits), `${numNew}: sequence ${i}`).toBeLessThan(1e-3);
-          expect(largestDifference(output.hiddenStates!, single.hiddenStates!)).toBeLessThan(1e-3);
-        }
-        batch.release();
+  test('give feature drafts of different lengths, with new rows of their own, what they have alone', async () => {
+    const runner = await open('native with batches', 'smollm2-135m-draft-feature-int8', { minRows: 1 });
+    const width = runner.signature.hiddenStatesInput!.width;
+    const rows = (numTokens: number, seed: number) => ({
+      tokenIds: someIds(numTokens, seed),
+      hiddenStates: Float32Array.from({ length: numTokens * width }, (_, i) => Math.sin(i + seed)),
+      numLogitRows: numTokens,
+      wantHiddenStates: true,
+    });
+    const sequence = async (numTokens: number, seed: number) => {
+      const cache = runner.createCache(48);
+      await pass(runner, cache, 0, someIds(numTokens, seed), rows(numTokens, seed));
+      return cache;
+    };
+    const lengths = [3, 17, 40];
+    const caches = await Promise.all(lengths.map((length, i) => sequence(length, i)));
+    for (const numNew of [
+      [1, 2, 3],
+      [3, 1, 2],
+      [1, 1, 1],
+    ]) {
+      const news = numNew.map((n, i) => rows(n, 700 + 10 * i));
+      const batch = await runner.forward(
+        caches.map((cache, i) => ({ cache, numPastTokens: lengths[i]!, ...news[i]! })),
+      );
+      for (const [i, output] of batch.outputs.entries()) {
+        const cache = await sequence(lengths[i]!, i);
+        const single = await pass(runner, cache, lengths[i]!, news[i]!.tokenIds, news[i]);
+        cache.release();
+        expect(largestDifference(output.logits, single.logits), `${numNew}: sequence ${i}`).toBeLessThan(1e-3);
+        expect(largestDifference(output.hiddenStates!, single.hiddenStates!)).toBeLessThan(1e-3);
       }
-      await runner.close();
-    },
-  );
+      batch.release();
+    }
+    await runner.close();
+  });
 });

@@ -11,7 +11,7 @@ const icd = `${swiftShader}/vk_swiftshader_icd.json`;
 
 describe('WebGPU', () => {
   test.skipIf(!existsSync(icd))(
-    'gives the tokens of the CPU, through growth, rollback and fork, with K and V on the device',
+    `gives the tokens of the CPU, through growth, rollback and fork, with K and V on the device${existsSync(icd) ? '' : ` (no ${icd})`}`,
     { timeout: 120_000 },
     async () => {
       const generated = await generateOn('webgpu', 'tiny-target', {
