@@ -5,6 +5,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { raggedAttention } from '@forerunner/onnx-graph';
 import type { ModelFiles } from '../model-files.ts';
 
 export interface GraphSource {
@@ -14,13 +15,8 @@ export interface GraphSource {
 }
 
 /** The graph for batches of up to `maxBatchItems`; `note` hears why there will be no batches where it cannot be had. */
-export async function graphFor(
-  files: ModelFiles,
-  maxBatchItems: number,
-  note: (reason: string) => void,
-): Promise<GraphSource> {
+export function graphFor(files: ModelFiles, maxBatchItems: number, note: (reason: string) => void): GraphSource {
   if (maxBatchItems <= 1 || files.attention !== 'group-query') return { files };
-  const { raggedAttention } = await import('@forerunner/onnx-graph'); // only batches need it
   try {
     const bytes = raggedAttention(readFileSync(files.graphPath));
     return {

@@ -64,7 +64,7 @@ async function openWith(
 ): Promise<ModelRunner> {
   const note = (reason: string) =>
     options.onFallback?.({ wanted: 'batches of several sequences', used: 'one sequence a pass', reason });
-  const source = provider.name === 'cpu' ? await graphFor(files, options.maxBatchItems, note) : { files };
+  const source = provider.name === 'cpu' ? graphFor(files, options.maxBatchItems, note) : { files };
   const sessionOptions = { numThreads: options.numThreads, provider };
   const session = await OrtSession.open(api, source, sessionOptions);
   try {
