@@ -12,7 +12,7 @@ export interface PassLimits {
   readonly chunkTokens: number;
 }
 
-export interface Waiting {
+interface Waiting {
   readonly numTokens: number;
 }
 

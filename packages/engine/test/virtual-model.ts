@@ -20,7 +20,7 @@ export interface SimulatedRequest {
 }
 
 /** One job from its queueing to its pass. */
-export interface SimulatedJob {
+interface SimulatedJob {
   readonly name: string;
   /** Of the job; a pass may have taken fewer. */
   readonly numTokens: number;
@@ -34,7 +34,7 @@ export interface SimulatedJob {
   abortedMs?: number;
 }
 
-export interface SimulatedPass {
+interface SimulatedPass {
   readonly startMs: number;
   readonly endMs: number;
   readonly members: readonly { readonly name: string; readonly numTokens: number }[];

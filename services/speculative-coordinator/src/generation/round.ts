@@ -11,7 +11,7 @@ export interface EmittedToken {
   readonly logprobs: TokenLogprobs | null;
 }
 
-export interface RoundTimes {
+interface RoundTimes {
   /** When the proposal was asked for, on the clock of performance.now(). */
   readonly startMs: number;
   readonly proposeMs: number;
