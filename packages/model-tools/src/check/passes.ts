@@ -35,7 +35,7 @@ export async function followPasses(original: LmSession, follow: Follow): Promise
 }
 
 /** Any ids would do; these stay below 900, which every vocabulary has. */
-export function tokenAt(position: number, numTokens: number): number {
+function tokenAt(position: number, numTokens: number): number {
   return 3 + ((position * 397 + numTokens) % 890);
 }
 

@@ -51,7 +51,7 @@ export async function loadModel(options: RunnerOptions): Promise<LoadedModel> {
 }
 
 /** Sequences a pass of each graph: a graph that is too large for a pass costs idle slots, each further one memory. */
-export function slotCounts(maxSequences: number, isDevice: boolean): number[] {
+function slotCounts(maxSequences: number, isDevice: boolean): number[] {
   if (isDevice) return [...new Set([1, maxSequences])]; // each holds weights of its own there
   const counts: number[] = [];
   for (let count = 1; count < maxSequences; count *= 2) counts.push(count);
