@@ -1,6 +1,6 @@
 import { PeerError } from '@forerunner/service-kit';
 import { describe, expect, it } from 'vitest';
-import { ClassicDraftSession } from '../src/drafting/classic-draft-session.ts';
+import type { DraftedRound, DraftLengthPolicy } from '../src/drafting/draft-length.ts';
 import { mixed, ToyPeer, toyModel } from './toy-peers.ts';
 import { sampling, ToyTrio, toyText } from './toy-trio.ts';
 
@@ -247,6 +247,20 @@ describe('the end of an answer', () => {
   });
 });
 
+/** A policy that learns nothing: one guess, then three. */
+class AlternatingLength implements DraftLengthPolicy {
+  readonly observed: number[] = [];
+  #numAsked = 0;
+
+  next() {
+    return { numSpeculativeTokens: this.#numAsked++ % 2 === 0 ? 1 : 3, minConfidence: 0 };
+  }
+
+  observe({ numDraftTokens }: DraftedRound): void {
+    this.observed.push(numDraftTokens);
+  }
+}
+
 describe('counts', () => {
   it('add up: emitted tokens are accepted, recovered, bonus and target tokens', async () => {
     for (let seed = 0; seed < 20; seed++) {
@@ -264,14 +278,9 @@ describe('counts', () => {
 
   it('by position are of guesses really made: a shorter proposal is no refusal', async () => {
     const trio = trioOf(p, p); // whatever is guessed is kept
-    trio.openDraft = (context) => {
-      const session = new ClassicDraftSession(trio.draftPeer, context);
-      const propose = session.propose.bind(session);
-      let numAsked = 0;
-      session.propose = (call) => propose({ ...call, numSpeculativeTokens: numAsked++ % 2 === 0 ? 1 : 3 });
-      return session;
-    };
-    const { statistics } = await trio.generate({ ...greedy, maxNewTokens: 1 + 2 + 4 + 2 + 4 });
+    const draftLength = new AlternatingLength();
+    const { statistics } = await trio.generate({ ...greedy, maxNewTokens: 1 + 2 + 4 + 2 + 4, draftLength });
+    expect(draftLength.observed).toEqual([0, 1, 3, 1, 3]); // the prompt's own pass has no guesses
     const { num_drafts, num_draft_tokens_per_pos, num_accepted_tokens_per_pos } = statistics.speculative_decoding;
     expect(num_drafts).toBe(4);
     expect(num_draft_tokens_per_pos).toEqual([4, 2, 2]);

@@ -5,7 +5,7 @@ import { IncrementalDecoder } from '@forerunner/tokenizer';
 import { Registry } from 'prom-client';
 import { Admission } from '../src/admission.ts';
 import { ClassicDraftSession } from '../src/drafting/classic-draft-session.ts';
-import { FixedDraftLength } from '../src/drafting/draft-length.ts';
+import { type DraftLengthPolicy, FixedDraftLength } from '../src/drafting/draft-length.ts';
 import type { DraftContext } from '../src/drafting/draft-sequence.ts';
 import type { DraftSession } from '../src/drafting/draft-session.ts';
 import { FeatureDraftSession } from '../src/drafting/feature-draft-session.ts';
@@ -39,6 +39,8 @@ export const sampling = (change: Partial<WireSampling> = {}): WireSampling => ({
 export interface ToyParams extends GenerationParams {
   readonly seed: number;
   readonly numSpeculativeTokens: number;
+  /** Default: `numSpeculativeTokens` in every round. */
+  readonly draftLength?: DraftLengthPolicy;
   /** Default: what requests have that name none. */
   readonly rule?: VerificationRule;
 }
@@ -103,7 +105,7 @@ export class ToyTrio {
     const observer = new RoundObserver(this.#metrics);
     const generation = new Generation(params, {
       rule,
-      draftLength: new FixedDraftLength({ numSpeculativeTokens, minConfidence: 0 }),
+      draftLength: params.draftLength ?? new FixedDraftLength({ numSpeculativeTokens, minConfidence: 0 }),
       target,
       draft,
       decoder: new IncrementalDecoder(toyText),

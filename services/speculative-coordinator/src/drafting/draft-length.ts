@@ -8,7 +8,7 @@ export interface DraftLength {
 }
 
 /** What a policy may learn from a round. */
-interface DraftedRound {
+export interface DraftedRound {
   readonly numDraftTokens: number;
   readonly numAcceptedTokens: number;
   readonly times: { readonly proposeMs: number; readonly scoreMs: number };
