@@ -57,7 +57,7 @@ function installTools() {
     shell: isWindows,
   });
   if (!hasTools())
-    throw new Error(`Node ${wantedNode} is not to be had for ${process.platform} ${process.arch}; install it yourself`);
+    throw new Error(`Node ${wantedNode} is not on npm for ${process.platform} ${process.arch}; install it yourself`);
 }
 
 /** pnpm writes this file last; a lockfile newer than it means that somebody pulled. */

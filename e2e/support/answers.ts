@@ -38,7 +38,7 @@ export async function readStream(
   return { text, tokenIds, numDraftTokens, summary, error, isDone };
 }
 
-/** A promise for the moment when a stream has brought so many tokens, and what to give the stream to tell. */
+/** A promise for the moment when a stream has brought `numTokens`, and the callback that the stream reports to. */
 export function afterTokens(numTokens: number): { reached: Promise<void>; onTokens: (count: number) => void } {
   const { promise, resolve } = Promise.withResolvers<void>();
   return {

@@ -1,5 +1,5 @@
 /**
- * Decides once whether the scenarios run against containers or, where no Docker engine can be had, against processes,
+ * Decides once whether the scenarios run against containers or, where there is no Docker engine, against processes,
  * and says so. Builds the images. E2E_MODE=containers fails instead of falling back; E2E_MODE=processes does not try.
  */
 import type { TestProject } from 'vitest/node';
@@ -32,13 +32,13 @@ export default async function setup(project: TestProject): Promise<void> {
   if (exitCode !== 0) shout('no Prometheus here: rules and scraping are NOT tested', stderr);
 }
 
-async function decide(wish: string): Promise<Mode> {
-  if (wish === 'processes') {
+async function decide(requested: string): Promise<Mode> {
+  if (requested === 'processes') {
     shout('E2E_MODE=processes: the scenarios run against plain processes, images and compose files are NOT tested');
     return 'processes';
   }
   // Only CI, or somebody who asks for containers, gets an engine installed; others use the one that they have.
-  if (wish === 'auto' && !process.env.CI && !(await engineAnswers())) {
+  if (requested === 'auto' && !process.env.CI && !(await engineAnswers())) {
     shout(
       'NO DOCKER HERE: the scenarios run against plain processes, images and compose files are NOT tested',
       'scripts/docker/prepare.sh makes Docker usable on Debian, or install it yourself',
@@ -50,7 +50,7 @@ async function decide(wish: string): Promise<Mode> {
     console.log(stdout.trim());
     return 'containers';
   }
-  if (wish === 'containers') throw new Error(`E2E_MODE=containers, but Docker cannot be had: ${stderr}`);
+  if (requested === 'containers') throw new Error(`E2E_MODE=containers, but Docker is not available: ${stderr}`);
   shout('NO DOCKER HERE: the scenarios run against plain processes, images and compose files are NOT tested', stderr);
   return 'processes';
 }

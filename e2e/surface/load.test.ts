@@ -1,4 +1,4 @@
-/** Ten times the capacity at the door: clear refusals, no hang, and nothing left behind. */
+/** Ten times as many requests as there is capacity for: clear refusals, no hang, and nothing left behind. */
 import { scrape, sumOf } from '@forerunner/testkit';
 import autocannon from 'autocannon';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -39,7 +39,7 @@ describe('the coordinator under ten times its capacity', () => {
     expect(result.errors).toBe(0);
     expect(result.timeouts).toBe(0);
     expect(Object.keys(result.statusCodeStats ?? {}).sort()).toEqual(['200', '429']);
-    expect(result['2xx']).toBeGreaterThan(SECONDS); // work goes on, however loud it is at the door
+    expect(result['2xx']).toBeGreaterThan(SECONDS); // answers are completed all the same
     console.log(
       `${path}: ${result['2xx']} answered, ${result.non2xx} refused in ${SECONDS} s; ` +
         `p50 ${result.latency.p50} ms, p99 ${result.latency.p99} ms`,

@@ -141,7 +141,7 @@ def main() -> None:
     parser.add_argument("--start-from", type=Path, required=True, help="folder of the feature draft whose weights are the beginning")
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoint.pt, curve.jsonl and exports")
     parser.add_argument("--until", required=True, help="HH:MM in UTC; the learning rate falls to zero by then")
-    parser.add_argument("--max-tokens", type=float, default=float("inf"), help="ends earlier after so many trained bases")
+    parser.add_argument("--max-tokens", type=float, default=float("inf"), help="ends earlier, after this many trained bases")
     parser.add_argument("--learning-rate", type=float, default=8e-4)
     parser.add_argument("--tokens-per-batch", type=int, default=2560)
     parser.add_argument("--steps", type=int, default=3, help="unrolled steps")

@@ -68,7 +68,7 @@ function describeIssues(error: z.ZodError): string {
   return sentences.join('; ') + (more > 0 ? `; and ${more} more` : '');
 }
 
-/** Parses at a door: the typed value, or a ServiceError that names field, bound and value. */
+/** Parses what comes in: the typed value, or a ServiceError that names field, bound and value. */
 export function parseOrThrow<T extends z.ZodType>(schema: T, value: unknown): z.output<T> {
   const result = schema.safeParse(value, { reportInput: true });
   if (result.success) return result.data;

@@ -31,7 +31,9 @@ export const samplingFields = {
   temperature: boundedNumber(0, 100, '0 is greedy')
     .default(1)
     .describe('Divides the logits. 0 is greedy: always the likeliest token.'),
-  top_k: boundedInteger(0, MAX_TOP_K, '0 keeps every token').default(0).describe('Keep so many tokens; 0 keeps all.'),
+  top_k: boundedInteger(0, MAX_TOP_K, '0 keeps every token')
+    .default(0)
+    .describe('How many tokens are kept; 0 keeps all.'),
   top_p: boundedNumber(0, 1, 'probability mass kept')
     .refine((p) => p > 0, { error: 'must be greater than 0 (probability mass kept)' })
     .default(1)

@@ -16,7 +16,7 @@ export const scoreRequestSchema = z.strictObject({
   token_ids: tokenIdsSchema,
   /** Form of the rows: argmax ids (greedy), distributions after the filters, or raw logits. */
   rows: z.enum(ROW_KINDS).default('argmax'),
-  /** Rows are returned for the last so many of `token_ids`; 0 for a prefill whose rows nobody needs. */
+  /** Rows are returned for this many of the last `token_ids`; 0 for a prefill whose rows nobody needs. */
   num_rows: boundedInteger(0, 1 << 20, 'rows').optional(),
   sampling: wireSamplingSchema.prefault({}),
   /** Raw logits beside the rows (for log probabilities). */

@@ -1,4 +1,4 @@
-/** Bodies at the door: JSON (strict UTF-8) and binary frames. Both end as one plain object. */
+/** Request bodies: JSON (strict UTF-8) and binary frames. Both end as one plain object. */
 import { FRAME_CONTENT_TYPE, flattenFrame, ServiceError } from '@forerunner/protocol';
 import type { ServiceApp } from './service-app.ts';
 

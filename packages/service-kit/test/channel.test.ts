@@ -337,7 +337,7 @@ describe('the service behind channels', () => {
   });
 
   it.each(['content-length: 5', 'transfer-encoding: chunked'])(
-    'survives the wish for a channel with %s',
+    'survives a request for a channel with %s',
     async (header) => {
       const { url } = await serve(double);
       const socket = connect(Number(new URL(url).port), '127.0.0.1');

@@ -19,7 +19,7 @@ type ReplyTo = (message: ChannelMessage, signal: AbortSignal) => Promise<Reply>;
 
 export interface ConnectionOptions {
   readonly maxBodyBytes: number;
-  /** A message that has begun must be complete after so long, as an HTTP request must. */
+  /** A message that has begun must be complete within this time, as an HTTP request must. */
   readonly messageTimeoutMs?: number | undefined;
 }
 

@@ -51,7 +51,7 @@ export class ChannelServer {
       method === 'GET' &&
       url === CHANNEL_PATH &&
       headers.upgrade === CHANNEL_PROTOCOL &&
-      !('content-length' in headers || 'transfer-encoding' in headers) && // behind a body there is no socket to be had
+      !('content-length' in headers || 'transfer-encoding' in headers) && // behind a body the socket cannot be taken over
       !this.#isDraining &&
       (token === undefined || isBearer(headers.authorization, token))
     );
