@@ -2,6 +2,8 @@
  * A model made ready for passes: the execution provider chosen, graphs rewritten and loaded, memory for caches opened.
  * Knows how the parts depend on each other; runs nothing.
  */
+
+import { FLAT_BATCH } from '@forerunner/onnx-graph';
 import { runtimeUnavailable } from '../../errors.ts';
 import type { RunnerDescription, RunnerOptions } from '../../runner.ts';
 import type { GraphSignature } from '../../signature.ts';
@@ -81,10 +83,7 @@ class ModelLoader {
     try {
       const source = flatGraphSource(this.#files);
       if (!('whyNot' in source)) return await this.#loadFlat(source);
-      if (this.#options.maxBatchItems > 1) {
-        const reason = source.whyNot;
-        this.#options.onFallback?.({ wanted: 'batches of several sequences', used: 'one sequence a pass', reason });
-      }
+      this.#noteTurns(source.whyNot);
       return await this.#loadSingle();
     } catch (error) {
       this.#close();
@@ -106,16 +105,31 @@ class ModelLoader {
     };
     const first = await open(1);
     const graph = signatureFromGraph(originalInfo(first.graphInfo()), this.#files);
-    const { memory, kvMemory } = await this.#openMemory(first, graph, `slot0.${graph.pastInputs[0]}`);
+    const cacheInput = FLAT_BATCH.slot(0).cache(graph.pastInputs[0]!);
+    const { memory, kvMemory } = await this.#openMemory(first, graph, cacheInput);
     const graphs: PassGraph[] = [];
     for (const numSlots of slotCounts(this.#options.maxBatchItems, isDevice)) {
-      const session = numSlots === 1 ? first : await open(numSlots);
+      const session = numSlots === 1 ? first : await open(numSlots).catch(this.#withoutBatches(isDevice));
+      if (!session) break;
       const { minRows } = this.#options;
       const shared = { graph, minRows, memory, hostInfo: this.#hostInfo, buffers: this.#buffers };
       graphs.push(this.#closing(new FlatGraph({ session, numSlots, ...shared })));
     }
     weights?.forgetPages();
     return this.#loaded(first, graph, graphs, memory, kvMemory);
+  }
+
+  /** A device may have no room for the weights a second time: then sequences take turns. */
+  #withoutBatches(isDevice: boolean): (error: Error) => undefined {
+    return (error) => {
+      if (!isDevice) throw error;
+      this.#noteTurns(error.message);
+    };
+  }
+
+  #noteTurns(reason: string): void {
+    if (this.#options.maxBatchItems === 1) return;
+    this.#options.onFallback?.({ wanted: 'batches of several sequences', used: 'one sequence a pass', reason });
   }
 
   async #loadSingle(): Promise<LoadedModel> {
