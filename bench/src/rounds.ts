@@ -1,5 +1,5 @@
 /**
- * `pnpm bench:rounds [draft] [k] [temperature]`: the anatomy of a round: both models, what is beside them, bytes, and
+ * `pnpm bench:rounds [draft] [k] [temperature]`: the anatomy of a round: both models, everything else, bytes, and
  * the event loops' delay. One long answer at a time, so that prefills hardly count.
  */
 import { generate, startTrio } from '@forerunner/testkit';

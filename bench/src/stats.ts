@@ -1,4 +1,4 @@
-/** Numbers about numbers. */
+/** Medians and quantiles of a few measurements. */
 
 export function median(values: readonly number[]): number {
   return quantile(values, 0.5);

@@ -1,12 +1,13 @@
 /**
- * Pictures of the playground for the docs, as somebody sees it who runs `npm start`, opens the page and presses
- * Generate: its own prompt, the server's own drafting settings, then the target alone.
+ * Pictures of the playground for the docs, as somebody sees it who runs `npm start`, opens the page, types a prompt and
+ * presses Generate: the server's own drafting settings, then the target alone.
  *   node e2e/support/screenshots.ts http://127.0.0.1:8080 docs/images
  * A first run warms both sides up; of the next five, the one with the median speed-up is shown.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Page } from 'playwright-core';
+import { PICTURED_PROMPT } from '../../scripts/docs/pictured-prompt.ts';
 import { openBrowser } from './browser.ts';
 
 const [url = 'http://127.0.0.1:8080', folder = 'docs/images'] = process.argv.slice(2);
@@ -41,10 +42,11 @@ try {
   await browser.close();
 }
 
-/** One press of Generate on a fresh page, seen in every size and colour scheme. */
+/** One answer on a fresh page, seen in every size and colour scheme. */
 async function takeRun(page: Page): Promise<Run> {
   await page.setViewportSize(shots[0]);
   await page.goto(url);
+  await page.fill('#prompt', PICTURED_PROMPT);
   await page.click('#run');
   await page.waitForSelector('#verdict:not([hidden])', { timeout: 120_000 });
   const speedup = Number.parseFloat((await page.textContent('#verdict b')) ?? '');

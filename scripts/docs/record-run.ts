@@ -3,10 +3,11 @@
  * in docs/algorithm.md:
  *   node scripts/docs/record-run.ts http://127.0.0.1:8080 > docs/images/recorded-run.json
  */
+import { PICTURED_PROMPT } from './pictured-prompt.ts';
 import type { RecordedRound, RecordedRun } from './pictures.ts';
 
 const url = process.argv[2] ?? 'http://127.0.0.1:8080';
-const prompt = 'Explain in a few sentences why the sky is blue.'; // the playground's own
+const prompt = PICTURED_PROMPT;
 const body = { messages: [{ role: 'user', content: prompt }], temperature: 0, max_new_tokens: 96 };
 
 const post = (change: object) =>
