@@ -50,7 +50,7 @@ export function modelServiceSettings(defaults: Defaults) {
         "Most sequences in one pass of the model, if the runtime takes several: the model card's max_batch_items says how many it really is. 1: sequences take turns.",
     }),
     MAX_PASS_TOKENS: integerSetting({
-      default: 256,
+      default: 160,
       min: 2,
       max: 65_536,
       unit: 'tokens',
