@@ -25,15 +25,16 @@ const BACKOFF_MS = 50;
 
 export interface ScoreCall {
   readonly committed: TokenPrefix;
-  /** Only the first of the committed tokens; default: all. */
-  readonly numCommittedTokens?: number;
   readonly draftTokenIds: Int32Array; // [k]
   readonly rows: NonNullable<ScoreRequestInput['rows']>;
   /** Rows are for the last tokens. */
   readonly numRows: number;
   readonly sampling: NonNullable<ScoreRequestInput['sampling']>;
   readonly includeLogits?: boolean;
-  readonly includeHiddenStates?: boolean;
+  /** Hidden states are wanted from this position on, or from the first new token, if that is later. */
+  readonly hiddenStatesFrom?: number | undefined;
+  /** They may begin later, where the target has a text cached. */
+  readonly prefersReuse?: boolean | undefined;
 }
 
 export interface TargetContext extends SequenceContext {
@@ -127,22 +128,26 @@ export class TargetSequence {
       this.#replica = replica;
       this.#numCachedTokens = 0;
     }
-    const end = call.numCommittedTokens ?? call.committed.length;
-    const bytes = await callHealing(this.#numCachedTokens, end, (position) =>
+    const { committed, hiddenStatesFrom } = call;
+    const bytes = await callHealing(this.#numCachedTokens, committed.length, (position) =>
       client.postFrame(
         '/v1/score',
         scoreRequestFrame({
           sequence_id: this.#id,
           position,
-          prefix_digest: call.committed.digestAt(position),
-          token_ids: concat(call.committed.ids(position, end), call.draftTokenIds),
+          prefix_digest: committed.digestAt(position),
+          token_ids: concat(committed.ids(position), call.draftTokenIds),
           cache_scope: this.#context.cacheScope,
           model_digest: this.#context.modelDigest,
           rows: call.rows,
           num_rows: call.numRows,
           sampling: call.sampling,
           include_logits: call.includeLogits ?? false,
-          include_hidden_states: call.includeHiddenStates ?? false,
+          include_hidden_states: hiddenStatesFrom !== undefined,
+          ...(hiddenStatesFrom !== undefined && {
+            hidden_states_from: Math.max(position, hiddenStatesFrom),
+            prefer_reuse: call.prefersReuse ?? false,
+          }),
         }),
         this.#context,
       ),
