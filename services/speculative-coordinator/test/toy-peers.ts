@@ -89,7 +89,7 @@ export function toyCard(service: ModelCard['service'], change: Partial<ModelCard
 export type FaultPlan = (callNumber: number, peer: ToyPeer) => Error | null | Promise<Error | null>;
 
 export class ToyPeer implements Peer {
-  readonly url = 'toy://';
+  readonly url: string;
   readonly name: 'draft-service' | 'target-service';
   readonly #model: ToyModel;
   readonly #sequences = new Map<string, TokenPrefix>();
@@ -116,8 +116,9 @@ export class ToyPeer implements Peer {
   /** Tokens of each sequence that follow from the text, and not from a draft's own estimates. */
   readonly #numShareable = new Map<string, number>();
 
-  constructor(name: ToyPeer['name'], model: ToyModel) {
+  constructor(name: ToyPeer['name'], model: ToyModel, url = 'toy://') {
     this.name = name;
+    this.url = url;
     this.#model = model;
   }
 

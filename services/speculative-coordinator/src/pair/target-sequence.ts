@@ -16,6 +16,7 @@ import {
 } from '@forerunner/protocol';
 import { PeerError } from '@forerunner/service-kit';
 import { nameOf } from './fit.ts';
+import { prefixKey } from './replica-order.ts';
 import { callHealing, type SequenceContext } from './sequence-calls.ts';
 import type { TargetReplicas } from './target-replicas.ts';
 
@@ -68,7 +69,7 @@ export class TargetSequence {
   async score(call: ScoreCall): Promise<ScoreReply> {
     let failure: PeerError | null = null;
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-      const candidates = this.#candidates();
+      const candidates = this.#candidates(call.committed);
       if (attempt > 0) await this.#pause(BACKOFF_MS * 2 ** (attempt - 1));
       for (const replica of candidates) {
         try {
@@ -89,9 +90,10 @@ export class TargetSequence {
   }
 
   /** Errors: target_unavailable when every replica is known to have another model. */
-  #candidates(): number[] {
-    const { modelDigest } = this.#context;
-    const candidates = this.#replicas.candidates(modelDigest, this.#replica);
+  #candidates(text: TokenPrefix): number[] {
+    const { modelDigest, cacheScope } = this.#context;
+    const key = prefixKey(text, cacheScope);
+    const candidates = this.#replicas.candidates(modelDigest, { current: this.#replica, key });
     if (candidates.length > 0) return candidates;
     const others = this.#replicas.cards.flatMap((card) => (card instanceof Error ? [] : [nameOf(card)]));
     throw new ServiceError(
@@ -108,6 +110,7 @@ export class TargetSequence {
   /** Frees the sequence on the service. Never fails: what is not freed now, the idle TTL frees later. */
   async close(): Promise<void> {
     if (this.#replica === null) return;
+    this.#replicas.leave(this.#replica);
     const { requestId } = this.#context;
     const path = `/v1/sequences/${this.#id}`;
     await this.#replicas
@@ -122,12 +125,16 @@ export class TargetSequence {
     await sleep(ms, undefined, { signal }).catch(() => signal.throwIfAborted());
   }
 
+  #moveTo(replica: number): void {
+    if (this.#replica !== null) this.#replicas.leave(this.#replica);
+    this.#replicas.enter(replica);
+    this.#replica = replica;
+    this.#numCachedTokens = 0;
+  }
+
   async #scoreOn(replica: number, call: ScoreCall): Promise<ScoreReply> {
     const client = this.#replicas.client(replica);
-    if (replica !== this.#replica) {
-      this.#replica = replica;
-      this.#numCachedTokens = 0;
-    }
+    if (replica !== this.#replica) this.#moveTo(replica);
     const { committed, hiddenStatesFrom } = call;
     const bytes = await callHealing(this.#numCachedTokens, committed.length, (position) =>
       client.postFrame(
