@@ -75,8 +75,16 @@ export type Provenance = (typeof PROVENANCES)[number];
 const finishReasonSchema = z.enum(['stop', 'length']);
 export type FinishReason = z.output<typeof finishReasonSchema>;
 
-const usageSchema = z.object({
+/** As OpenAI names it; the rest of OpenAI's details are of other kinds of input. */
+export const promptTokensDetailsSchema = z.object({
+  cached_tokens: z
+    .int()
+    .describe('Tokens of the prompt that the target had in a cached prefix, and so did not compute again.'),
+});
+
+export const usageSchema = z.object({
   prompt_tokens: z.int(),
+  prompt_tokens_details: promptTokensDetailsSchema,
   completion_tokens: z.int(),
   total_tokens: z.int(),
 });

@@ -7,7 +7,12 @@ export interface Answer {
   readonly seed: number;
   readonly token_ids: number[];
   readonly provenance: string[];
-  readonly usage: { prompt_tokens: number; completion_tokens: number; total_tokens: number };
+  readonly usage: {
+    prompt_tokens: number;
+    prompt_tokens_details: { cached_tokens: number };
+    completion_tokens: number;
+    total_tokens: number;
+  };
   readonly metrics: {
     readonly speculative_decoding: {
       readonly num_rounds: number;

@@ -38,7 +38,7 @@ export const coordinatorSettings = z.object({
   DRAFT_ENDPOINT: urlSetting({ default: 'http://127.0.0.1:8001', reason: 'Where the draft-service answers.' }),
   TARGET_ENDPOINT: urlList.default(['http://127.0.0.1:8002']).meta({
     description:
-      'Where the target-service answers; several replicas separated by commas. A request stays on one and moves to another when that one dies.',
+      'Where the target-service answers; several replicas separated by commas. Prompts that begin alike go to the same one while it has no more than its share of answers; a request stays on one and moves to another when that one dies.',
   }),
   MAX_DRAFT_TOKENS: integerSetting({
     default: 8,

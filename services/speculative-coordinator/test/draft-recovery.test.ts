@@ -10,14 +10,17 @@ const PREDICTION_MS = 30;
 
 /** Says what stands in a list, then nothing more. */
 class ScriptedSession implements DraftSession {
-  readonly hiddenStateWindow = 0;
   readonly #replies: Reply[];
 
   constructor(replies: readonly Reply[]) {
     this.#replies = [...replies];
   }
 
-  prefill(): void {}
+  hiddenStatesWanted(): null {
+    return null;
+  }
+
+  async prefill(): Promise<void> {}
 
   async propose(): Promise<ProposeResult> {
     const reply = this.#replies.shift() ?? 'none';

@@ -109,6 +109,19 @@ describe('POST /v1/chat/completions', () => {
     expect(counts.draft_acceptance_rate).toBeCloseTo(counts.num_accepted_tokens / counts.num_draft_tokens, 10);
   });
 
+  it('says how much of the prompt was cached, once for several choices', async () => {
+    expect((await chat()).usage.prompt_tokens_details).toEqual({ cached_tokens: 0 });
+    trio.target.numReusedTokens = 5;
+    try {
+      expect((await chat()).usage.prompt_tokens_details).toEqual({ cached_tokens: 5 });
+      expect((await chat({ n: 3 })).usage.prompt_tokens_details).toEqual({ cached_tokens: 5 });
+      const { usage } = await complete({ prompt: ['one two three four five', 'six seven eight nine ten'], n: 2 });
+      expect(usage.prompt_tokens_details).toEqual({ cached_tokens: 10 });
+    } finally {
+      trio.target.numReusedTokens = 0;
+    }
+  });
+
   it('counts a request of several choices once', async () => {
     const counted = async (outcome: string) => {
       const line = `forerunner_requests_total\\{route="/v1/chat/completions",outcome="${outcome}"[^}]*\\} (\\d+)`;

@@ -92,42 +92,65 @@ describe('the breaker', () => {
 const DIGEST = 'd'.repeat(64);
 
 describe('replicas of the target', () => {
-  const replicasOf = (count: number) =>
-    new TargetReplicas(Array.from({ length: count }, () => new ToyPeer('target-service', toyModel(1, 1))));
+  const peerAt = (index: number) => new ToyPeer('target-service', toyModel(1, 1), `toy://${index}`);
+  const replicasOf = (count: number) => new TargetReplicas(Array.from({ length: count }, (_, index) => peerAt(index)));
+  const fresh = (key: string) => ({ current: null, key });
 
-  it('take new requests in turn', () => {
+  it('get each text by its prefix: one prefix always goes to one replica, many to all of them', () => {
     const replicas = replicasOf(3);
-    expect([0, 1, 2, 3].map(() => replicas.candidates(DIGEST, null)[0])).toEqual([0, 1, 2, 0]);
+    const firstOf = (i: number) => replicas.candidates(DIGEST, fresh(`prefix ${i}`))[0];
+    const firsts = Array.from({ length: 30 }, (_, i) => firstOf(i));
+    expect(new Set(firsts)).toEqual(new Set([0, 1, 2]));
+    expect(Array.from({ length: 30 }, (_, i) => firstOf(i))).toEqual(firsts);
+  });
+
+  it('pass a prefix on while the replica that holds it has more than its share of work', () => {
+    const replicas = replicasOf(2);
+    const [own, other] = replicas.candidates(DIGEST, fresh('hot')) as [number, number];
+    for (let i = 0; i < 3; i++) replicas.enter(own); // a mean of 1.5 allows 3
+    expect(replicas.candidates(DIGEST, fresh('hot'))).toEqual([own, other]);
+    replicas.enter(own);
+    replicas.enter(own); // a mean of 2.5 allows 5
+    replicas.enter(own); // 6 of 6: a mean of 3 allows 5
+    expect(replicas.candidates(DIGEST, fresh('hot'))).toEqual([other, own]);
+    replicas.leave(own);
+    expect(replicas.candidates(DIGEST, fresh('hot'))).toEqual([own, other]);
   });
 
   it('keep a request on its own', () => {
-    expect(replicasOf(3).candidates(DIGEST, 2)).toEqual([2, 0, 1]);
+    for (let current = 0; current < 3; current++) {
+      const candidates = replicasOf(3).candidates(DIGEST, { current, key: 'any' });
+      expect(candidates[0]).toBe(current);
+      expect(candidates.toSorted()).toEqual([0, 1, 2]);
+    }
   });
 
   it('are left out while they have another model; one that has not answered may be asked', async () => {
-    const [own, other, silent] = [0, 1, 2].map(() => new ToyPeer('target-service', toyModel(1, 1)));
+    const [own, other, silent] = [0, 1, 2].map(peerAt);
     other!.modelDigest = 'e'.repeat(64);
     silent!.getJson = async () => {
       throw new PeerError('unreachable', 'ECONNREFUSED');
     };
     const replicas = new TargetReplicas([own!, other!, silent!]);
     await replicas.refresh();
-    expect([replicas.candidates(DIGEST, 1), replicas.candidates(DIGEST, 1)]).toEqual([
-      [0, 2],
-      [2, 0],
-    ]);
+    for (const key of ['a', 'b', 'c', 'd']) {
+      expect(replicas.candidates(DIGEST, { current: 1, key }).toSorted()).toEqual([0, 2]);
+    }
     other!.modelDigest = DIGEST;
     await replicas.refreshCard(1);
-    expect(replicas.candidates(DIGEST, 1)).toEqual([1, 2, 0]);
+    const candidates = replicas.candidates(DIGEST, { current: 1, key: 'a' });
+    expect(candidates[0]).toBe(1);
+    expect(candidates.toSorted()).toEqual([0, 1, 2]);
   });
 
   it('come last for a while after a failure', () => {
     const replicas = replicasOf(2);
-    replicas.reportFailure(0);
-    expect(replicas.candidates(DIGEST, null)).toEqual([1, 0]);
-    replicas.reportSuccess(0);
-    replicas.candidates(DIGEST, null);
-    expect(replicas.candidates(DIGEST, null)).toEqual([0, 1]);
+    const [own, other] = replicas.candidates(DIGEST, fresh('a')) as [number, number];
+    replicas.reportFailure(own);
+    expect(replicas.candidates(DIGEST, fresh('a'))).toEqual([other, own]);
+    expect(replicas.candidates(DIGEST, { current: own, key: 'a' })).toEqual([own, other]);
+    replicas.reportSuccess(own);
+    expect(replicas.candidates(DIGEST, fresh('a'))).toEqual([own, other]);
   });
 });
 

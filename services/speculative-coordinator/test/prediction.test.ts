@@ -18,10 +18,12 @@ import { sampling, toyText } from './toy-trio.ts';
 
 /** A draft that has nothing to say and notes that it was asked. */
 class SilentDraft implements DraftSession {
-  readonly hiddenStateWindow = 0;
   numAsked = 0;
   numSettled = 0;
-  prefill(): void {}
+  hiddenStatesWanted(): null {
+    return null;
+  }
+  async prefill(): Promise<void> {}
   async propose(): Promise<ProposeResult> {
     this.numAsked++;
     return { kind: 'none' };

@@ -66,7 +66,7 @@ export const toyCard = (service: ModelCard['service'], change: Partial<ModelCard
 export type FaultPlan = (callNumber: number, peer: ToyPeer) => Error | null | Promise<Error | null>;
 
 export class ToyPeer implements Peer {
-  readonly url = 'toy://';
+  readonly url: string;
   readonly name: 'draft-service' | 'target-service';
   readonly #model: ToyModel;
   readonly #sequences = new Map<string, TokenPrefix>();
@@ -82,11 +82,20 @@ export class ToyPeer implements Peer {
   /** What becomes of the target's hidden states on their way. */
   distortHiddenStates: (row: Float16Array) => Float16Array = (row) => row;
   readonly #receivedRows = new Map<string, Float16Array[]>();
-  /** Passed on after each call: tokens that were new in it. */
+  /** Passed on after each call: tokens that were new in it and had to be computed. */
   readonly newTokensPerCall: number[] = [];
+  /** Rows of hidden states in each of the target's replies that had any. */
+  readonly numHiddenStatesPerCall: number[] = [];
+  /** Freed sequences leave what they held to texts of their scope that begin alike. */
+  keepsPrefixes = false;
+  #freed: { scope: string; ids: Int32Array; rows: Float16Array[] }[] = [];
+  readonly #scopes = new Map<string, string>();
+  /** Tokens of each sequence that follow from the text, and not from a draft's own estimates. */
+  readonly #numShareable = new Map<string, number>();
 
-  constructor(name: ToyPeer['name'], model: ToyModel) {
+  constructor(name: ToyPeer['name'], model: ToyModel, url = 'toy://') {
     this.name = name;
+    this.url = url;
     this.#model = model;
   }
 
@@ -97,6 +106,7 @@ export class ToyPeer implements Peer {
   /** As a restart or an eviction does. */
   loseSequences(): void {
     this.#sequences.clear();
+    this.#freed = [];
   }
 
   async postFrame(
@@ -119,7 +129,13 @@ export class ToyPeer implements Peer {
 
   async delete(path: string): Promise<void> {
     this.numFreed++;
-    this.#sequences.delete(path.split('/').at(-1)!);
+    const id = path.split('/').at(-1)!;
+    const text = this.#sequences.get(id);
+    if (text && this.keepsPrefixes) {
+      const ids = text.ids(0, this.#numShareable.get(id)).slice();
+      this.#freed.push({ scope: this.#scopes.get(id)!, ids, rows: (this.#receivedRows.get(id) ?? []).slice() });
+    }
+    this.#sequences.delete(id);
   }
 
   async close(): Promise<void> {}
@@ -128,27 +144,41 @@ export class ToyPeer implements Peer {
     const request = parseOrThrow(scoreRequestSchema, message);
     if ((request.model_digest ?? this.modelDigest) !== this.modelDigest)
       throw new PeerError('refused', 'another model', 'model_mismatch', { model_digest: this.modelDigest });
-    const text = this.#append(request);
     const numRows = request.num_rows ?? request.token_ids.length;
+    const end = request.position + request.token_ids.length;
+    const wantedFrom = request.hidden_states_from ?? request.position;
+    const computesFrom = request.include_hidden_states && !request.prefer_reuse ? wantedFrom : end;
+    const reused = this.#reuse(request, Math.min(computesFrom, end - numRows));
+    const text = this.#append(request, reused);
+    const hiddenStatesFrom = Math.max(wantedFrom, request.position + reused);
     const distributions = Array.from({ length: numRows }, (_, row) =>
       this.#distribution(text.ids(0, text.length - numRows + 1 + row), request.sampling.temperature),
     );
     return encodeFrame(
       scoreReplyFrame({
-        ...this.#header(request.sequence_id, text),
+        ...this.#header(request.sequence_id, text, reused),
         ...(request.rows === 'argmax'
           ? { argmaxTokenIds: Int32Array.from(distributions, (distribution) => argmaxOf(distribution.probs)) }
           : {
               distributions: packDistributions(distributions.map((one) => sampled(one, request.sampling.temperature))),
             }),
-        ...(request.include_hidden_states && { hiddenStates: this.#hiddenStatesOf(text, request.token_ids.length) }),
+        ...(request.include_hidden_states && {
+          hiddenStates: this.#hiddenStatesOf(text, end - hiddenStatesFrom),
+          hidden_states_from: hiddenStatesFrom,
+        }),
       }),
     );
   }
 
   #propose(message: Record<string, unknown>): Uint8Array {
     const request = parseOrThrow(proposeRequestSchema, message);
-    const text = this.#append(request);
+    const { position, hidden_states_from: from = position } = request;
+    const reused = this.#reuse(request, this.featureModel ? from : position + request.token_ids.length - 1);
+    if (this.featureModel && position + reused < from) {
+      if (reused > 0) this.#append({ ...request, token_ids: request.token_ids.slice(0, reused) }, reused);
+      throw new PeerError('refused', 'rows are missing', 'sequence_mismatch', { cached_length: position + reused });
+    }
+    const text = this.#append(request, reused);
     const rng = new CounterRng(request.seed);
     const draftTokenIds: number[] = [];
     const distributions: TokenDistribution[] = [];
@@ -169,19 +199,38 @@ export class ToyPeer implements Peer {
     }
     return encodeFrame(
       proposeReplyFrame({
-        ...this.#header(request.sequence_id, text),
+        ...this.#header(request.sequence_id, text, reused),
         draftTokenIds: Int32Array.from(draftTokenIds),
         ...(request.sampling.temperature > 0 && { distributions: packDistributions(distributions) }),
       }),
     );
   }
 
-  #append(request: {
-    sequence_id: string;
-    position: number;
-    prefix_digest: string;
-    token_ids: Int32Array;
-  }): TokenPrefix {
+  /** How many of a new text's first tokens a freed sequence of its scope held; no more than the first `limit`. */
+  #reuse(request: { sequence_id: string; cache_scope: string; token_ids: Int32Array }, limit: number): number {
+    const { sequence_id, cache_scope, token_ids } = request;
+    if (this.#sequences.has(sequence_id)) return 0;
+    let longest = 0;
+    for (const { scope, ids, rows } of this.#freed) {
+      const differs = token_ids.findIndex((id, i) => id !== ids[i] || i === limit);
+      const numShared = Math.min(differs === -1 ? token_ids.length : differs, limit);
+      if (scope !== cache_scope || numShared < 16 || numShared <= longest) continue;
+      longest = numShared;
+      this.#receivedRows.set(sequence_id, rows.slice(0, numShared));
+    }
+    return longest;
+  }
+
+  #append(
+    request: {
+      sequence_id: string;
+      position: number;
+      prefix_digest: string;
+      token_ids: Int32Array;
+      cache_scope: string;
+    },
+    numReused: number,
+  ): TokenPrefix {
     const text = this.#sequences.get(request.sequence_id) ?? new TokenPrefix();
     const known = request.position <= text.length && text.digestAt(request.position) === request.prefix_digest;
     if (!known) {
@@ -191,7 +240,9 @@ export class ToyPeer implements Peer {
     text.truncate(request.position);
     text.append(request.token_ids);
     this.#sequences.set(request.sequence_id, text);
-    this.newTokensPerCall.push(request.token_ids.length);
+    this.#scopes.set(request.sequence_id, request.cache_scope);
+    this.#numShareable.set(request.sequence_id, text.length);
+    this.newTokensPerCall.push(request.token_ids.length - numReused);
     return text;
   }
 
@@ -200,6 +251,7 @@ export class ToyPeer implements Peer {
   }
 
   #hiddenStatesOf(text: TokenPrefix, numRows: number): Float16Array {
+    this.numHiddenStatesPerCall.push(numRows);
     const rows = new Float16Array(numRows * HIDDEN_WIDTH);
     for (let row = 0; row < numRows; row++) {
       const state = toyHiddenState(text.ids(0, text.length - numRows + row + 1));
@@ -211,13 +263,11 @@ export class ToyPeer implements Peer {
   /** One row per token of the text, those of the new tokens from the request. */
   #takeHiddenStates(request: ProposeRequest): Float16Array[] {
     if (!this.featureModel) return [];
-    const { sequence_id, position, token_ids } = request;
-    if (request.hidden_states?.length !== token_ids.length * HIDDEN_WIDTH)
-      throw new Error('a feature row for every token');
-    const rows = (this.#receivedRows.get(sequence_id) ?? []).slice(0, position);
-    for (let i = 0; i < token_ids.length; i++) {
-      rows.push(request.hidden_states.slice(i * HIDDEN_WIDTH, (i + 1) * HIDDEN_WIDTH));
-    }
+    const { sequence_id, position, token_ids, hidden_states: given, hidden_states_from: from = position } = request;
+    const numGiven = position + token_ids.length - from;
+    if ((given?.length ?? 0) !== numGiven * HIDDEN_WIDTH) throw new Error('a feature row for every token');
+    const rows = (this.#receivedRows.get(sequence_id) ?? []).slice(0, from);
+    for (let i = 0; i < numGiven; i++) rows.push(given!.slice(i * HIDDEN_WIDTH, (i + 1) * HIDDEN_WIDTH));
     this.#receivedRows.set(sequence_id, rows);
     return rows;
   }
@@ -227,12 +277,12 @@ export class ToyPeer implements Peer {
     return { tokenIds: null, probs: probs.map((p) => p ** (1 / temperature)) };
   }
 
-  #header(sequence_id: string, text: TokenPrefix) {
+  #header(sequence_id: string, text: TokenPrefix, num_reused_tokens: number) {
     return {
       sequence_id,
       cached_length: text.length,
       vocab_size: VOCAB_SIZE,
-      num_reused_tokens: 0,
+      num_reused_tokens,
       timing: { queue_ms: 0, model_ms: 0, total_ms: 0 },
     };
   }

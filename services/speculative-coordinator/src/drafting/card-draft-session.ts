@@ -11,7 +11,7 @@ import { deriveSeed } from '@forerunner/sampling';
 import type { DraftPeer } from '../pair/draft-peer.ts';
 import { ClassicDraftSession } from './classic-draft-session.ts';
 import type { DraftContext } from './draft-sequence.ts';
-import type { DraftSession, HiddenStateRows, ProposeCall, ProposeResult } from './draft-session.ts';
+import type { DraftSession, HiddenStateRows, HiddenStatesWanted, ProposeCall, ProposeResult } from './draft-session.ts';
 import { FeatureDraftSession } from './feature-draft-session.ts';
 
 export interface CardDraftOptions {
@@ -35,12 +35,12 @@ export class CardDraftSession implements DraftSession {
     this.#options = options;
   }
 
-  get hiddenStateWindow(): number {
-    return this.#session?.hiddenStateWindow ?? 0;
+  hiddenStatesWanted(committed: TokenPrefix): HiddenStatesWanted | null {
+    return this.#session?.hiddenStatesWanted(committed) ?? null;
   }
 
-  prefill(committed: TokenPrefix): void {
-    this.#current()?.prefill(committed);
+  async prefill(committed: TokenPrefix): Promise<void> {
+    await this.#current()?.prefill(committed);
   }
 
   async propose(call: ProposeCall): Promise<ProposeResult> {

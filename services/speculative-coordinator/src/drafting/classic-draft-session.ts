@@ -17,7 +17,6 @@ export const MAX_INLINE_TOKENS = 64;
 export const NO_GUESSES: DraftLength = { numSpeculativeTokens: 0, minConfidence: 0 };
 
 export class ClassicDraftSession implements DraftSession {
-  readonly hiddenStateWindow = 0;
   readonly #peer: DraftPeer;
   readonly #context: DraftContext;
   readonly #sequence: DraftSequence;
@@ -30,12 +29,12 @@ export class ClassicDraftSession implements DraftSession {
     this.#sequence = new DraftSequence(peer, context);
   }
 
-  prefill(committed: TokenPrefix): void {
-    this.#warming = this.#ask(committed, NO_GUESSES)
-      .catch(() => {}) // only the caller's own abort, which it sees elsewhere, or the end of the answer
-      .finally(() => {
-        this.#warming = null;
-      });
+  hiddenStatesWanted(): null {
+    return null;
+  }
+
+  async prefill(committed: TokenPrefix): Promise<void> {
+    this.#warm(committed);
   }
 
   async propose({ committed, ...length }: ProposeCall): Promise<ProposeResult> {
@@ -45,7 +44,7 @@ export class ClassicDraftSession implements DraftSession {
     this.#proposed = true;
     if (this.#warming) return { kind: 'warming' };
     if (committed.length - this.#sequence.numCachedTokens > MAX_INLINE_TOKENS) {
-      this.prefill(committed);
+      this.#warm(committed);
       return { kind: this.#peer.isAvailable ? 'warming' : 'unavailable' };
     }
     return this.#ask(committed, length);
@@ -59,6 +58,14 @@ export class ClassicDraftSession implements DraftSession {
 
   close(): Promise<void> {
     return this.#sequence.close();
+  }
+
+  #warm(committed: TokenPrefix): void {
+    this.#warming = this.#ask(committed, NO_GUESSES)
+      .catch(() => {}) // only the caller's own abort, which it sees elsewhere, or the end of the answer
+      .finally(() => {
+        this.#warming = null;
+      });
   }
 
   #ask(text: TokenPrefix, length: DraftLength): Promise<ProposeResult> {

@@ -1,11 +1,13 @@
 /**
  * One sequence on the draft-service: how much of its text the service holds, and one call that caches what is new and
- * proposes. A service that lost the sequence says so and gets the missing tokens again.
+ * proposes. A service that lost the sequence says so and gets the missing tokens again. For a draft that reads hidden
+ * states there is a second call, which asks how much of a text is still cached.
  */
 import { randomUUID } from 'node:crypto';
 import {
   distributionAt,
   type ProposeReply,
+  type ProposeRequestInput,
   parseProposeReply,
   proposeRequestFrame,
   type TokenPrefix,
@@ -32,6 +34,12 @@ export interface DraftCall extends DraftLength {
   /** For a draft that reads hidden states: their rows from a position of the text to its end; null when they are lost. */
   readonly hiddenStatesFrom?: (position: number) => Float16Array | null;
 }
+
+/** Shorter texts are in no prefix cache: the draft-service keeps none of fewer tokens. */
+const MIN_CACHED_TOKENS = 16;
+
+/** How long the answer to "what do you hold?" is waited for: without it the draft is given its text anew. */
+const LOOKUP_TIMEOUT_MS = 250;
 
 export class DraftSequence {
   readonly #peer: DraftPeer;
@@ -63,9 +71,46 @@ export class DraftSequence {
     return this.#numCachedTokens;
   }
 
-  /** Begins again with another text. */
-  restart(): void {
-    this.#numCachedTokens = 0;
+  /**
+   * Asks how many of the text's first tokens the service holds, computed from true hidden states; the sequence holds
+   * them then. Whatever goes wrong, or takes long, means none. Never fails but for the caller's own abort, or `close`.
+   */
+  async lookUp(text: TokenPrefix): Promise<number> {
+    if (text.length < MIN_CACHED_TOKENS || !this.#peer.tryEnter()) return 0;
+    this.#used = true;
+    const lookup = this.#post(
+      {
+        ...this.#place(text, 0),
+        num_speculative_tokens: 0,
+        hidden_states_from: text.length,
+      },
+      Math.min(LOOKUP_TIMEOUT_MS, this.#peer.timeoutMs),
+    );
+    this.#lastCall = lookup.catch(() => {});
+    try {
+      await lookup;
+      this.#peer.succeed();
+      this.#numCachedTokens = text.length;
+    } catch (error) {
+      this.#numCachedTokens = this.#numHeldAfter(error, text.length);
+      if (!(error instanceof PeerError)) throw error;
+    }
+    return this.#numCachedTokens;
+  }
+
+  /** What a lookup that was refused says of the text, and of the service. */
+  #numHeldAfter(error: unknown, numTokens: number): number {
+    if (!(error instanceof PeerError) || error.kind === 'timeout') {
+      this.#peer.abandon(); // slow is not gone: the first proposal waits longer, and tells
+      return 0;
+    }
+    if (error.code !== 'sequence_mismatch') {
+      this.#peer.report(error);
+      return 0;
+    }
+    this.#peer.succeed();
+    const { cached_length: numHeld } = error.details;
+    return typeof numHeld === 'number' && numHeld <= numTokens ? numHeld : 0;
   }
 
   /** Asks for a proposal. Never fails but for the caller's own abort, or `close`. */
@@ -119,30 +164,40 @@ export class DraftSequence {
     const bytes = await callHealing(this.#numCachedTokens, text.length, (position) => {
       const hiddenStates = hiddenStatesFrom?.(position);
       if (hiddenStates === null) throw new PeerError('refused', 'the hidden states from there on are lost');
-      return this.#peer.client.postFrame(
-        '/v1/propose',
-        proposeRequestFrame({
-          sequence_id: this.#id,
-          position,
-          prefix_digest: text.digestAt(position),
-          token_ids: text.ids(position).slice(),
+      return this.#post(
+        {
+          ...this.#place(text, position),
           hidden_states: hiddenStates,
-          cache_scope: this.#context.cacheScope,
           num_speculative_tokens: call.numSpeculativeTokens,
           sampling: call.sampling,
           seed: call.seed,
           min_confidence: call.minConfidence,
-        }),
-        {
-          requestId: this.#context.requestId,
-          timeoutMs: this.#peer.timeoutFor(text.length - position),
-          signal: this.#signal,
         },
+        this.#peer.timeoutFor(text.length - position),
       );
     });
     const reply = readProposal(bytes);
     this.#numCachedTokens = reply.cached_length;
     return reply;
+  }
+
+  /** The tokens of the text from a position on, and where they stand. */
+  #place(text: TokenPrefix, position: number) {
+    return {
+      sequence_id: this.#id,
+      position,
+      prefix_digest: text.digestAt(position),
+      token_ids: text.ids(position).slice(),
+      cache_scope: this.#context.cacheScope,
+    };
+  }
+
+  #post(request: ProposeRequestInput, timeoutMs: number): Promise<Uint8Array> {
+    return this.#peer.client.postFrame('/v1/propose', proposeRequestFrame(request), {
+      requestId: this.#context.requestId,
+      timeoutMs,
+      signal: this.#signal,
+    });
   }
 }
 

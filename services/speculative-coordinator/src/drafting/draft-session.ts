@@ -35,12 +35,23 @@ export interface HiddenStateRows {
   readonly numCommitted: number;
 }
 
+/** Which of the target's hidden states a draft wants of its next pass. */
+export interface HiddenStatesWanted {
+  /** Position of the first one: the draft holds what lies before, or does without it. */
+  readonly from: number;
+  /** The target need not compute again for them what it has cached: the draft can begin where they begin. */
+  readonly prefersReuse: boolean;
+}
+
 /** The draft's side of one answer. */
 export interface DraftSession {
-  /** How many of the latest tokens' hidden states are wanted from the target; 0: none. */
-  readonly hiddenStateWindow: number;
-  /** Begins to cache the prompt; what it needs of the target comes by `observe`. */
-  prefill(committed: TokenPrefix): void;
+  /** What the target's next pass is to bring; null: no hidden states. */
+  hiddenStatesWanted(committed: TokenPrefix): HiddenStatesWanted | null;
+  /**
+   * Begins to cache the prompt; what it needs of the target comes by `observe`. Resolves, soon, when it is known what
+   * that is. Never fails but for the caller's own abort.
+   */
+  prefill(committed: TokenPrefix): Promise<void>;
   propose(call: ProposeCall): Promise<ProposeResult>;
   /** After verification: how many tokens of the last proposal were kept. */
   settle(numAcceptedTokens: number): void;

@@ -1,43 +1,52 @@
 /**
  * A feature draft: one layer that also reads the target's hidden states (the EAGLE family: Li et al. 2024,
- * arXiv:2401.15077). Its text is the target's, shifted by one: entry i is token x_{b+1+i} with feature f_{b+i}, where b
- * is the base, 0 unless the hidden states of the beginning are no longer held. When the service lost the text, it gets what
- * the window still holds: a text may begin in the middle, only acceptance suffers. Hidden states steer guesses and nothing
- * else: verification knows the distribution that each guess was drawn from, whatever the hidden states were.
+ * arXiv:2401.15077). It works on the target's text from a base on, which is 0 unless the hidden states of the beginning
+ * are no longer held: a text may begin in the middle, only acceptance suffers. Hidden states steer guesses and
+ * nothing else: verification knows the distribution that each guess was drawn from, whatever the hidden states were.
+ *
+ * Before the target reads a prompt the draft is asked what it has of it, so that the target computes hidden states only
+ * for the rest (docs/decisions/0023-prefix-cache.md).
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { TokenPrefix } from '@forerunner/protocol';
-import { deriveSeed } from '@forerunner/sampling';
+import type { TokenPrefix } from '@forerunner/protocol';
 import type { DraftPeer } from '../pair/draft-peer.ts';
 import { MAX_INLINE_TOKENS, NO_GUESSES } from './classic-draft-session.ts';
-import type { DraftLength } from './draft-length.ts';
-import { type DraftContext, DraftSequence } from './draft-sequence.ts';
-import type { DraftSession, HiddenStateRows, ProposeCall, ProposeResult } from './draft-session.ts';
+import type { DraftContext } from './draft-sequence.ts';
+import type { DraftSession, HiddenStateRows, HiddenStatesWanted, ProposeCall, ProposeResult } from './draft-session.ts';
 import { HiddenStateWindow } from './hidden-state-window.ts';
+import { ShiftedText } from './shifted-text.ts';
+
+/** So many tokens the target always computes again for a draft that lacks them: about a pass. */
+const MAX_RECOMPUTED_TOKENS = 128;
 
 export class FeatureDraftSession implements DraftSession {
   readonly #peer: DraftPeer;
   readonly #context: DraftContext;
-  readonly #sequence: DraftSequence;
   readonly #window: HiddenStateWindow;
-  #text = new TokenPrefix();
-  #base = 0;
+  #text: ShiftedText | null = null;
+  readonly #closings: Promise<void>[] = [];
+  #prefersReuse = false;
   #began = false;
   #warming: Promise<unknown> | null = null;
 
   constructor(peer: DraftPeer, context: DraftContext, options: { width: number; maxWindowBytes: number }) {
     this.#peer = peer;
     this.#context = context;
-    this.#sequence = new DraftSequence(peer, context);
     this.#window = new HiddenStateWindow(options.width, options.maxWindowBytes);
   }
 
-  get hiddenStateWindow(): number {
-    return this.#window.maxRows;
+  /** Of a text that is longer than the window, no more than the window keeps. */
+  hiddenStatesWanted(committed: TokenPrefix): HiddenStatesWanted {
+    const from = Math.max(this.#window.end, committed.length - this.#window.maxRows);
+    if (this.#window.end > 0) return { from, prefersReuse: false };
+    return { from: Math.max(from, this.#text?.firstMissing ?? 0), prefersReuse: this.#prefersReuse };
   }
 
-  /** Nothing can be cached before the target's hidden states are there. */
-  prefill(): void {}
+  async prefill(committed: TokenPrefix): Promise<void> {
+    const text = await this.#lookUp(committed);
+    const numMissing = text.length - text.numCachedTokens;
+    this.#prefersReuse = numMissing > Math.max(text.numCachedTokens, MAX_RECOMPUTED_TOKENS);
+  }
 
   observe({ hiddenStates, end, numCommitted }: HiddenStateRows): void {
     const numRows = hiddenStates.length / this.#window.width;
@@ -47,15 +56,14 @@ export class FeatureDraftSession implements DraftSession {
   }
 
   async propose({ committed, ...length }: ProposeCall): Promise<ProposeResult> {
-    if (this.#sequence.isFull) return { kind: 'none' };
+    if (this.#text?.isFull) return { kind: 'none' };
     if (this.#warming) return { kind: 'warming' };
     if (this.#window.end < committed.length - 1) return { kind: 'warming' }; // the target's next pass brings what is missing
-    if (this.#window.firstUsable > this.#base + this.#sequence.numCachedTokens) this.#begin(this.#window.firstUsable);
-    this.#text.append(committed.ids(this.#base + 1 + this.#text.length));
-    if (this.#text.length === 0) return { kind: 'none' }; // a prompt of one token has nothing before it
+    const text = this.#extended(committed);
+    if (text.length === 0) return { kind: 'none' }; // a prompt of one token has nothing before it
 
-    if (this.#text.length - this.#sequence.numCachedTokens > MAX_INLINE_TOKENS) {
-      this.#warm();
+    if (text.length - text.numCachedTokens > MAX_INLINE_TOKENS) {
+      this.#warm(text);
       // The prompt is waited for, which keeps seeded answers reproducible; a lost text is cached in the background.
       if (this.#began) return { kind: this.#peer.isAvailable ? 'warming' : 'unavailable' };
       this.#began = true;
@@ -63,43 +71,50 @@ export class FeatureDraftSession implements DraftSession {
       if (this.#warming) return { kind: 'warming' };
     }
     this.#began = true;
-    return this.#ask(length);
+    return text.propose(length, this.#window);
   }
 
-  /** The draft cached accepted guesses with its own estimates: they are sent again, now that their hidden states are known. */
   settle(): void {
-    this.#sequence.settle(0);
+    this.#text?.settle();
   }
 
-  close(): Promise<void> {
-    return this.#sequence.close();
+  async close(): Promise<void> {
+    await Promise.all([...this.#closings, this.#text?.close()]);
   }
 
-  #begin(base: number): void {
-    this.#base = base;
-    this.#text = new TokenPrefix();
-    this.#sequence.restart();
+  /** The text as the draft can have it: from its base on where the window reaches back to what it lacks, else from there. */
+  #extended(committed: TokenPrefix): ShiftedText {
+    const { firstUsable } = this.#window;
+    if (!this.#text || firstUsable > this.#text.firstMissing) return this.#begin(firstUsable, committed);
+    this.#text.extend(committed);
+    return this.#text;
   }
 
-  #warm(): void {
-    this.#warming = this.#ask(NO_GUESSES)
+  /** What the draft has of a new text: from the beginning if the window holds the rest, else of the end that it holds. */
+  async #lookUp(committed: TokenPrefix): Promise<ShiftedText> {
+    const firstKept = committed.length - this.#window.maxRows;
+    const whole = this.#begin(0, committed);
+    await whole.lookUp();
+    if (whole.firstMissing >= firstKept) return whole;
+    // On a grid, so that a text that grows from turn to turn of a chat keeps its base for some turns.
+    const grid = Math.ceil(this.#window.maxRows / 4);
+    const end = this.#begin(Math.ceil(firstKept / grid) * grid, committed);
+    await end.lookUp();
+    return end;
+  }
+
+  #begin(base: number, committed: TokenPrefix): ShiftedText {
+    if (this.#text) this.#closings.push(this.#text.close());
+    this.#text = new ShiftedText(this.#peer, this.#context, { base, committed });
+    return this.#text;
+  }
+
+  #warm(text: ShiftedText): void {
+    this.#warming = text
+      .propose(NO_GUESSES, this.#window)
       .catch(() => {}) // only the caller's own abort, which it sees elsewhere, or the end of the answer
       .finally(() => {
         this.#warming = null;
       });
-  }
-
-  #ask(length: DraftLength): Promise<ProposeResult> {
-    const { seed, sampling } = this.#context;
-    const base = this.#base;
-    const end = base + this.#text.length;
-    return this.#sequence.propose({
-      text: this.#text,
-      ...length,
-      // The draft keys its noise by its own positions: with another base they are other tokens' positions.
-      seed: base === 0 ? seed : deriveSeed(seed, `draft-base/${base}`),
-      sampling: { ...sampling, output_start: Math.max(0, sampling.output_start - base - 1) },
-      hiddenStatesFrom: (position) => this.#window.slice(base + position, end),
-    });
   }
 }

@@ -4,7 +4,14 @@
  * answer comes back to the text. The target checks these guesses as it checks the draft's: each is one-hot.
  */
 import type { TokenPrefix } from '@forerunner/protocol';
-import type { DraftSession, HiddenStateRows, ProposalOrigin, ProposeCall, ProposeResult } from './draft-session.ts';
+import type {
+  DraftSession,
+  HiddenStateRows,
+  HiddenStatesWanted,
+  ProposalOrigin,
+  ProposeCall,
+  ProposeResult,
+} from './draft-session.ts';
 
 /** The answer is back in the predicted text once this many of its last tokens in a row stand there. */
 const MIN_MATCH = 3;
@@ -25,12 +32,12 @@ export class PredictionSession implements DraftSession {
     this.#numRead = numPromptTokens;
   }
 
-  get hiddenStateWindow(): number {
-    return this.#draft.hiddenStateWindow;
+  hiddenStatesWanted(committed: TokenPrefix): HiddenStatesWanted | null {
+    return this.#draft.hiddenStatesWanted(committed);
   }
 
-  prefill(committed: TokenPrefix): void {
-    this.#draft.prefill(committed);
+  async prefill(committed: TokenPrefix): Promise<void> {
+    await this.#draft.prefill(committed);
   }
 
   async propose(call: ProposeCall): Promise<ProposeResult> {

@@ -200,6 +200,7 @@ export class AnswerRunner {
         outcome,
         finish_reason: output.finishReason,
         prompt_tokens: numPromptTokens,
+        cached_tokens: statistics.numCachedPromptTokens,
         completion_tokens: output.tokenIds.length,
         draft_tokens: speculation.num_draft_tokens,
         accepted_tokens: speculation.num_accepted_tokens,

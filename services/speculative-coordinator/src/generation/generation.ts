@@ -62,8 +62,7 @@ export class Generation {
   async *rounds(): AsyncGenerator<RoundRecord> {
     const { draft, draftLength, observer } = this.#deps;
     observer.begin(this.#committed.length);
-    draft?.prefill(this.#committed);
-    await this.#scoreBeforeWindow();
+    await draft?.prefill(this.#committed);
     let round = await this.#round(0, { result: { kind: 'none' }, startMs: performance.now(), proposeMs: 0 });
     let proposing: Promise<Proposed> | undefined;
     try {
@@ -83,22 +82,6 @@ export class Generation {
     } finally {
       await proposing?.catch(() => {}); // also when nobody wants the next round: nothing is under way any more
     }
-  }
-
-  /** The part of a long prompt whose hidden states the draft would not keep is scored without them. */
-  async #scoreBeforeWindow(): Promise<void> {
-    const { target, draft } = this.#deps;
-    const window = draft?.hiddenStateWindow ?? 0;
-    const numBefore = window > 0 ? this.#committed.length - window : 0;
-    if (numBefore <= 0) return;
-    await target.score({
-      committed: this.#committed,
-      numCommittedTokens: numBefore,
-      draftTokenIds: NO_TOKENS,
-      rows: 'argmax',
-      numRows: 0,
-      sampling: this.#params.sampling,
-    });
   }
 
   async #propose(): Promise<Proposed> {
@@ -121,6 +104,7 @@ export class Generation {
     const draftTokenIds = proposal?.draftTokenIds ?? NO_TOKENS;
     const numDraftTokens = draftTokenIds.length;
     const position = this.#committed.length;
+    const hiddenStates = draft?.hiddenStatesWanted(this.#committed);
     const scoreStartMs = performance.now();
     const reply = await target.score({
       committed: this.#committed,
@@ -129,7 +113,8 @@ export class Generation {
       numRows: numDraftTokens + 1,
       sampling: this.#params.sampling,
       includeLogits: this.#params.numTopLogprobs !== null,
-      includeHiddenStates: (draft?.hiddenStateWindow ?? 0) > 0,
+      hiddenStatesFrom: hiddenStates?.from,
+      prefersReuse: hiddenStates?.prefersReuse,
     });
     const scoreMs = performance.now() - scoreStartMs;
 
@@ -153,6 +138,7 @@ export class Generation {
       origin: proposal?.origin ?? null,
       numDraftTokens,
       numAcceptedTokens,
+      numReusedTokens: reply.num_reused_tokens,
       times: { startMs, proposeMs, scoreMs, roundMs },
     };
   }

@@ -20,7 +20,10 @@ export class RoundObserver implements GenerationObserver {
   observe(round: RoundRecord): void {
     this.#metrics.scoreSeconds.observe(round.times.scoreMs / 1000);
     this.statistics.countOutput(round.tokens.length);
-    if (round.index === 0) return; // the prompt's own pass is not counted as a round
+    if (round.index === 0) {
+      this.statistics.countPrompt(round); // its own pass is not counted as a round
+      return;
+    }
     this.#observeTimes(round);
     this.statistics.countRound(round);
     if (round.origin === 'prediction') this.#countPrediction(round);

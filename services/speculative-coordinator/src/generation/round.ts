@@ -31,6 +31,8 @@ export interface RoundRecord {
   readonly origin: ProposalOrigin | null;
   readonly numDraftTokens: number;
   readonly numAcceptedTokens: number;
+  /** Tokens of the text that the target had in a cached prefix, and so did not compute. */
+  readonly numReusedTokens: number;
   readonly times: RoundTimes;
 }
 

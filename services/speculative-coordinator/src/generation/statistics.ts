@@ -16,8 +16,15 @@ export class GenerationStatistics {
   /** Tokens of the text that the client predicted: kept and emitted, and refused by the target. */
   numAcceptedPredictionTokens = 0;
   numRejectedPredictionTokens = 0;
+  /** Tokens of the prompt that the target had in a cached prefix. */
+  numCachedPromptTokens = 0;
   readonly #draftTokensPerPos: number[] = [];
   readonly #acceptedTokensPerPos: number[] = [];
+
+  /** The prompt's own pass. */
+  countPrompt({ numReusedTokens }: RoundRecord): void {
+    this.numCachedPromptTokens = numReusedTokens;
+  }
 
   /** One round after the prompt. */
   countRound(round: RoundRecord): void {

@@ -107,12 +107,9 @@ function headOf<Body extends CommonRequest>({ dialect, caller }: AnswerCall<Body
   };
 }
 
-/** Prompts count once each, however many choices they have. */
 function totalsOf(
   answers: readonly AnswerParams[],
   choices: readonly RunningAnswer[],
 ): { usage: object; metrics: GenerationMetrics } {
-  const prompts = new Set(answers.map((params) => params.promptTokenIds));
-  const numPromptTokens = [...prompts].reduce((total, ids) => total + ids.length, 0);
-  return { usage: usageOf(choices, numPromptTokens), metrics: metricsOf(choices) };
+  return { usage: usageOf(answers, choices), metrics: metricsOf(choices) };
 }

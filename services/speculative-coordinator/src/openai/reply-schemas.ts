@@ -1,9 +1,10 @@
 /** What the OpenAI routes answer, for the OpenAPI document. */
-import { generationMetricsSchema, PROVENANCES } from '@forerunner/protocol';
+import { generationMetricsSchema, PROVENANCES, promptTokensDetailsSchema } from '@forerunner/protocol';
 import { z } from 'zod';
 
 const usageSchema = z.object({
   prompt_tokens: z.int(),
+  prompt_tokens_details: promptTokensDetailsSchema,
   completion_tokens: z.int().describe('Tokens of the answers. Draft tokens that were refused never count.'),
   total_tokens: z.int(),
   completion_tokens_details: z.object({

@@ -1,13 +1,26 @@
 /** What a request cost and how speculation went, over all of its choices. */
 import type { GenerationMetrics } from '@forerunner/protocol';
+import type { AnswerParams } from '../generation/answer-params.ts';
 import type { RunningAnswer } from '../generation/answer-runner.ts';
 
-/** Draft tokens that were refused never count: a completion token is a token of the answer. */
-export function usageOf(choices: readonly RunningAnswer[], numPromptTokens: number) {
+/**
+ * Prompts count once each, however many choices they have; what was cached of one is the least that a choice found, since
+ * the others may have found the first one's. Draft tokens that were refused never count: a completion token is a token
+ * of the answer. `choices` are the answers that `answers` asked for, in their order.
+ */
+export function usageOf(answers: readonly AnswerParams[], choices: readonly RunningAnswer[]) {
+  const cachedTokens = new Map<Int32Array, number>();
+  choices.forEach(({ statistics }, i) => {
+    const prompt = answers[i]!.promptTokenIds;
+    const { numCachedPromptTokens: numCached } = statistics;
+    cachedTokens.set(prompt, Math.min(numCached, cachedTokens.get(prompt) ?? numCached));
+  });
+  const numPromptTokens = sumOf([...cachedTokens.keys()].map((prompt) => prompt.length));
   const sum = (value: (choice: RunningAnswer) => number) => choices.reduce((total, c) => total + value(c), 0);
   const completionTokens = sum(({ output }) => output.tokenIds.length);
   return {
     prompt_tokens: numPromptTokens,
+    prompt_tokens_details: { cached_tokens: sumOf([...cachedTokens.values()]) },
     completion_tokens: completionTokens,
     total_tokens: numPromptTokens + completionTokens,
     completion_tokens_details: {

@@ -60,7 +60,7 @@ export class DraftPeer {
     return Math.ceil(this.timeoutMs * (1 + numNewTokens / TOKENS_PER_TIMEOUT));
   }
 
-  /** Whoever gets true must end with exactly one of `succeed` and `report`. */
+  /** Whoever gets true must end with exactly one of `succeed`, `report` and `abandon`. */
   tryEnter(): boolean {
     return this.#card !== null && this.#breaker.tryEnter();
   }
@@ -71,10 +71,15 @@ export class DraftPeer {
     this.#noteAvailability();
   }
 
+  /** An attempt that says nothing about the service. */
+  abandon(): void {
+    this.#breaker.abandon();
+  }
+
   /** What an attempt that failed says about the service. */
   report(error: unknown): void {
     if (!(error instanceof PeerError) || error.kind === 'refused' || error.kind === 'busy') {
-      this.#breaker.abandon();
+      this.abandon();
       return;
     }
     if (!this.#breaker.isDegraded) {

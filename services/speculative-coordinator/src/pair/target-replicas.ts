@@ -1,11 +1,12 @@
 /**
  * The target's replicas, each with the card that it last showed: which may be asked for a model, which of them first, and
- * which are left alone for a while. New requests go round; a request stays on the replica that holds its cache. Whether
- * the cards fit each other and the coordinator is not decided here.
+ * which are left alone for a while. A text goes where others that begin like it went before, and stays on the replica
+ * that holds its cache. Whether the cards fit each other and the coordinator is not decided here.
  */
 import type { ModelCard } from '@forerunner/protocol';
 import type { Peer } from '@forerunner/service-kit';
 import { fetchCard } from './model-card.ts';
+import { rankReplicas } from './replica-order.ts';
 
 const PAUSE_MS = 2000;
 
@@ -13,12 +14,13 @@ export class TargetReplicas {
   readonly clients: readonly Peer[];
   readonly #cards: (ModelCard | Error)[];
   readonly #avoidUntilMs: number[];
-  #next = 0;
+  readonly #numRunning: number[];
 
   constructor(clients: readonly Peer[]) {
     this.clients = clients;
     this.#cards = clients.map(() => new Error('the target-service has not answered yet'));
     this.#avoidUntilMs = clients.map(() => 0);
+    this.#numRunning = clients.map(() => 0);
   }
 
   client(index: number): Peer {
@@ -39,18 +41,30 @@ export class TargetReplicas {
   }
 
   /**
-   * The replicas that may serve a model, in the order to try them: the current one, then the others from the next in
-   * turn. One whose card is not known may be asked: the request names the model, so another one is refused.
+   * The replicas that may serve a model, in the order to try them: the current one, then the others as the text's prefix
+   * ranks them. One whose card is not known may be asked: the request names the model, so another one is refused.
    */
-  candidates(modelDigest: string, current: number | null): number[] {
+  candidates(modelDigest: string, { current, key }: { current: number | null; key: string }): number[] {
     const eligible = [...this.clients.keys()].filter((index) => {
       const card = this.#cards[index]!;
       return card instanceof Error || card.model_digest === modelDigest;
     });
-    const start = current !== null && eligible.includes(current) ? eligible.indexOf(current) : this.#next++;
+    const loads = eligible.map((index) => ({ name: this.client(index).url, numRunning: this.#numRunning[index]! }));
+    const ranked = rankReplicas(key, loads).map((i) => eligible[i]!);
     const now = performance.now();
-    const isAvoided = (index: number) => Number(index !== current && this.#avoidUntilMs[index]! > now);
-    return eligible.map((_, i) => eligible[(start + i) % eligible.length]!).sort((a, b) => isAvoided(a) - isAvoided(b));
+    const isAvoided = (index: number) => this.#avoidUntilMs[index]! > now;
+    const place = (index: number) => (index === current ? 0 : isAvoided(index) ? 2 : 1);
+    return ranked.sort((a, b) => place(a) - place(b));
+  }
+
+  /** An answer begins to work on a replica. */
+  enter(index: number): void {
+    this.#numRunning[index]!++;
+  }
+
+  /** It works there no more. */
+  leave(index: number): void {
+    this.#numRunning[index]!--;
   }
 
   reportFailure(index: number): void {

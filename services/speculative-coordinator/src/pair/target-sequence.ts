@@ -16,6 +16,7 @@ import {
 } from '@forerunner/protocol';
 import { PeerError } from '@forerunner/service-kit';
 import { nameOf } from './fit.ts';
+import { prefixKey } from './replica-order.ts';
 import { callHealing, type SequenceContext } from './sequence-calls.ts';
 import type { TargetReplicas } from './target-replicas.ts';
 
@@ -25,15 +26,16 @@ const BACKOFF_MS = 50;
 
 export interface ScoreCall {
   readonly committed: TokenPrefix;
-  /** Only the first of the committed tokens; default: all. */
-  readonly numCommittedTokens?: number;
   readonly draftTokenIds: Int32Array; // [k]
   readonly rows: NonNullable<ScoreRequestInput['rows']>;
   /** Rows are for the last tokens. */
   readonly numRows: number;
   readonly sampling: NonNullable<ScoreRequestInput['sampling']>;
   readonly includeLogits?: boolean;
-  readonly includeHiddenStates?: boolean;
+  /** Hidden states are wanted from this position on, or from the first new token, if that is later. */
+  readonly hiddenStatesFrom?: number | undefined;
+  /** They may begin later, where the target has a text cached. */
+  readonly prefersReuse?: boolean | undefined;
 }
 
 export interface TargetContext extends SequenceContext {
@@ -67,7 +69,7 @@ export class TargetSequence {
   async score(call: ScoreCall): Promise<ScoreReply> {
     let failure: PeerError | null = null;
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-      const candidates = this.#candidates();
+      const candidates = this.#candidates(call.committed);
       if (attempt > 0) await this.#pause(BACKOFF_MS * 2 ** (attempt - 1));
       for (const replica of candidates) {
         try {
@@ -88,9 +90,10 @@ export class TargetSequence {
   }
 
   /** Errors: target_unavailable when every replica is known to have another model. */
-  #candidates(): number[] {
-    const { modelDigest } = this.#context;
-    const candidates = this.#replicas.candidates(modelDigest, this.#replica);
+  #candidates(text: TokenPrefix): number[] {
+    const { modelDigest, cacheScope } = this.#context;
+    const key = prefixKey(text, cacheScope);
+    const candidates = this.#replicas.candidates(modelDigest, { current: this.#replica, key });
     if (candidates.length > 0) return candidates;
     const others = this.#replicas.cards.flatMap((card) => (card instanceof Error ? [] : [nameOf(card)]));
     throw new ServiceError(
@@ -107,6 +110,7 @@ export class TargetSequence {
   /** Frees the sequence on the service. Never fails: what is not freed now, the idle TTL frees later. */
   async close(): Promise<void> {
     if (this.#replica === null) return;
+    this.#replicas.leave(this.#replica);
     const { requestId } = this.#context;
     const path = `/v1/sequences/${this.#id}`;
     await this.#replicas
@@ -121,28 +125,36 @@ export class TargetSequence {
     await sleep(ms, undefined, { signal }).catch(() => signal.throwIfAborted());
   }
 
+  #moveTo(replica: number): void {
+    if (this.#replica !== null) this.#replicas.leave(this.#replica);
+    this.#replicas.enter(replica);
+    this.#replica = replica;
+    this.#numCachedTokens = 0;
+  }
+
   async #scoreOn(replica: number, call: ScoreCall): Promise<ScoreReply> {
     const client = this.#replicas.client(replica);
-    if (replica !== this.#replica) {
-      this.#replica = replica;
-      this.#numCachedTokens = 0;
-    }
-    const end = call.numCommittedTokens ?? call.committed.length;
-    const bytes = await callHealing(this.#numCachedTokens, end, (position) =>
+    if (replica !== this.#replica) this.#moveTo(replica);
+    const { committed, hiddenStatesFrom } = call;
+    const bytes = await callHealing(this.#numCachedTokens, committed.length, (position) =>
       client.postFrame(
         '/v1/score',
         scoreRequestFrame({
           sequence_id: this.#id,
           position,
-          prefix_digest: call.committed.digestAt(position),
-          token_ids: concat(call.committed.ids(position, end), call.draftTokenIds),
+          prefix_digest: committed.digestAt(position),
+          token_ids: concat(committed.ids(position), call.draftTokenIds),
           cache_scope: this.#context.cacheScope,
           model_digest: this.#context.modelDigest,
           rows: call.rows,
           num_rows: call.numRows,
           sampling: call.sampling,
           include_logits: call.includeLogits ?? false,
-          include_hidden_states: call.includeHiddenStates ?? false,
+          include_hidden_states: hiddenStatesFrom !== undefined,
+          ...(hiddenStatesFrom !== undefined && {
+            hidden_states_from: Math.max(position, hiddenStatesFrom),
+            prefer_reuse: call.prefersReuse ?? false,
+          }),
         }),
         this.#context,
       ),

@@ -76,6 +76,7 @@ function summaryOf({ output, statistics, seed, modelId, numPromptTokens }: Runni
     seed,
     usage: {
       prompt_tokens: numPromptTokens,
+      prompt_tokens_details: { cached_tokens: statistics.numCachedPromptTokens },
       completion_tokens: output.tokenIds.length,
       total_tokens: numPromptTokens + output.tokenIds.length,
     },

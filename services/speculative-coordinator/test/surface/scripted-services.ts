@@ -36,6 +36,8 @@ export interface ScriptedService {
   /** Kinds of rows that score requests asked for. */
   readonly rowKinds: Set<string>;
   numCalls: number;
+  /** Tokens of a sequence's first call that it says a cached prefix spared. */
+  numReusedTokens: number;
   /** Called before each score or propose; may wait, or throw. */
   before: (callNumber: number) => Promise<void> | void;
 }
@@ -71,6 +73,7 @@ export async function startScripted(
     rowKinds: new Set<string>(),
     modelDigest: 'd'.repeat(64),
     numCalls: 0,
+    numReusedTokens: 0,
     before: () => {},
   } as {
     -readonly [K in keyof ScriptedService]: ScriptedService[K];
@@ -98,11 +101,11 @@ export async function startScripted(
     sequences.set(request.sequence_id, text);
     return text;
   };
-  const headerOf = (sequence_id: string, text: TokenPrefix) => ({
+  const headerOf = ({ sequence_id, position }: SequenceRequest, text: TokenPrefix) => ({
     sequence_id,
     cached_length: text.length,
     vocab_size: script.vocabSize,
-    num_reused_tokens: 0,
+    num_reused_tokens: position === 0 ? service.numReusedTokens : 0,
     timing: { queue_ms: 0, model_ms: 0, total_ms: 0 },
   });
 
@@ -125,7 +128,7 @@ export async function startScripted(
     });
     return encodeFrame(
       scoreReplyFrame({
-        ...headerOf(body.sequence_id, text),
+        ...headerOf(body, text),
         ...(body.rows === 'argmax'
           ? { argmaxTokenIds: Int32Array.from(next) }
           : { distributions: packDistributions(next.map((id) => distributionOf(id, body.sampling.temperature))) }),
@@ -142,7 +145,7 @@ export async function startScripted(
     const isGreedy = body.sampling.temperature === 0;
     return encodeFrame(
       proposeReplyFrame({
-        ...headerOf(body.sequence_id, text),
+        ...headerOf(body, text),
         draftTokenIds,
         ...(!isGreedy && {
           distributions: packDistributions(
