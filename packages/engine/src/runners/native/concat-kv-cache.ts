@@ -3,9 +3,10 @@
  * two cannot share memory and their shapes must be exact. Two blocks take turns: a pass reads one and writes the other.
  * Growing and forking copy nothing, since a past is only read; rolling back moves the heads closer together.
  */
+import { type CacheContext, CacheUse } from '../cache-use.ts';
 import type { HostBlock, HostKvMemory } from './kv-memory.ts';
 import type { Pointer } from './ort-api.ts';
-import { type CacheContext, CacheUse, type PassCache } from './pass-cache.ts';
+import type { PassCache } from './pass-cache.ts';
 
 export class ConcatKvCache implements PassCache {
   readonly context: CacheContext;

@@ -1,11 +1,12 @@
 /**
  * One sequence's cache in KV memory, which passes read and append to in place. Rolling back is free: the pass says how much
- * counts. A fork shares the block until either side writes. What all kinds of caches have in common is in PassCache.
+ * counts. A fork shares the block until either side writes. What all kinds of caches do alike is CacheUse's.
  */
 
+import { type CacheContext, CacheUse } from '../cache-use.ts';
 import type { KvBlock, KvMemory } from './kv-memory.ts';
 import type { Pointer } from './ort-api.ts';
-import { type CacheContext, CacheUse, type PassCache } from './pass-cache.ts';
+import type { PassCache } from './pass-cache.ts';
 
 export class NativeKvCache implements PassCache {
   readonly context: CacheContext;

@@ -3,6 +3,7 @@
  * rows, nothing blocks the event loop, and the KV cache stays where the model runs. docs/decisions/0010-native-runtime.md
  * says why, and what upstream must ship before this folder can be deleted.
  */
+
 import { aborted, closed, modelFailed } from '../../errors.ts';
 import type {
   ForwardBatch,
@@ -14,6 +15,7 @@ import type {
   RunnerOptions,
 } from '../../runner.ts';
 import type { GraphSignature } from '../../signature.ts';
+import type { CacheContext } from '../cache-use.ts';
 import { bucketFor } from '../kv-buckets.ts';
 import { planPass } from '../pass-plan.ts';
 import { ConcatKvCache } from './concat-kv-cache.ts';
@@ -21,7 +23,7 @@ import { bytesPerPosition, HostKvMemory, type KvMemory } from './kv-memory.ts';
 import { type LoadedModel, loadModel } from './load-model.ts';
 import { NativeKvCache } from './native-kv-cache.ts';
 import type { OutputBuffers } from './output-rows.ts';
-import type { CacheContext, PassCache } from './pass-cache.ts';
+import type { PassCache } from './pass-cache.ts';
 import type { PassGraph, PassItem } from './pass-graph.ts';
 import { QuickRuns } from './quick-runs.ts';
 import { RunGate, type RunOptions } from './run-gate.ts';

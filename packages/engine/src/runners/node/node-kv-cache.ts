@@ -4,34 +4,30 @@
  * the whole cache. Knows tensors and capacity, no sessions.
  */
 import { Tensor } from 'onnxruntime-node';
-import { closed, outOfMemory } from '../../errors.ts';
-import { requireContext } from '../../limits.ts';
+import { outOfMemory } from '../../errors.ts';
 import type { KvCache } from '../../runner.ts';
-import { bucketFor } from '../kv-buckets.ts';
+import { type CacheContext, CacheUse } from '../cache-use.ts';
 import type { GraphBinding } from '../signature-from-graph.ts';
 
-/** What all caches of a runner have in common; also what tells one runner's caches from another's. */
-export interface NodeKvContext {
+export interface NodeKvContext extends CacheContext {
   readonly graph: GraphBinding;
   /** present.* holds only the rows of the pass. */
   readonly newRowsOnly: boolean;
-  /** Positions that a pass may write beyond its tokens. */
-  readonly numPadTokens: number;
 }
 
 export class NodeKvCache implements KvCache {
   readonly context: NodeKvContext;
+  readonly #use: CacheUse;
   #rows: KvRows;
-  #inPass = false;
-  #released = false;
 
   constructor(context: NodeKvContext, rows?: KvRows) {
     this.context = context;
     this.#rows = rows ?? (context.newRowsOnly ? new OwnRows(context.graph) : new WholeRows(context.graph));
+    this.#use = new CacheUse(context, this.#rows.numHeld);
   }
 
   get capacity(): number {
-    return Math.max(0, this.#rows.numPositions - this.context.numPadTokens);
+    return this.#use.capacityOf(this.#rows.numPositions);
   }
 
   get bytes(): number {
@@ -39,49 +35,43 @@ export class NodeKvCache implements KvCache {
   }
 
   ensureCapacity(numTokens: number, numValid: number): void {
-    this.#requireIdle();
-    const { contextLength } = this.context.graph.signature;
-    requireContext(numTokens, contextLength);
-    if (numTokens > this.capacity) {
-      this.#rows.growTo(bucketFor(numTokens + this.context.numPadTokens, contextLength), numValid);
-    }
+    this.#use.requireIdle();
+    const numPositions = this.#use.positionsFor(numTokens);
+    if (numTokens > this.capacity) this.#growTo(numPositions, numValid);
   }
 
   fork(numValid: number): KvCache {
-    this.#requireIdle();
+    this.#use.requireIdle();
     return new NodeKvCache(this.context, this.#rows.fork(numValid));
   }
 
   release(): void {
-    if (this.#inPass) throw new Error('a cache cannot be touched while a pass uses it');
-    this.#released = true;
+    this.#use.release();
     this.#rows.clear();
   }
 
   /** Marks the cache as in use and gives the past of a pass. */
   beginPass(numPastTokens: number, numRows: number): readonly Tensor[] {
-    this.#requireIdle();
-    if (numPastTokens > this.#rows.numHeld) {
-      throw new TypeError(`the cache holds ${this.#rows.numHeld} tokens, the pass builds on ${numPastTokens}`);
+    this.#use.begin(numPastTokens);
+    try {
+      const needed = numPastTokens + numRows;
+      if (needed > this.#rows.numPositions) this.#growTo(this.#use.bucket(needed), numPastTokens);
+      return this.#rows.past(numPastTokens);
+    } catch (error) {
+      this.#use.end(this.#rows.numHeld);
+      throw error;
     }
-    const needed = numPastTokens + numRows;
-    if (needed > this.#rows.numPositions) {
-      this.#rows.growTo(bucketFor(needed, this.context.graph.signature.contextLength), numPastTokens);
-    }
-    const past = this.#rows.past(numPastTokens);
-    this.#inPass = true;
-    return past;
   }
 
   /** `present` as the graph gave it; undefined when the pass failed. */
   endPass(present: readonly Tensor[] | undefined, numPastTokens: number, numRows: number): void {
-    this.#inPass = false;
     if (present) this.#rows.append(present, numPastTokens, numRows);
+    this.#use.end(this.#rows.numHeld);
   }
 
-  #requireIdle(): void {
-    if (this.#released) throw closed('the cache was released');
-    if (this.#inPass) throw new Error('a cache cannot be touched while a pass uses it');
+  #growTo(numPositions: number, numValid: number): void {
+    this.#rows.growTo(numPositions, numValid);
+    this.#use.numHeld = this.#rows.numHeld;
   }
 }
 

@@ -41,7 +41,11 @@ export async function openNodeRunner(options: RunnerOptions): Promise<ModelRunne
   const session = await createSession(files, newRows, options.numThreads);
   try {
     const graph = signatureFromGraph(graphInfo(session), files);
-    return new NodeRunner(session, { graph, newRowsOnly: newRows, numPadTokens: options.minRows - 1 }, options);
+    return new NodeRunner(
+      session,
+      { graph, newRowsOnly: newRows, numPadTokens: options.minRows - 1, contextLength: graph.signature.contextLength },
+      options,
+    );
   } catch (error) {
     await session.release();
     throw error;
