@@ -42,8 +42,15 @@ describe.skipIf(inject('mode') !== 'containers')('docker-compose.yml', () => {
     expect(services['draft-service']!.environment).toMatchObject({
       MODEL_SIZE: '135m-feature-draft',
       BATCH_SIZE: '32',
+      MAX_PASS_TOKENS: '256',
+      PREFIX_CACHE: 'true',
     });
-    expect(services['target-service']!.environment).toMatchObject({ MODEL_SIZE: '135m', BATCH_SIZE: '8' });
+    expect(services['target-service']!.environment).toMatchObject({
+      MODEL_SIZE: '135m',
+      BATCH_SIZE: '8',
+      MAX_PASS_TOKENS: '256',
+      PREFIX_CACHE: 'true',
+    });
     expect(services['speculative-coordinator']!.environment).toMatchObject({
       DRAFT_ENDPOINT: 'http://draft-service:8000',
       TARGET_ENDPOINT: 'http://target-service:8000',
