@@ -71,7 +71,7 @@ describe.each(models)('batches of %s', (model) => {
     for (const cache of caches) cache.release();
   });
 
-  test('go on when sequences grow, leave, come and change places', { timeout: 180_000 }, async () => {
+  test('go on when sequences grow, leave, come and change places', { timeout: 400_000 }, async () => {
     const texts = Array.from({ length: 7 }, (_, i) => ({ offset: i * 31, numHeld: 4 + i }));
     const caches = await Promise.all(texts.map(({ numHeld, offset }) => sequence(numHeld, offset)));
     for (let round = 0; round < 30; round++) {
