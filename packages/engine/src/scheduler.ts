@@ -5,7 +5,7 @@
  */
 import { EngineError } from './errors.ts';
 import { type ComposePass, composePass, type PassLimits, type PassShare } from './pass-composition.ts';
-import type { ForwardItem, ForwardOutput, ModelRunner } from './runner.ts';
+import type { ForwardItem, ForwardOutput, KvCache, ModelRunner } from './runner.ts';
 
 export interface PassResult {
   /** The first so many tokens of the item were in the pass; the output is theirs. At least one. */
@@ -45,6 +45,12 @@ interface Job {
 
 type Share = PassShare<Job>;
 
+/** Of the last pass's time: for so long the next one waits for sequences that were in it and are about to come back. */
+const WAIT_SHARE = 0.3;
+const MAX_WAIT_MS = 20;
+/** A shorter wait is not worth a timer. */
+const MIN_WAIT_MS = 1;
+
 export class Scheduler {
   readonly #runner: ModelRunner;
   readonly #limits: PassLimits;
@@ -53,6 +59,10 @@ export class Scheduler {
   #queue: Job[] = [];
   #isRunning = false;
   #isWoken = false;
+  /** Sequences whose pass is over and whose next tokens have not come yet. */
+  readonly #away = new Set<KvCache>();
+  #lastPass = { endedMs: 0, durationMs: 0 };
+  #wait: NodeJS.Timeout | undefined;
   #closed: EngineError | undefined;
   #whenIdle: (() => void) | undefined;
 
@@ -90,6 +100,7 @@ export class Scheduler {
       };
       signal?.addEventListener('abort', job.leaveQueue, { once: true });
       this.#queue.push(job);
+      this.#away.delete(item.cache);
       this.#wake();
     });
   }
@@ -97,6 +108,7 @@ export class Scheduler {
   /** Refuses what is queued and what comes, and waits for the pass under way. */
   async close(): Promise<void> {
     this.#closed ??= new EngineError('closed', 'the engine is shutting down');
+    clearTimeout(this.#wait);
     for (const job of this.#queue.splice(0)) {
       job.signal?.removeEventListener('abort', job.leaveQueue);
       job.reject(this.#closed);
@@ -110,11 +122,24 @@ export class Scheduler {
   /** Starts a pass on the next turn of the event loop: whatever becomes ready in this one goes with it. */
   #wake(): void {
     if (this.#isWoken || this.#isRunning || this.#queue.length === 0) return;
+    clearTimeout(this.#wait);
     this.#isWoken = true;
     setImmediate(() => {
       this.#isWoken = false;
-      void this.#runNext();
+      const waitMs = this.#waitMs();
+      if (waitMs < MIN_WAIT_MS) void this.#runNext();
+      else this.#wait = setTimeout(() => void this.#runNext(), waitMs);
     });
+  }
+
+  /**
+   * How much longer to wait for sequences that are away. Without this two callers would take turns for ever: one comes
+   * back just after the other's pass has begun.
+   */
+  #waitMs(): number {
+    if (this.#away.size === 0 || this.#queue.length >= this.#limits.maxItems) return 0;
+    const { endedMs, durationMs } = this.#lastPass;
+    return endedMs + Math.min(MAX_WAIT_MS, WAIT_SHARE * durationMs) - performance.now();
   }
 
   async #runNext(): Promise<void> {
@@ -145,6 +170,7 @@ export class Scheduler {
       const items = shares.map(({ job, numTokens }) => firstTokens(job.item, numTokens));
       const batch = await this.#runner.forward(items, abort.signal);
       const durationMs = performance.now() - startedMs;
+      this.#noteEnd(shares, startedMs + durationMs, durationMs);
       this.#onPass({
         numItems: shares.length,
         numTokens: shares.reduce((sum, { numTokens }) => sum + numTokens, 0),
@@ -167,6 +193,13 @@ export class Scheduler {
     } finally {
       abort.stop();
     }
+  }
+
+  /** Who was away during the whole pass is not waited for any more. */
+  #noteEnd(shares: readonly Share[], endedMs: number, durationMs: number): void {
+    this.#lastPass = { endedMs, durationMs };
+    this.#away.clear();
+    for (const { job } of shares) if (!job.signal?.aborted) this.#away.add(job.item.cache);
   }
 
   /** One item may have failed a pass of several: each is tried alone, so that only the culprit fails. */

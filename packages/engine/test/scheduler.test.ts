@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { ForwardItem } from '../src/runner.ts';
 import { type PassObservation, type PassResult, Scheduler } from '../src/scheduler.ts';
 import { gate, rowAfter, settle, ToyRunner, VOCAB } from './toy-runner.ts';
@@ -87,6 +87,50 @@ describe('batches', () => {
     expect(runner.numUnreleased).toBe(1);
     b.release();
     expect(runner.numUnreleased).toBe(0);
+  });
+});
+
+describe('sequences that come back', () => {
+  let clockMs = 0;
+  beforeEach(() => {
+    clockMs = 0;
+    vi.spyOn(performance, 'now').mockImplementation(() => clockMs);
+  });
+  afterEach(() => void vi.restoreAllMocks());
+
+  /** A pass of `durationMs` over one sequence, during which another one comes; gives the two. */
+  async function takeTurns(durationMs: number) {
+    const { closed, open } = gate();
+    runner.gate = closed;
+    const [a, b] = [item(1), item(2)];
+    const first = scheduler.submit(a);
+    await settle();
+    const second = scheduler.submit(b);
+    clockMs += durationMs;
+    open();
+    (await first).release();
+    return { a, second };
+  }
+
+  it('are waited for by those that came during their pass, so that they do not take turns for ever', async () => {
+    const { a, second } = await takeTurns(40);
+    await settle(); // on its way to the caller and back
+    await Promise.all([second, scheduler.submit(a)]);
+    expect(passes()).toEqual([[[1]], [[2], [1]]]);
+  });
+
+  it('are waited for no longer than a share of a pass', async () => {
+    const { a, second } = await takeTurns(40);
+    await second;
+    await scheduler.submit(a);
+    expect(passes()).toEqual([[[1]], [[2]], [[1]]]);
+  });
+
+  it('are not waited for after a pass that took no time to speak of', async () => {
+    const { a, second } = await takeTurns(1);
+    await settle();
+    await Promise.all([second, scheduler.submit(a)]);
+    expect(passes()).toEqual([[[1]], [[2]], [[1]]]);
   });
 });
 
