@@ -30,7 +30,7 @@ export const generateRequestSchema = z
     seed: boundedInteger(0, Number.MAX_SAFE_INTEGER, 'seed')
       .optional()
       .describe(
-        'Equal seeds give equal answers from the same pair, draft_k and min_confidence. Drawn at random when absent.',
+        'Equal seeds give equal answers from the same pair, draft_k and min_confidence, as long as the draft has all of the text: one that lost it, or begins in the middle of a long prompt that the target had cached, may lead to another answer of the same distribution. Drawn at random when absent.',
       ),
     stop: z
       .union([z.string(), z.array(z.string())])
