@@ -12,7 +12,7 @@ export interface AcquireRequest {
   readonly scope: string;
   /** The new tokens. */
   readonly tokenIds: Int32Array;
-  /** At most so many of the new tokens may be taken from a cache instead of being computed. */
+  /** Most of the new tokens that may be taken from a cache instead of being computed. */
   readonly numReusable: number;
   readonly signal?: AbortSignal | undefined;
 }

@@ -67,7 +67,7 @@ export interface ForwardItem {
   readonly numPastTokens: number;
   /** New tokens, at least one. */
   readonly tokenIds: Int32Array; // [numTokens]
-  /** Logits are wanted for the last so many of the new tokens; 0 for a prefill chunk that nobody looks at. */
+  /** Number of new tokens, from the end, whose logits are wanted; 0 for a prefill chunk that nobody looks at. */
   readonly numLogitRows: number;
   /** Input of a feature draft: one row per new token. */
   readonly hiddenStates?: Float32Array; // [numTokens, hiddenStatesWidth]
@@ -94,7 +94,7 @@ export interface ModelRunner {
   /** Most items of one pass; 1 where sequences take turns. */
   readonly maxSequences: number;
   createCache(initialCapacity: number): KvCache;
-  /** Bytes of KV memory for so many tokens (after rounding to buckets). */
+  /** Bytes of KV memory for `numTokens` (after rounding to buckets). */
   cacheBytes(numTokens: number): number;
   /**
    * One pass over at most maxSequences items of any lengths. Appends every item's tokens to its cache. A cache may be in

@@ -8,7 +8,7 @@ import { type ComposePass, composePass, type PassLimits, type PassShare } from '
 import type { ForwardItem, ForwardOutput, KvCache, ModelRunner } from './runner.ts';
 
 export interface PassResult {
-  /** The first so many tokens of the item were in the pass; the output is theirs. At least one. */
+  /** How many of the item's tokens were in the pass, from the first on; the output is theirs. At least one. */
   readonly numTokens: number;
   readonly output: ForwardOutput;
   /** performance.now() when the pass began. */

@@ -5,13 +5,13 @@ import type { Scheduler } from './scheduler.ts';
 import type { Sequence, SequenceStore } from './sequences.ts';
 
 export interface AppendOptions {
-  /** Logits are wanted for the last so many of the tokens. */
+  /** Number of tokens, from the end, whose logits are wanted. */
   readonly numLogitRows?: number;
   /** Called in order with all wanted rows, in one or several parts. `rows` is valid during the call only. */
   readonly onLogits?: (rows: Float32Array, firstRow: number) => void; // [n, headSize]
   /** Input of a feature draft. */
   readonly hiddenStates?: Float32Array | undefined; // [numTokens, hiddenStatesWidth]
-  /** Hidden states are wanted for the last so many of the tokens; default: all. */
+  /** Number of tokens, from the end, whose hidden states are wanted; default: all. */
   readonly numHiddenStateRows?: number;
   /** As onLogits. */
   readonly onHiddenStates?: ((rows: Float32Array, firstRow: number) => void) | undefined; // [n, width]

@@ -29,9 +29,9 @@ const methods = {
 };
 export type ToyMethods = typeof methods;
 
-export async function openToyService(wish: unknown, log: EngineLog): Promise<Service> {
-  if (wish === 'refuse to start') throw new EngineError('model_not_found', 'no model there');
-  if (wish === 'die at start') process.exit(5);
-  log('info', 'starting', { with: wish });
+export async function openToyService(startup: unknown, log: EngineLog): Promise<Service> {
+  if (startup === 'refuse to start') throw new EngineError('model_not_found', 'no model there');
+  if (startup === 'die at start') process.exit(5);
+  log('info', 'starting', { with: startup });
   return { methods, info: { pid: process.pid }, close: async () => log('warn', 'closed', {}) };
 }

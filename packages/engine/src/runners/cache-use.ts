@@ -30,7 +30,7 @@ export class CacheUse {
     return Math.max(0, numPositions - this.#context.numPadTokens);
   }
 
-  /** Positions to reserve for so many tokens and the pads after them. Errors: EngineError context_overflow. */
+  /** Positions to reserve for `numTokens` and the pads after them. Errors: EngineError context_overflow. */
   positionsFor(numTokens: number): number {
     const { contextLength, numPadTokens } = this.#context;
     requireContext(numTokens, contextLength);

@@ -3,24 +3,18 @@
  * works on the prompt, too. When the service lost the text (restart, eviction), it is cached again in the background
  * while the target goes on alone.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { TokenPrefix } from '@forerunner/protocol';
 import type { DraftPeer } from '../pair/draft-peer.ts';
+import { BackgroundFill, MAX_INLINE_TOKENS, NO_GUESSES } from './background-fill.ts';
 import type { DraftLength } from './draft-length.ts';
 import { type DraftContext, DraftSequence } from './draft-sequence.ts';
 import type { DraftSession, ProposeCall, ProposeResult } from './draft-session.ts';
-
-/** More new tokens than this are cached in the background; a round does not wait for them. */
-export const MAX_INLINE_TOKENS = 64;
-
-/** A call that only caches. */
-export const NO_GUESSES: DraftLength = { numSpeculativeTokens: 0, minConfidence: 0 };
 
 export class ClassicDraftSession implements DraftSession {
   readonly #peer: DraftPeer;
   readonly #context: DraftContext;
   readonly #sequence: DraftSequence;
-  #warming: Promise<unknown> | null = null;
+  readonly #filling = new BackgroundFill();
   #proposed = false;
 
   constructor(peer: DraftPeer, context: DraftContext) {
@@ -34,17 +28,17 @@ export class ClassicDraftSession implements DraftSession {
   }
 
   async prefill(committed: TokenPrefix): Promise<void> {
-    this.#warm(committed);
+    this.#fill(committed);
   }
 
   async propose({ committed, ...length }: ProposeCall): Promise<ProposeResult> {
     if (this.#sequence.isFull) return { kind: 'none' };
-    // Waiting for the prompt's own prefill keeps seeded answers reproducible; a draft that hangs is not waited for.
-    if (this.#warming && !this.#proposed) await Promise.race([this.#warming, sleep(this.#peer.timeoutMs)]);
+    // Waiting for the prompt's own prefill keeps seeded answers reproducible.
+    if (!this.#proposed) await this.#filling.wait(this.#peer.timeoutMs);
     this.#proposed = true;
-    if (this.#warming) return { kind: 'warming' };
+    if (this.#filling.isUnderWay) return { kind: 'warming' };
     if (committed.length - this.#sequence.numCachedTokens > MAX_INLINE_TOKENS) {
-      this.#warm(committed);
+      this.#fill(committed);
       return { kind: this.#peer.isAvailable ? 'warming' : 'unavailable' };
     }
     return this.#ask(committed, length);
@@ -60,12 +54,8 @@ export class ClassicDraftSession implements DraftSession {
     return this.#sequence.close();
   }
 
-  #warm(committed: TokenPrefix): void {
-    this.#warming = this.#ask(committed, NO_GUESSES)
-      .catch(() => {}) // only the caller's own abort, which it sees elsewhere, or the end of the answer
-      .finally(() => {
-        this.#warming = null;
-      });
+  #fill(committed: TokenPrefix): void {
+    this.#filling.start(this.#ask(committed, NO_GUESSES));
   }
 
   #ask(text: TokenPrefix, length: DraftLength): Promise<ProposeResult> {

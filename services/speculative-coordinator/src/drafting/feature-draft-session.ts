@@ -7,10 +7,9 @@
  * Before the target reads a prompt the draft is asked what it has of it, so that the target computes hidden states only
  * for the rest (docs/decisions/0023-prefix-cache.md).
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { TokenPrefix } from '@forerunner/protocol';
 import type { DraftPeer } from '../pair/draft-peer.ts';
-import { MAX_INLINE_TOKENS, NO_GUESSES } from './classic-draft-session.ts';
+import { BackgroundFill, MAX_INLINE_TOKENS, NO_GUESSES } from './background-fill.ts';
 import type { DraftContext } from './draft-sequence.ts';
 import type { DraftSession, HiddenStateRows, HiddenStatesWanted, ProposeCall, ProposeResult } from './draft-session.ts';
 import { HiddenStateWindow } from './hidden-state-window.ts';
@@ -27,7 +26,7 @@ export class FeatureDraftSession implements DraftSession {
   readonly #closings: Promise<void>[] = [];
   #prefersReuse = false;
   #began = false;
-  #warming: Promise<unknown> | null = null;
+  readonly #filling = new BackgroundFill();
 
   constructor(peer: DraftPeer, context: DraftContext, options: { width: number; maxWindowBytes: number }) {
     this.#peer = peer;
@@ -57,18 +56,18 @@ export class FeatureDraftSession implements DraftSession {
 
   async propose({ committed, ...length }: ProposeCall): Promise<ProposeResult> {
     if (this.#text?.isFull) return { kind: 'none' };
-    if (this.#warming) return { kind: 'warming' };
+    if (this.#filling.isUnderWay) return { kind: 'warming' };
     if (this.#window.end < committed.length - 1) return { kind: 'warming' }; // the target's next pass brings what is missing
     const text = this.#extended(committed);
     if (text.length === 0) return { kind: 'none' }; // a prompt of one token has nothing before it
 
     if (text.length - text.numCachedTokens > MAX_INLINE_TOKENS) {
-      this.#warm(text);
+      this.#filling.start(text.propose(NO_GUESSES, this.#window));
       // The prompt is waited for, which keeps seeded answers reproducible; a lost text is cached in the background.
       if (this.#began) return { kind: this.#peer.isAvailable ? 'warming' : 'unavailable' };
       this.#began = true;
-      await Promise.race([this.#warming, sleep(this.#peer.timeoutMs)]);
-      if (this.#warming) return { kind: 'warming' };
+      await this.#filling.wait(this.#peer.timeoutMs);
+      if (this.#filling.isUnderWay) return { kind: 'warming' };
     }
     this.#began = true;
     return text.propose(length, this.#window);
@@ -107,14 +106,5 @@ export class FeatureDraftSession implements DraftSession {
     if (this.#text) this.#closings.push(this.#text.close());
     this.#text = new ShiftedText(this.#peer, this.#context, { base, committed });
     return this.#text;
-  }
-
-  #warm(text: ShiftedText): void {
-    this.#warming = text
-      .propose(NO_GUESSES, this.#window)
-      .catch(() => {}) // only the caller's own abort, which it sees elsewhere, or the end of the answer
-      .finally(() => {
-        this.#warming = null;
-      });
   }
 }

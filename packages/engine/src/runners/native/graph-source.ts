@@ -13,7 +13,7 @@ export interface FlatGraphSource {
   /** Initialisers that lie in files. */
   readonly externalTensors: readonly ExternalTensor[];
   readonly weightsDir: string;
-  /** The graph for so many sequences a pass. */
+  /** The graph for `numSlots` sequences a pass. */
   graph(numSlots: number): GraphInMemory;
 }
 
