@@ -274,7 +274,10 @@ describe('faults', () => {
         expect(tokenIds.length).toBeLessThan(100);
       }
       expect(tokenIds).toEqual(expected);
-      if (killed === trio.target) await trio.target.start();
+      if (killed === trio.target) {
+        await trio.target.start();
+        await eventually(async () => (await fetch(`${url}/readyz`)).status === 200);
+      }
     } finally {
       await Promise.all([second.end('SIGKILL'), coordinator.end('SIGKILL')]);
     }
