@@ -1,6 +1,6 @@
 /** What a request says of where it stands in its sequence, and the check that both sides mean the same text. */
 import type { TokenPrefix } from '@forerunner/protocol';
-import { EngineError } from './errors.ts';
+import { sequenceMismatch } from './errors.ts';
 
 export interface AcquireRequest {
   readonly sequenceId: string;
@@ -20,13 +20,12 @@ export interface AcquireRequest {
 /** Errors: EngineError sequence_mismatch (details.cached_length: from where to send). */
 export function checkPosition(prefix: TokenPrefix, { position, prefixDigest }: AcquireRequest): void {
   if (position > prefix.length) {
-    throw mismatch(`the request starts at position ${position}, ${prefix.length} tokens are cached`, prefix.length);
+    throw sequenceMismatch(
+      `the request starts at position ${position}, ${prefix.length} tokens are cached`,
+      prefix.length,
+    );
   }
   if (prefix.digestAt(position) !== prefixDigest) {
-    throw mismatch(`the first ${position} tokens are not those that are cached (their digests differ)`, 0);
+    throw sequenceMismatch(`the first ${position} tokens are not those that are cached (their digests differ)`, 0);
   }
-}
-
-export function mismatch(message: string, cachedLength: number): EngineError {
-  return new EngineError('sequence_mismatch', message, { cached_length: cachedLength });
 }

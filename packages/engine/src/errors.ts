@@ -63,6 +63,11 @@ export function outOfMemory(message: string, neededBytes: number, cause?: unknow
   return new EngineError('out_of_memory', message, { needed_bytes: neededBytes }, causedBy(cause));
 }
 
+export function kvBudgetExceeded(budgetBytes: number, neededBytes: number, usedBytes: number): EngineError {
+  const message = `the KV cache budget of ${budgetBytes} bytes has no room for ${neededBytes} more: ${usedBytes} are in use`;
+  return new EngineError('out_of_memory', message, { budget_bytes: budgetBytes, needed_bytes: neededBytes });
+}
+
 export function overloaded(numRequests: number): EngineError {
   return new EngineError('overloaded', `${numRequests} requests are under way, the most that are taken`);
 }

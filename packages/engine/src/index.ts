@@ -1,6 +1,6 @@
 export type { AcquireRequest } from './acquire-request.ts';
 export { Engine, type EngineOptions, type EngineStats } from './engine.ts';
-export { EngineError, type EngineErrorCode, modelUnsupported } from './errors.ts';
+export { EngineError, type EngineErrorCode, modelUnsupported, sequenceMismatch } from './errors.ts';
 export type { Fallback } from './fallback.ts';
 export type { EngineLog } from './log.ts';
 export type { NumericRegime } from './regime-probe.ts';

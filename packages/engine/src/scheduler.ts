@@ -3,7 +3,7 @@
  * share a pass. What a pass did not take of a long prompt queues again, so nobody waits for a whole one. Knows passes and
  * their order; who goes with whom is said by pass-composition. Nothing of sequences, tokens' meaning or HTTP.
  */
-import { EngineError } from './errors.ts';
+import { aborted, closed, EngineError } from './errors.ts';
 import { type ComposePass, composePass, type PassLimits, type PassShare } from './pass-composition.ts';
 import type { ForwardItem, ForwardOutput, KvCache, ModelRunner } from './runner.ts';
 
@@ -86,7 +86,7 @@ export class Scheduler {
   submit(item: ForwardItem, signal?: AbortSignal): Promise<PassResult> {
     return new Promise((resolve, reject) => {
       if (this.#closed) throw this.#closed;
-      if (signal?.aborted) throw aborted();
+      if (signal?.aborted) throw aborted('the request was aborted');
       const job: Job = {
         item,
         numTokens: item.tokenIds.length,
@@ -95,7 +95,7 @@ export class Scheduler {
         reject,
         leaveQueue: () => {
           this.#queue.splice(this.#queue.indexOf(job), 1);
-          reject(aborted());
+          reject(aborted('the request was aborted'));
         },
       };
       signal?.addEventListener('abort', job.leaveQueue, { once: true });
@@ -107,7 +107,7 @@ export class Scheduler {
 
   /** Refuses what is queued and what comes, and waits for the pass under way. */
   async close(): Promise<void> {
-    this.#closed ??= new EngineError('closed', 'the engine is shutting down');
+    this.#closed ??= closed('the engine is shutting down');
     clearTimeout(this.#wait);
     for (const job of this.#queue.splice(0)) {
       job.signal?.removeEventListener('abort', job.leaveQueue);
@@ -186,7 +186,7 @@ export class Scheduler {
           return;
         }
         release();
-        job.reject(aborted());
+        job.reject(aborted('the request was aborted'));
       });
     } catch (error) {
       await this.#fail(shares, error);
@@ -212,7 +212,7 @@ export class Scheduler {
     for (const share of shares) {
       const { job } = share;
       if (this.#closed) job.reject(this.#closed);
-      else if (job.signal?.aborted) job.reject(aborted());
+      else if (job.signal?.aborted) job.reject(aborted('the request was aborted'));
       else await this.#run([share]);
     }
   }
@@ -243,8 +243,4 @@ function allAborted(shares: readonly Share[]): { signal: AbortSignal; stop: () =
       for (const { job } of shares) job.signal?.removeEventListener('abort', check);
     },
   };
-}
-
-function aborted(): EngineError {
-  return new EngineError('aborted', 'the request was aborted');
 }

@@ -3,13 +3,13 @@
  * evicted when memory is short. Knows tokens, digests and bytes; runs no model. Lives on one thread, so whatever happens between two awaits is atomic.
  */
 import { TokenPrefix } from '@forerunner/protocol';
-import { type AcquireRequest, checkPosition, mismatch } from './acquire-request.ts';
+import { type AcquireRequest, checkPosition } from './acquire-request.ts';
 import { CachedTokens } from './cached-tokens.ts';
-import { EngineError } from './errors.ts';
+import { EngineError, kvBudgetExceeded, sequenceMismatch } from './errors.ts';
 import { type CachedText, PrefixCache } from './prefix-cache.ts';
 import { commonPrefixLength, PrefixIndex } from './prefix-index.ts';
 import type { KvCache, ModelRunner } from './runner.ts';
-import { aborted, Turns } from './turns.ts';
+import { abortedInTurn, Turns } from './turns.ts';
 
 export interface Sequence {
   readonly id: string;
@@ -104,8 +104,8 @@ export class SequenceStore {
     } while (entry.isHeld && !(await entry.turns.wait(request.signal)));
     this.#hold(entry);
     try {
-      if (request.signal?.aborted) throw aborted();
-      if (entry.scope !== request.scope) throw mismatch('the sequence belongs to another scope', 0);
+      if (request.signal?.aborted) throw abortedInTurn();
+      if (entry.scope !== request.scope) throw sequenceMismatch('the sequence belongs to another scope', 0);
       checkPosition(entry.prefix, request);
     } catch (error) {
       this.release(entry);
@@ -242,11 +242,7 @@ export class SequenceStore {
     const idle = [...this.#entries.values()].filter((entry) => !entry.isHeld);
     const idleBytes = idle.reduce((sum, entry) => sum + entry.cache.bytes, 0);
     if (this.#freed.bytes + idleBytes < missing) {
-      throw new EngineError(
-        'out_of_memory',
-        `the KV cache budget of ${this.#budgetBytes} bytes has no room for ${bytes} more: ${this.kvBytes} are in use`,
-        { budget_bytes: this.#budgetBytes, needed_bytes: bytes },
-      );
+      throw kvBudgetExceeded(this.#budgetBytes, bytes, this.kvBytes);
     }
     while (missing > 0 && this.#freed.size > 0) {
       missing -= this.#freed.evict();

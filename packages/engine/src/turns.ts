@@ -1,5 +1,5 @@
 /** Whose turn it is with something that one request uses at a time: first come, first served. */
-import { EngineError } from './errors.ts';
+import { aborted, type EngineError } from './errors.ts';
 
 export class Turns {
   readonly #waiting: ((isYours: boolean) => void)[] = [];
@@ -7,14 +7,14 @@ export class Turns {
   /** Resolves when it is the caller's turn (true), or when there is nothing to wait for any more (false). Errors: EngineError aborted. */
   wait(signal: AbortSignal | undefined): Promise<boolean> {
     return new Promise((resolve, reject) => {
-      if (signal?.aborted) throw aborted();
+      if (signal?.aborted) throw abortedInTurn();
       const turn = (isYours: boolean) => {
         signal?.removeEventListener('abort', leave);
         resolve(isYours);
       };
       const leave = () => {
         this.#waiting.splice(this.#waiting.indexOf(turn), 1);
-        reject(aborted());
+        reject(abortedInTurn());
       };
       signal?.addEventListener('abort', leave, { once: true });
       this.#waiting.push(turn);
@@ -34,6 +34,6 @@ export class Turns {
   }
 }
 
-export function aborted(): EngineError {
-  return new EngineError('aborted', 'the request was aborted while it waited for its sequence');
+export function abortedInTurn(): EngineError {
+  return aborted('the request was aborted while it waited for its sequence');
 }

@@ -6,22 +6,12 @@ import { TokenPrefix } from '@forerunner/protocol';
 import { expect, it } from 'vitest';
 import { Engine } from '../src/engine.ts';
 import { EngineError, type EngineErrorCode } from '../src/errors.ts';
+import { randomFrom } from './seeded-random.ts';
 import { BYTES_PER_TOKEN, rowAfter, ToyRunner, VOCAB } from './toy-runner.ts';
 
 const NUM_CLIENTS = 8;
 const NUM_REQUESTS = 400; // of each client
 const CONTEXT = 96;
-
-/** mulberry32 (Tommy Ettinger, public domain): seeded, so that a failure can be looked at again. */
-function randomFrom(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) % below;
-  };
-}
 
 it.each([
   [1, true],

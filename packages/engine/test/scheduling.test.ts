@@ -4,6 +4,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import { type ComposePass, composePass, type PassLimits } from '../src/pass-composition.ts';
+import { randomFrom } from './seeded-random.ts';
 import { costMs, type SimulatedRequest, type Simulation, simulate } from './virtual-model.ts';
 
 const MAX_SHORT = 33;
@@ -60,17 +61,6 @@ function broken(
     require(numTaken === promptTokens + numDecodes * width, 'everybody ends');
   }
   return found;
-}
-
-/** mulberry32 (Tommy Ettinger, public domain). */
-function randomFrom(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) % below;
-  };
 }
 
 function mix(seed: number): SimulatedRequest[] {

@@ -2,7 +2,7 @@
  * Continues a sequence by up to K tokens, one pass per token. Each is drawn from the draft's own distribution, which goes back with
  * it, since the verification rule must know what the token was really drawn from.
  */
-import { type Engine, EngineError, type SequenceLease, type Transfer } from '@forerunner/engine';
+import { type Engine, type SequenceLease, sequenceMismatch, type Transfer } from '@forerunner/engine';
 import { encodeReply, type ReplyOptions, samplingParams, timingOf } from '@forerunner/model-service/beside-model';
 import { type ProposeReply, type ProposeRequest, packDistributions, proposeReplyFrame } from '@forerunner/protocol';
 import { DistributionBuilder } from '@forerunner/sampling';
@@ -41,7 +41,7 @@ export class Proposer {
       async (lease): Promise<ProposeReply> => {
         if (readsHiddenStates && lease.length < hiddenStatesFrom) {
           const message = `hidden states were sent from position ${hiddenStatesFrom} on, ${lease.length} tokens are cached`;
-          throw new EngineError('sequence_mismatch', message, { cached_length: lease.length });
+          throw sequenceMismatch(message, lease.length);
         }
         const drawer = new TokenDrawer(this.#distributions, {
           params: samplingParams(request.sampling),

@@ -57,19 +57,25 @@ function checkHiddenStates(signature: GraphSignature, hiddenStates: Float32Array
   }
 }
 
-/** Writes the item's ids to `target`, the last one repeated in the pad rows. */
-export function writeTokenIds(plan: PassPlan, target: BigInt64Array): void {
+/** Writes the item's ids to `numRows` of the target's rows, the last one repeated where they are more. */
+export function writeTokenIds(plan: PassPlan, target: BigInt64Array, firstRow = 0, numRows = plan.numRows): void {
   const { tokenIds } = plan.item;
-  for (let row = 0; row < plan.numRows; row++) {
-    target[row] = BigInt(tokenIds[Math.min(row, plan.numTokens - 1)]!);
+  for (let row = 0; row < numRows; row++) {
+    target[firstRow + row] = BigInt(tokenIds[Math.min(row, plan.numTokens - 1)]!);
   }
 }
 
-/** Writes the item's hidden states to `target`, the last row repeated in the pad rows. */
-export function writeHiddenStates(plan: PassPlan, target: Float32Array | Float16Array, width: number): void {
+/** The same with the item's hidden states, rows of `width` values. */
+export function writeHiddenStates(
+  plan: PassPlan,
+  target: Float32Array | Float16Array,
+  width: number,
+  firstRow = 0,
+  numRows = plan.numRows,
+): void {
   const hiddenStates = plan.item.hiddenStates!;
-  target.set(hiddenStates);
-  for (let row = plan.numTokens; row < plan.numRows; row++) {
-    target.set(hiddenStates.subarray((plan.numTokens - 1) * width), row * width);
+  target.set(hiddenStates, firstRow * width);
+  for (let row = plan.numTokens; row < numRows; row++) {
+    target.set(hiddenStates.subarray((plan.numTokens - 1) * width), (firstRow + row) * width);
   }
 }

@@ -6,7 +6,7 @@
 import { FLAT_BATCH } from '@forerunner/onnx-graph';
 import type { ForwardOutput } from '../../runner.ts';
 import type { FloatType } from '../../signature.ts';
-import { canonicalRows, type PassPlan } from '../pass-plan.ts';
+import { canonicalRows, type PassPlan, writeHiddenStates, writeTokenIds } from '../pass-plan.ts';
 import type { GraphBinding } from '../signature-from-graph.ts';
 import { InputTensor } from './input-tensor.ts';
 import type { KvBlock, KvMemory } from './kv-memory.ts';
@@ -147,13 +147,13 @@ export class FlatGraph implements PassGraph {
     const positions = signature.hasPositionIds ? this.#positions.memory(numRows) : undefined;
     const width = signature.hiddenStatesInput?.width ?? 0;
     const hidden = this.#hiddenStates.memory(numRows * width);
-    for (const [i, { item, numTokens }] of plans.entries()) {
+    for (const [i, plan] of plans.entries()) {
+      const first = firstRows[i]!;
       const end = i + 1 < plans.length ? firstRows[i + 1]! : numRows;
-      for (let row = firstRows[i]!; row < end; row++) {
-        const token = Math.min(row - firstRows[i]!, numTokens - 1);
-        tokenIds[row] = BigInt(item.tokenIds[token]!);
-        if (positions) positions[row] = BigInt(item.numPastTokens + row - firstRows[i]!);
-        if (width > 0) hidden.set(item.hiddenStates!.subarray(token * width, (token + 1) * width), row * width);
+      writeTokenIds(plan, tokenIds, first, end - first);
+      if (width > 0) writeHiddenStates(plan, hidden, width, first, end - first);
+      for (let row = first; positions && row < end; row++) {
+        positions[row] = BigInt(plan.item.numPastTokens + row - first);
       }
     }
     this.#run.setInput('input_ids', this.#tokenIds.value([1, numRows]));

@@ -4,6 +4,7 @@
  */
 import { outOfMemory } from '../../errors.ts';
 import type { GraphSignature } from '../../signature.ts';
+import { bytesPerPosition } from '../kv-buckets.ts';
 import { DeviceCopier } from './device-copier.ts';
 import { type OrtApi, OrtError, type Pointer } from './ort-api.ts';
 import type { OrtSession, SessionOptions } from './session.ts';
@@ -29,10 +30,6 @@ export interface KvMemory {
   drop(block: KvBlock): void;
   /** After the last block. */
   close(): void;
-}
-
-export function bytesPerPosition({ numLayers, numKvHeads, headDim, kvType }: GraphSignature): number {
-  return 2 * numLayers * numKvHeads * headDim * elementBytes[kvType];
 }
 
 export interface HostBlock extends KvBlock {

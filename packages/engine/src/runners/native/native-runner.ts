@@ -16,10 +16,10 @@ import type {
 } from '../../runner.ts';
 import type { GraphSignature } from '../../signature.ts';
 import type { CacheContext } from '../cache-use.ts';
-import { bucketFor } from '../kv-buckets.ts';
+import { bucketFor, bytesPerPosition } from '../kv-buckets.ts';
 import { planPass } from '../pass-plan.ts';
 import { ConcatKvCache } from './concat-kv-cache.ts';
-import { bytesPerPosition, HostKvMemory, type KvMemory } from './kv-memory.ts';
+import { HostKvMemory, type KvMemory } from './kv-memory.ts';
 import { type LoadedModel, loadModel } from './load-model.ts';
 import { NativeKvCache } from './native-kv-cache.ts';
 import type { OutputBuffers } from './output-rows.ts';

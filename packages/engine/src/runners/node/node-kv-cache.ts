@@ -7,6 +7,7 @@ import { Tensor } from 'onnxruntime-node';
 import { outOfMemory } from '../../errors.ts';
 import type { KvCache } from '../../runner.ts';
 import { type CacheContext, CacheUse } from '../cache-use.ts';
+import { bytesPerPosition } from '../kv-buckets.ts';
 import type { GraphBinding } from '../signature-from-graph.ts';
 
 export interface NodeKvContext extends CacheContext {
@@ -31,7 +32,7 @@ export class NodeKvCache implements KvCache {
   }
 
   get bytes(): number {
-    return this.#rows.numPositions * bytesPerPosition(this.context.graph);
+    return this.#rows.numPositions * bytesPerPosition(this.context.graph.signature);
   }
 
   ensureCapacity(numTokens: number, numValid: number): void {
@@ -73,11 +74,6 @@ export class NodeKvCache implements KvCache {
     this.#rows.growTo(numPositions, numValid);
     this.#use.numHeld = this.#rows.numHeld;
   }
-}
-
-export function bytesPerPosition({ signature }: GraphBinding): number {
-  const { numLayers, numKvHeads, headDim, kvType } = signature;
-  return 2 * numLayers * numKvHeads * headDim * (kvType === 'float32' ? 4 : 2);
 }
 
 /** Raw bits: what is copied around is never looked at. */

@@ -20,12 +20,12 @@ import type {
 } from '../../runner.ts';
 import type { GraphSignature } from '../../signature.ts';
 import { widenFloat16 } from '../float16.ts';
-import { bucketFor } from '../kv-buckets.ts';
+import { bucketFor, bytesPerPosition } from '../kv-buckets.ts';
 import { loadError, type ModelFiles, openModelFiles } from '../model-files.ts';
 import { type PassPlan, planPass, writeHiddenStates, writeTokenIds } from '../pass-plan.ts';
 import { type GraphInfo, signatureFromGraph } from '../signature-from-graph.ts';
 import { THREADING_OPTIONS } from '../threading.ts';
-import { bytesPerPosition, floatTensor, NodeKvCache, type NodeKvContext } from './node-kv-cache.ts';
+import { floatTensor, NodeKvCache, type NodeKvContext } from './node-kv-cache.ts';
 
 /** Errors: EngineError model_not_found | model_unsupported | execution_provider_unavailable. */
 export async function openNodeRunner(options: RunnerOptions): Promise<ModelRunner> {
@@ -117,7 +117,7 @@ class NodeRunner implements ModelRunner {
 
   cacheBytes(numTokens: number): number {
     return (
-      bucketFor(numTokens + this.#kv.numPadTokens, this.signature.contextLength) * bytesPerPosition(this.#kv.graph)
+      bucketFor(numTokens + this.#kv.numPadTokens, this.signature.contextLength) * bytesPerPosition(this.signature)
     );
   }
 
