@@ -24,12 +24,6 @@ const coordinator = service('speculative-coordinator', coordinatorPort, {
   MODEL_SIZE: targetSize,
   DRAFT_ENDPOINT: env.DRAFT_ENDPOINT ?? draft.url,
   TARGET_ENDPOINT: env.TARGET_ENDPOINT ?? target.url,
-  // The best for the embedded pair on a CPU: the first guess rides in a row that is computed anyway, further ones
-  // must be likely.
-  ...(targetSize === '135m' && {
-    DEFAULT_DRAFT_TOKENS: env.DEFAULT_DRAFT_TOKENS ?? '4',
-    DEFAULT_MIN_CONFIDENCE: env.DEFAULT_MIN_CONFIDENCE ?? '0.7',
-  }),
 });
 const services = [draft, target, coordinator];
 const PORT_SETTINGS = {

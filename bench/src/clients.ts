@@ -47,9 +47,6 @@ const trio = await startTrio({
   coordinatorEnv: {
     MAX_CONCURRENT_REQUESTS: '32',
     MAX_DRAFT_TOKENS: '16',
-    // As `npm start` and docker-compose.yml set them.
-    DEFAULT_DRAFT_TOKENS: '4',
-    DEFAULT_MIN_CONFIDENCE: '0.7',
   },
 });
 const report: object[] = [];
@@ -68,7 +65,8 @@ console.log(`\nEvery value: ${file}`);
 async function measure(temperature: number): Promise<void> {
   const variants: Variant[] = [
     { name: 'target alone', request: { temperature, speculative: false } },
-    { name: 'with the draft', request: { temperature } },
+    { name: 'draft_k auto', request: { temperature } },
+    { name: 'draft_k 4', request: { temperature, draft_k: 4, min_confidence: 0.7 } },
   ];
   for (const variant of variants) await ask(variant, 0); // warm-up
   const expected = temperature === 0 ? await textsOfOneClient(variants[0]!) : null;

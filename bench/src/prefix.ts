@@ -44,11 +44,8 @@ const startWith = (prefixCache: boolean): Promise<Trio> =>
     target: values.target,
     draft: values.draft,
     env: { LOG_LEVEL: 'warn', PREFIX_CACHE: String(prefixCache) },
-    // As `npm start` and docker-compose.yml set them.
     coordinatorEnv: {
       MAX_DRAFT_TOKENS: '6',
-      DEFAULT_DRAFT_TOKENS: '4',
-      DEFAULT_MIN_CONFIDENCE: '0.7',
       TARGET_TIMEOUT_MS: '600000', // a busy machine reads a long prompt for minutes
     },
   });

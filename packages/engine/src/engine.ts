@@ -3,10 +3,12 @@
  * logits; knows no HTTP, no text and no sampling. Everything runs on the thread that opened it.
  */
 import { setInterval } from 'node:timers';
+import type { PassCosts } from '@forerunner/protocol';
 import type { AcquireRequest } from './acquire-request.ts';
 import { overloaded } from './errors.ts';
 import { type Fallback, warnOf } from './fallback.ts';
 import { requireContext, requireTokenIds } from './limits.ts';
+import { PassCostMeter } from './pass-cost-meter.ts';
 import { type NumericRegime, probeNumericRegime } from './regime-probe.ts';
 import type { ModelRunner, RunnerDescription } from './runner.ts';
 import { type OpenRunnerOptions, openRunner } from './runners/open-runner.ts';
@@ -47,6 +49,7 @@ export interface EngineStats {
   readonly numEvictions: Readonly<Record<EvictionReason, number>>;
   /** Passes since the last time that the statistics were taken. */
   readonly passes: readonly PassObservation[];
+  readonly passCosts: PassCosts;
 }
 
 /** Passes are kept for whoever takes the statistics; where nobody does, the oldest are forgotten. */
@@ -66,6 +69,7 @@ export class Engine {
   readonly #sequences: SequenceStore;
   readonly #scheduler: Scheduler;
   readonly #sweep: NodeJS.Timeout;
+  readonly #passCosts: PassCostMeter;
   #passes: PassObservation[] = [];
   #numRequests = 0;
 
@@ -82,7 +86,8 @@ export class Engine {
   /** An engine on a runner that it closes in the end. Runs the first passes, so that the first request finds it warm. */
   static async on(runner: ModelRunner, options: EngineOptions, fallbacks: readonly Fallback[] = []): Promise<Engine> {
     try {
-      return new Engine(runner, options, await probeNumericRegime(runner), fallbacks);
+      const numericRegime = await probeNumericRegime(runner);
+      return new Engine(runner, options, { numericRegime, passCosts: await PassCostMeter.measure(runner) }, fallbacks);
     } catch (error) {
       await runner.close();
       throw error;
@@ -92,13 +97,14 @@ export class Engine {
   private constructor(
     runner: ModelRunner,
     options: EngineOptions,
-    numericRegime: NumericRegime,
+    measured: { readonly numericRegime: NumericRegime; readonly passCosts: PassCostMeter },
     fallbacks: readonly Fallback[],
   ) {
     this.fallbacks = fallbacks;
     this.#runner = runner;
     this.#options = options;
-    this.numericRegime = numericRegime;
+    this.numericRegime = measured.numericRegime;
+    this.#passCosts = measured.passCosts;
     this.signature = runner.signature;
     this.description = runner.description;
     this.contextLength = runner.signature.contextLength - (options.minRows - 1);
@@ -158,6 +164,11 @@ export class Engine {
     this.#sequences.delete(sequenceId);
   }
 
+  /** As they are now. */
+  get passCosts(): PassCosts {
+    return this.#passCosts.costs;
+  }
+
   takeStats(): EngineStats {
     const passes = this.#passes;
     this.#passes = [];
@@ -172,6 +183,7 @@ export class Engine {
       prefixCacheTokens: { ...this.#sequences.prefixCacheTokens },
       numEvictions: { ...this.#sequences.numEvictions },
       passes,
+      passCosts: this.passCosts,
     };
   }
 
@@ -184,6 +196,7 @@ export class Engine {
   }
 
   #note(pass: PassObservation): void {
+    this.#passCosts.observe(pass);
     if (this.#passes.length >= MAX_KEPT_PASSES) this.#passes.splice(0, MAX_KEPT_PASSES / 2);
     this.#passes.push(pass);
   }

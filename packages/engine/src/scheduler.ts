@@ -14,6 +14,8 @@ export interface PassResult {
   /** performance.now() when the pass began. */
   readonly startedMs: number;
   readonly durationMs: number;
+  /** Items of the pass, this one included. */
+  readonly numItems: number;
   /** Gives the output's buffers back. To be called exactly once. */
   release(): void;
 }
@@ -22,6 +24,8 @@ export interface PassObservation {
   readonly numItems: number;
   /** New tokens of all items. */
   readonly numTokens: number;
+  /** Tokens that the items' caches held before. */
+  readonly numCachedTokens: number;
   readonly durationMs: number;
 }
 
@@ -45,11 +49,15 @@ interface Job {
 
 type Share = PassShare<Job>;
 
-/** Of the last pass's time: for so long the next one waits for sequences that were in it and are about to come back. */
-const WAIT_SHARE = 0.3;
+/** Of the last pass's time: for so long the next one waits for as many sequences as are waiting themselves. */
+const WAIT_SHARE = 0.8;
 const MAX_WAIT_MS = 20;
 /** A shorter wait is not worth a timer. */
 const MIN_WAIT_MS = 1;
+/** One that has not come back after so long has ended, or its caller is held up. */
+const FORGOTTEN_MS = 1000;
+/** How much the last return counts in what the next one is expected to take. */
+const RETURN_WEIGHT = 0.1;
 
 export class Scheduler {
   readonly #runner: ModelRunner;
@@ -59,8 +67,10 @@ export class Scheduler {
   #queue: Job[] = [];
   #isRunning = false;
   #isWoken = false;
-  /** Sequences whose pass is over and whose next tokens have not come yet. */
-  readonly #away = new Set<KvCache>();
+  /** Sequences whose next tokens have not come yet, and when their last pass ended. */
+  readonly #away = new Map<KvCache, number>();
+  /** Moving mean of the time from a sequence's pass to its next tokens. */
+  #returnMs = 0;
   #lastPass = { endedMs: 0, durationMs: 0 };
   #wait: NodeJS.Timeout | undefined;
   #closed: EngineError | undefined;
@@ -100,7 +110,7 @@ export class Scheduler {
       };
       signal?.addEventListener('abort', job.leaveQueue, { once: true });
       this.#queue.push(job);
-      this.#away.delete(item.cache);
+      this.#noteReturn(item.cache);
       this.#wake();
     });
   }
@@ -137,9 +147,22 @@ export class Scheduler {
    * back just after the other's pass has begun.
    */
   #waitMs(): number {
-    if (this.#away.size === 0 || this.#queue.length >= this.#limits.maxItems) return 0;
+    const numWaiting = this.#queue.length;
+    if (numWaiting >= this.#limits.maxItems) return 0;
     const { endedMs, durationMs } = this.#lastPass;
-    return endedMs + Math.min(MAX_WAIT_MS, WAIT_SHARE * durationMs) - performance.now();
+    let numComing = 0;
+    for (const passEndedMs of this.#away.values()) if (passEndedMs === endedMs) numComing++;
+    // A wait costs those that wait as much as it lasts, and spares each that comes back in time a pass.
+    const share = WAIT_SHARE * Math.min(1, numComing / numWaiting);
+    const limitMs = Math.min(MAX_WAIT_MS, share * durationMs);
+    return this.#returnMs > limitMs ? 0 : endedMs + limitMs - performance.now();
+  }
+
+  #noteReturn(cache: KvCache): void {
+    const passEndedMs = this.#away.get(cache);
+    if (passEndedMs === undefined) return;
+    this.#away.delete(cache);
+    this.#returnMs += RETURN_WEIGHT * (performance.now() - passEndedMs - this.#returnMs);
   }
 
   async #runNext(): Promise<void> {
@@ -174,6 +197,7 @@ export class Scheduler {
       this.#onPass({
         numItems: shares.length,
         numTokens: shares.reduce((sum, { numTokens }) => sum + numTokens, 0),
+        numCachedTokens: shares.reduce((sum, { job }) => sum + job.item.numPastTokens, 0),
         durationMs,
       });
       let numUnreleased = shares.length;
@@ -182,7 +206,14 @@ export class Scheduler {
       };
       shares.forEach(({ job, numTokens }, i) => {
         if (!job.signal?.aborted) {
-          job.resolve({ numTokens, output: batch.outputs[i]!, startedMs, durationMs, release });
+          job.resolve({
+            numTokens,
+            output: batch.outputs[i]!,
+            startedMs,
+            durationMs,
+            numItems: shares.length,
+            release,
+          });
           return;
         }
         release();
@@ -195,11 +226,10 @@ export class Scheduler {
     }
   }
 
-  /** Who was away during the whole pass is not waited for any more. */
   #noteEnd(shares: readonly Share[], endedMs: number, durationMs: number): void {
     this.#lastPass = { endedMs, durationMs };
-    this.#away.clear();
-    for (const { job } of shares) if (!job.signal?.aborted) this.#away.add(job.item.cache);
+    for (const [cache, passEndedMs] of this.#away) if (endedMs - passEndedMs > FORGOTTEN_MS) this.#away.delete(cache);
+    for (const { job } of shares) if (!job.signal?.aborted) this.#away.set(job.item.cache, endedMs);
   }
 
   /** One item may have failed a pass of several: each is tried alone, so that only the culprit fails. */

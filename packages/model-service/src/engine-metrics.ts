@@ -51,6 +51,13 @@ export function installEngineMetrics(registry: Registry, takeStats: () => Promis
     registers,
     collect,
   });
+  const costs = new Gauge({
+    name: 'forerunner_model_pass_cost_seconds',
+    help: 'What a pass of one sequence with so many rows and almost nothing cached is expected to take: measured at start, corrected by every pass since. Draft lengths are chosen by it.',
+    labelNames: ['rows'],
+    registers,
+    collect,
+  });
   const items = new Counter({
     name: 'forerunner_model_pass_sequences_total',
     help: 'Sequences over all passes; divided by forerunner_model_pass_seconds_count it is the mean batch size.',
@@ -93,5 +100,6 @@ export function installEngineMetrics(registry: Registry, takeStats: () => Promis
       counted[reason] = stats.numEvictions[reason];
     }
     stats.passes.forEach(note);
+    for (const [i, rows] of stats.passCosts.rows.entries()) costs.set({ rows }, stats.passCosts.ms[i]! / 1000);
   };
 }

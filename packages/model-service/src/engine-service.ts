@@ -31,11 +31,14 @@ export interface ModelFacts {
   readonly description: Engine['description'];
   readonly numericRegime: Engine['numericRegime'];
   readonly fallbacks: Engine['fallbacks'];
+  /** As measured at start. */
+  readonly passCosts: Engine['passCosts'];
 }
 
 export type EngineMethods = {
   free: (sequenceId: string) => void;
   takeStats: (nothing: null) => EngineStats;
+  passCosts: (nothing: null) => Engine['passCosts'];
 };
 
 /** Opens an engine and gives it the service's own methods. */
@@ -48,6 +51,7 @@ export async function engineService(
   const common: EngineMethods = {
     free: (sequenceId) => engine.freeSequence(sequenceId),
     takeStats: () => engine.takeStats(),
+    passCosts: () => engine.passCosts,
   };
   try {
     return { methods: { ...methodsOf(engine), ...common }, info: factsOf(engine), close: () => engine.close() };
@@ -71,5 +75,6 @@ function factsOf(engine: Engine): ModelFacts {
     description: engine.description,
     numericRegime: engine.numericRegime,
     fallbacks: engine.fallbacks,
+    passCosts: engine.passCosts,
   };
 }

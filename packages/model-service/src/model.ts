@@ -132,6 +132,7 @@ export function modelCard(
     fallbacks: refusesThread ? [...facts.fallbacks, NO_SHARED_THREAD] : [...facts.fallbacks],
     numeric_regime: facts.numericRegime,
     kv_cache_budget_bytes: kvBudgetBytes(config),
+    pass_costs: facts.passCosts,
     hidden_states_offered:
       service === 'target-service' && hiddenStates
         ? { name: hiddenStates.output, width: hiddenStates.width, dtype: 'float16' }

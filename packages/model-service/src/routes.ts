@@ -47,7 +47,10 @@ export function createModelApp<M extends Methods>(
   app.register(async (scope) => {
     const v1 = scope.withTypeProvider<ZodTypeProvider>();
     if (token !== undefined) v1.addHook('onRequest', bearerGuard(token));
-    v1.get('/v1/model', { config: { isRoutine: true } }, async () => card);
+    v1.get('/v1/model', { config: { isRoutine: true } }, async () => ({
+      ...card,
+      pass_costs: await (model as Model<Methods>).call('passCosts', null).catch(throwFromEngine),
+    }));
     v1.delete(
       '/v1/sequences/:sequence_id',
       { schema: { params: z.strictObject({ sequence_id: sequenceIdSchema }) }, config: { isRoutine: true } },

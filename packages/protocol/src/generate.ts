@@ -21,10 +21,13 @@ export const generateRequestSchema = z
       .optional()
       .describe("A chat, written out by the model's own template. Exactly one of prompt and messages."),
     max_new_tokens: boundedInteger(1, MAX_NEW_TOKENS, 'tokens').default(50).describe('Longest answer.'),
-    draft_k: boundedInteger(0, MAX_SPECULATIVE_TOKENS, 'tokens drafted per round')
+    draft_k: z
+      .union([boundedInteger(0, MAX_SPECULATIVE_TOKENS, 'tokens drafted per round'), z.literal('auto')], {
+        error: `must be "auto" or a whole number from 0 to ${MAX_SPECULATIVE_TOKENS}`,
+      })
       .optional()
       .describe(
-        'Tokens drafted per round, at most MAX_DRAFT_TOKENS of the server; DEFAULT_DRAFT_TOKENS (5) when absent. 0 is the target alone.',
+        'Tokens drafted per round, at most MAX_DRAFT_TOKENS of the server. auto: in each round as many as pay, by measured costs, acceptance and load; none where none does. When absent: auto, or DEFAULT_DRAFT_TOKENS where the server sets one. 0 is the target alone.',
       ),
     ...samplingFields,
     seed: boundedInteger(0, Number.MAX_SAFE_INTEGER, 'seed')
@@ -55,7 +58,7 @@ export const generateRequestSchema = z
       .max(1)
       .optional()
       .describe(
-        'The draft stops a proposal after a token that it gives less probability than this. When absent: 0 with a draft_k, DEFAULT_MIN_CONFIDENCE (0) without.',
+        'The draft stops a proposal after a token that it gives less probability than this. When absent: 0 with a number for draft_k, else DEFAULT_MIN_CONFIDENCE or, where the server sets none, as it pays.',
       ),
     return_token_ids: z.boolean().default(false).describe('Add token ids and where each token came from.'),
   })
@@ -110,6 +113,16 @@ export const generationMetricsSchema = z.object({
   total_ms: z.number(),
   tokens_per_second: z.number().nullable().describe('completion_tokens / total time.'),
   decode_tokens_per_second: z.number().nullable().describe('Tokens after the first / time after the first.'),
+  predicted_speedup: z
+    .number()
+    .nullable()
+    .describe(
+      'Tokens per second that the planned rounds promised, over those of the target alone by its measured costs.',
+    ),
+  achieved_speedup: z
+    .number()
+    .nullable()
+    .describe('Tokens per second after the first token, over those of the target alone by its measured costs.'),
 });
 export type GenerationMetrics = z.output<typeof generationMetricsSchema>;
 

@@ -6,6 +6,7 @@ export * from './frame.ts';
 export * from './generate.ts';
 export * from './message.ts';
 export * from './model-card.ts';
+export * from './pass-costs.ts';
 export * from './prefix.ts';
 export * from './propose.ts';
 export * from './score.ts';

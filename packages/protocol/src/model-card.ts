@@ -1,5 +1,6 @@
 /** GET /v1/model: what a service serves, so that another can tell whether they fit. */
 import { z } from 'zod';
+import { passCostsSchema } from './pass-costs.ts';
 
 const hiddenStatesOffer = z.object({ name: z.string(), width: z.int(), dtype: z.literal('float16') });
 
@@ -29,6 +30,8 @@ export const modelCardSchema = z.object({
   /** bit-exact: rows are equal to the last bit for every pass shape tried at start; tolerance: they are not. */
   numeric_regime: z.enum(['bit-exact', 'tolerance']),
   kv_cache_budget_bytes: z.number(),
+  /** As they are now: measured at start, corrected by every pass since. */
+  pass_costs: passCostsSchema,
   /** What a target can give to a draft. */
   hidden_states_offered: hiddenStatesOffer.nullable(),
   /** What a draft wants from its target; `target_digest` is the model_digest it was trained for, where it says. */

@@ -14,19 +14,28 @@ interface Described {
 const annotate = <T extends z.ZodType>(schema: T, { reason, unit }: Described): T =>
   schema.meta({ description: reason, ...(unit !== undefined && { unit }) }) as T;
 
-export function integerSetting(options: Described & { default: number; min: number; max: number }) {
-  const { min, max } = options;
-  const error = `must be a whole number from ${min} to ${max}${options.unit ? ` ${options.unit}` : ''}`;
-  return annotate(
-    z.coerce.number({ error }).int({ error }).min(min, { error }).max(max, { error }).default(options.default),
-    options,
-  );
+type Bounded = Described & { min: number; max: number };
+
+function boundedNumber({ min, max, unit }: Bounded, kind: string) {
+  const error = `must be ${kind} from ${min} to ${max}${unit ? ` ${unit}` : ''}`;
+  return z.coerce.number({ error }).min(min, { error }).max(max, { error });
 }
 
-export function numberSetting(options: Described & { default: number; min: number; max: number }) {
-  const { min, max } = options;
-  const error = `must be a number from ${min} to ${max}${options.unit ? ` ${options.unit}` : ''}`;
-  return annotate(z.coerce.number({ error }).min(min, { error }).max(max, { error }).default(options.default), options);
+function wholeNumber(options: Bounded) {
+  const error = `must be a whole number from ${options.min} to ${options.max}${options.unit ? ` ${options.unit}` : ''}`;
+  return boundedNumber(options, 'a whole number').int({ error });
+}
+
+export function integerSetting(options: Bounded & { default: number }) {
+  return annotate(wholeNumber(options).default(options.default), options);
+}
+
+export function optionalIntegerSetting(options: Bounded) {
+  return annotate(wholeNumber(options).optional(), options);
+}
+
+export function optionalNumberSetting(options: Bounded) {
+  return annotate(boundedNumber(options, 'a number').optional(), options);
 }
 
 export function stringSetting(options: Described & { default: string }) {

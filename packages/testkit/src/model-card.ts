@@ -21,6 +21,7 @@ export function testCard(service: ModelCard['service'], change: Partial<ModelCar
     fallbacks: [],
     numeric_regime: 'bit-exact',
     kv_cache_budget_bytes: 0,
+    pass_costs: { rows: [1, 2, 32], ms: [10, 10, 25], ms_per_sequence: 0, ms_per_1024_cached_tokens: 1 },
     hidden_states_offered: null,
     hidden_states_wanted: null,
     draft_vocab_size: null,

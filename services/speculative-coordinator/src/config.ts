@@ -4,7 +4,8 @@ import {
   commonSettings,
   integerSetting,
   isServiceUrl,
-  numberSetting,
+  optionalIntegerSetting,
+  optionalNumberSetting,
   optionalSetting,
   stringSetting,
   urlSetting,
@@ -47,21 +48,19 @@ export const coordinatorSettings = z.object({
     unit: 'tokens',
     reason: 'Largest draft_k that a request may ask for; a larger one is refused. 0 turns drafting off.',
   }),
-  DEFAULT_DRAFT_TOKENS: integerSetting({
-    default: 5,
+  DEFAULT_DRAFT_TOKENS: optionalIntegerSetting({
     min: 0,
     max: MAX_SPECULATIVE_TOKENS,
     unit: 'tokens',
     reason:
-      'draft_k of requests that name none (at most MAX_DRAFT_TOKENS). The best value is a property of the pair and the hardware: docs/tune-k.md.',
+      'draft_k of requests that name none (at most MAX_DRAFT_TOKENS). Unset: auto, as many as pay, by measured costs and acceptance (docs/tune-k.md).',
   }),
-  DEFAULT_MIN_CONFIDENCE: numberSetting({
-    default: 0,
+  DEFAULT_MIN_CONFIDENCE: optionalNumberSetting({
     min: 0,
     max: 1,
     unit: 'probability',
     reason:
-      'min_confidence of requests that name neither it nor draft_k: a proposal ends after a token that the draft gives less. 0 never ends one early.',
+      'min_confidence of requests that name neither it nor a draft_k: a proposal ends after a token that the draft gives less. Unset: where a further guess does not pay, or never with DEFAULT_DRAFT_TOKENS.',
   }),
   MODELS_DIR: optionalSetting({ reason: 'Folder with catalogue.json; default: models/ beside the services.' }),
   MODEL_SIZE: stringSetting({ default: '135m', reason: 'Catalogue name of the target, whose tokenizer is used.' }),

@@ -3,6 +3,7 @@ import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import type { Admission } from './admission.ts';
 import type { DraftPeer } from './pair/draft-peer.ts';
 
+const RATIOS = [0.5, 0.7, 0.8, 0.9, 0.95, 1, 1.05, 1.1, 1.2, 1.3, 1.5, 1.75, 2, 2.5, 3, 4, 6];
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
 export type CoordinatorMetrics = ReturnType<typeof createMetrics>;
@@ -87,6 +88,18 @@ export function createMetrics(
       'Rounds that wanted a draft and had none because the draft-service did not answer or was caching the text again.',
     ),
     roundSeconds: histogram('forerunner_round_seconds', 'One round: propose, score, verify. Seconds.'),
+    predictedSpeedup: new Histogram({
+      name: 'forerunner_predicted_speedup_ratio',
+      help: 'Per answer: tokens per second that its planned rounds promised, over those of the target alone by its measured costs.',
+      buckets: RATIOS,
+      registers,
+    }),
+    achievedSpeedup: new Histogram({
+      name: 'forerunner_achieved_speedup_ratio',
+      help: 'Per answer: tokens per second after the first token, over those of the target alone by its measured costs.',
+      buckets: RATIOS,
+      registers,
+    }),
     proposeSeconds: histogram(
       'forerunner_propose_seconds',
       'The draft-service part of a round, network included. Seconds.',

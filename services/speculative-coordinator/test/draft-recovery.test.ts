@@ -26,7 +26,7 @@ class ScriptedSession implements DraftSession {
     const reply = this.#replies.shift() ?? 'none';
     if (reply !== 'draft' && reply !== 'prediction') return { kind: reply };
     if (reply === 'prediction') await sleep(PREDICTION_MS);
-    return { kind: 'proposal', origin: reply, draftTokenIds: Int32Array.of(1), draftDistributions: null };
+    return { kind: 'proposal', origin: reply, draftTokenIds: Int32Array.of(1), draftDistributions: null, timing: null };
   }
 
   settle(): void {}

@@ -249,6 +249,7 @@ describe('the end of an answer', () => {
 
 /** A policy that learns nothing: one guess, then three. */
 class AlternatingLength implements DraftLengthPolicy {
+  readonly forecast = null;
   readonly observed: number[] = [];
   #numAsked = 0;
 
@@ -259,6 +260,8 @@ class AlternatingLength implements DraftLengthPolicy {
   observe({ numDraftTokens }: DraftedRound): void {
     this.observed.push(numDraftTokens);
   }
+
+  close(): void {}
 }
 
 describe('counts', () => {

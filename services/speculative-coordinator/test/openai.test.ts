@@ -97,7 +97,7 @@ describe('POST /v1/chat/completions', () => {
   });
 
   it('gives n choices, of which the first is the one that n = 1 gives', async () => {
-    const sampled = { temperature: 1.5, seed: 11, max_tokens: 40, forerunner: { return_provenance: true } };
+    const sampled = { temperature: 1.5, seed: 11, max_tokens: 40, forerunner: { return_provenance: true, draft_k: 3 } };
     const one = await chat(sampled);
     const three = await chat({ ...sampled, n: 3 });
     expect(three.choices.map((choice: Json) => choice.index)).toEqual([0, 1, 2]);

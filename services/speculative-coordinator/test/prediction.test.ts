@@ -4,7 +4,6 @@ import { IncrementalDecoder } from '@forerunner/tokenizer';
 import { Registry } from 'prom-client';
 import { describe, expect, it } from 'vitest';
 import { Admission } from '../src/admission.ts';
-import { FixedDraftLength } from '../src/drafting/draft-length.ts';
 import type { DraftSession, ProposeResult } from '../src/drafting/draft-session.ts';
 import { PredictionSession } from '../src/drafting/prediction-session.ts';
 import { Generation } from '../src/generation/generation.ts';
@@ -14,7 +13,7 @@ import { createMetrics } from '../src/metrics.ts';
 import { TargetReplicas } from '../src/pair/target-replicas.ts';
 import { TargetSequence } from '../src/pair/target-sequence.ts';
 import { ToyPeer, toyModel, VOCAB_SIZE } from './toy-peers.ts';
-import { sampling, toyText } from './toy-trio.ts';
+import { fixedLength, sampling, toyText } from './toy-trio.ts';
 
 /** A draft that has nothing to say and notes that it was asked. */
 class SilentDraft implements DraftSession {
@@ -44,7 +43,7 @@ describe('a prediction', () => {
     const session = new PredictionSession(predicted, PROMPT.length, draft);
     const committed = new TokenPrefix();
     committed.append([...PROMPT, ...answer]);
-    const proposal = await session.propose({ committed, numSpeculativeTokens: k, minConfidence: 0 });
+    const proposal = await session.propose({ committed, lengthFor: fixedLength(k).next });
     return { guesses: proposal.kind === 'proposal' ? [...proposal.draftTokenIds] : proposal.kind, draft };
   }
 
@@ -77,7 +76,7 @@ describe('a prediction', () => {
     const session = new PredictionSession(predicted, PROMPT.length, draft);
     const committed = new TokenPrefix();
     committed.append(PROMPT);
-    await session.propose({ committed, numSpeculativeTokens: 3, minConfidence: 0 });
+    await session.propose({ committed, lengthFor: fixedLength(3).next });
     session.settle(2);
     expect(draft.numSettled).toBe(0);
   });
@@ -111,7 +110,7 @@ describe('the joint distribution of answers with a prediction', () => {
         target: new TargetSequence(new TargetReplicas([target]), context),
         draft: new PredictionSession(predicted, PROMPT.length, new SilentDraft()),
         decoder: new IncrementalDecoder(toyText),
-        draftLength: new FixedDraftLength({ numSpeculativeTokens: 3, minConfidence: 0 }),
+        draftLength: fixedLength(3),
         observer: new RoundObserver(metrics),
       },
     );

@@ -5,7 +5,7 @@ import { IncrementalDecoder } from '@forerunner/tokenizer';
 import { Registry } from 'prom-client';
 import { Admission } from '../src/admission.ts';
 import { ClassicDraftSession } from '../src/drafting/classic-draft-session.ts';
-import { type DraftLengthPolicy, FixedDraftLength } from '../src/drafting/draft-length.ts';
+import type { DraftLengthPolicy } from '../src/drafting/draft-length.ts';
 import type { DraftContext } from '../src/drafting/draft-sequence.ts';
 import type { DraftSession } from '../src/drafting/draft-session.ts';
 import { FeatureDraftSession } from '../src/drafting/feature-draft-session.ts';
@@ -19,6 +19,16 @@ import { DraftPeer } from '../src/pair/draft-peer.ts';
 import { TargetReplicas } from '../src/pair/target-replicas.ts';
 import { TargetSequence } from '../src/pair/target-sequence.ts';
 import { HIDDEN_WIDTH, type ToyPeer, toyCard } from './toy-peers.ts';
+
+/** The same number of guesses in every round. */
+export function fixedLength(numSpeculativeTokens: number): DraftLengthPolicy {
+  return {
+    forecast: null,
+    next: () => ({ numSpeculativeTokens, minConfidence: 0 }),
+    observe: () => {},
+    close: () => {},
+  };
+}
 
 /** Token 1 is "b", token 2 is "c" ...; the end-of-sequence token has no text. */
 export const toyText = (ids: readonly number[]): string =>
@@ -105,7 +115,7 @@ export class ToyTrio {
     const observer = new RoundObserver(this.#metrics);
     const generation = new Generation(params, {
       rule,
-      draftLength: params.draftLength ?? new FixedDraftLength({ numSpeculativeTokens, minConfidence: 0 }),
+      draftLength: params.draftLength ?? fixedLength(numSpeculativeTokens),
       target,
       draft,
       decoder: new IncrementalDecoder(toyText),

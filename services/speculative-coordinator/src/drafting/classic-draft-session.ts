@@ -31,8 +31,9 @@ export class ClassicDraftSession implements DraftSession {
     this.#fill(committed);
   }
 
-  async propose({ committed, ...length }: ProposeCall): Promise<ProposeResult> {
-    if (this.#sequence.isFull) return { kind: 'none' };
+  async propose({ committed, lengthFor }: ProposeCall): Promise<ProposeResult> {
+    const length = lengthFor('draft');
+    if (this.#sequence.isFull || length.numSpeculativeTokens === 0) return { kind: 'none' };
     // Waiting for the prompt's own prefill keeps seeded answers reproducible.
     if (!this.#proposed) await this.#filling.wait(this.#peer.timeoutMs);
     this.#proposed = true;

@@ -119,7 +119,7 @@ export class DraftSequence {
     try {
       const reply = this.#call(call);
       this.#lastCall = reply.catch(() => {});
-      const { draftTokenIds, distributions } = await reply;
+      const { draftTokenIds, distributions, timing } = await reply;
       this.#peer.succeed();
       this.#proposal = { start: call.text.length, length: draftTokenIds.length };
       if (draftTokenIds.length === 0) return { kind: 'none' };
@@ -130,6 +130,7 @@ export class DraftSequence {
         draftDistributions: distributions
           ? Array.from(draftTokenIds, (_, i) => distributionAt(distributions, i))
           : null,
+        timing,
       };
     } catch (error) {
       this.#numCachedTokens = 0;

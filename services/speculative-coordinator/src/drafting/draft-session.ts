@@ -1,5 +1,5 @@
 /** Where guesses come from, as the loop sees it. A drafter that has nothing to propose says so; it never fails. */
-import type { TokenPrefix } from '@forerunner/protocol';
+import type { Timing, TokenPrefix } from '@forerunner/protocol';
 import type { TokenDistribution } from '@forerunner/sampling';
 import type { DraftLength } from './draft-length.ts';
 
@@ -12,6 +12,8 @@ export interface Proposal {
   readonly draftTokenIds: Int32Array; // [k], 1 <= k
   /** Distributions that the tokens were drawn from; null where each is one-hot. */
   readonly draftDistributions: readonly TokenDistribution[] | null; // [k]
+  /** What the draft-service says of its time; null: no service was asked. */
+  readonly timing: Timing | null;
 }
 
 /**
@@ -24,8 +26,10 @@ export interface NoProposal {
 
 export type ProposeResult = Proposal | NoProposal;
 
-export interface ProposeCall extends DraftLength {
+export interface ProposeCall {
   readonly committed: TokenPrefix;
+  /** How many guesses a source may make: asked of the source that is about to make them. */
+  readonly lengthFor: (origin: ProposalOrigin) => DraftLength;
 }
 
 /** Hidden states of the tokens at positions ... end - 1; only those before `numCommitted` are of committed tokens. */

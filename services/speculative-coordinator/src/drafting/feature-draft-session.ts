@@ -54,8 +54,9 @@ export class FeatureDraftSession implements DraftSession {
     this.#window.append(start, hiddenStates.subarray(0, numUsable * this.#window.width));
   }
 
-  async propose({ committed, ...length }: ProposeCall): Promise<ProposeResult> {
-    if (this.#text?.isFull) return { kind: 'none' };
+  async propose({ committed, lengthFor }: ProposeCall): Promise<ProposeResult> {
+    const length = lengthFor('draft');
+    if (this.#text?.isFull || length.numSpeculativeTokens === 0) return { kind: 'none' };
     if (this.#filling.isUnderWay) return { kind: 'warming' };
     if (this.#window.end < committed.length - 1) return { kind: 'warming' }; // the target's next pass brings what is missing
     const text = this.#extended(committed);

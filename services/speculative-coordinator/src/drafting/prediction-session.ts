@@ -4,6 +4,7 @@
  * answer comes back to the text. The target checks these guesses as it checks the draft's: each is one-hot.
  */
 import type { TokenPrefix } from '@forerunner/protocol';
+import { NO_GUESSES } from './background-fill.ts';
 import type {
   DraftSession,
   HiddenStateRows,
@@ -43,10 +44,11 @@ export class PredictionSession implements DraftSession {
   async propose(call: ProposeCall): Promise<ProposeResult> {
     this.#follow(call.committed.ids());
     const start = this.#cursor ?? this.#predicted.length;
-    const draftTokenIds = this.#predicted.slice(start, start + call.numSpeculativeTokens);
+    const { numSpeculativeTokens } = start < this.#predicted.length ? call.lengthFor('prediction') : NO_GUESSES;
+    const draftTokenIds = this.#predicted.slice(start, start + numSpeculativeTokens);
     this.#asked = draftTokenIds.length > 0 ? 'prediction' : 'draft';
     if (this.#asked === 'draft') return this.#draft.propose(call);
-    return { kind: 'proposal', origin: 'prediction', draftTokenIds, draftDistributions: null };
+    return { kind: 'proposal', origin: 'prediction', draftTokenIds, draftDistributions: null, timing: null };
   }
 
   settle(numAcceptedTokens: number): void {

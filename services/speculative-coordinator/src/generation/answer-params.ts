@@ -21,7 +21,7 @@ export interface AnswerParams extends DraftingParams {
 /** Errors: invalid_request for a draft_k that is too large, context_length_exceeded, token_out_of_range. */
 export function checkAnswer(params: AnswerParams, card: ModelCard, maxSpeculativeTokens: number): void {
   const { numSpeculativeTokens, promptTokenIds, maxNewTokens, sampling } = params;
-  if (numSpeculativeTokens > maxSpeculativeTokens) {
+  if (numSpeculativeTokens !== undefined && numSpeculativeTokens > maxSpeculativeTokens) {
     const message = `"draft_k": must be at most ${maxSpeculativeTokens} (MAX_DRAFT_TOKENS), got ${numSpeculativeTokens}`;
     throw new ServiceError('invalid_request', message);
   }

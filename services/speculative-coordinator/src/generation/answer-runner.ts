@@ -6,12 +6,13 @@ import { randomInt } from 'node:crypto';
 import type { Logger } from '@forerunner/service-kit';
 import type { Admission } from '../admission.ts';
 import type { CoordinatorConfig } from '../config.ts';
-import { FixedDraftLength } from '../drafting/draft-length.ts';
 import type { DraftSession } from '../drafting/draft-session.ts';
+import { DraftPlanner } from '../drafting/length/draft-planner.ts';
 import { openDraftSession } from '../drafting/open-session.ts';
 import type { CoordinatorMetrics } from '../metrics.ts';
 import type { ServedPair } from '../pair/pair.ts';
 import type { SequenceContext } from '../pair/sequence-calls.ts';
+import type { TargetReplicas } from '../pair/target-replicas.ts';
 import { TargetSequence } from '../pair/target-sequence.ts';
 import { type AnswerParams, checkAnswer } from './answer-params.ts';
 import { Generation } from './generation.ts';
@@ -65,6 +66,8 @@ interface CheckedAnswer {
 export class AnswerRunner {
   readonly #deps: AnswerRunnerDeps;
   readonly #closings = new Set<Promise<void>>();
+  /** One for each pair. */
+  readonly #planners = new WeakMap<TargetReplicas, DraftPlanner>();
 
   constructor(deps: AnswerRunnerDeps) {
     this.#deps = deps;
@@ -115,7 +118,7 @@ export class AnswerRunner {
     const leave = await admission.enter(caller.signal);
     try {
       metrics.queueSeconds.observe((performance.now() - arrivedMs) / 1000);
-      const { answer, target, draft } = this.#open({ params, pair, caller, seed, rule });
+      const { answer, target, draft, draftLength } = this.#open({ params, pair, caller, seed, rule });
       let outcome = 'completed';
       try {
         return await consume(answer);
@@ -123,6 +126,7 @@ export class AnswerRunner {
         outcome = outcomeOf(error, caller.signal);
         throw error;
       } finally {
+        draftLength.close();
         this.#free(target.close(), draft?.close());
         this.#conclude(caller, answer, outcome);
       }
@@ -153,14 +157,22 @@ export class AnswerRunner {
           maxWindowBytes: config.HIDDEN_STATE_WINDOW_KIB * 1024,
         },
       );
-    const draft = params.numSpeculativeTokens > 0 ? openDraft() : null;
+    const draft = params.numSpeculativeTokens === 0 ? null : openDraft();
+    const draftLength = this.#planner(pair).open({
+      temperature: sampling.temperature,
+      maxNewTokens: params.maxNewTokens,
+      maxDraftTokens: config.MAX_DRAFT_TOKENS,
+      fixedLength: params.numSpeculativeTokens,
+      fixedConfidence: params.minConfidence,
+      replica: () => target.replica,
+    });
     const observer = new RoundObserver(metrics);
     const generation = new Generation(
       { ...params, sampling, eosTokenIds: params.ignoreEos ? [] : card.eos_token_ids },
       {
         target,
         draft,
-        draftLength: new FixedDraftLength(params),
+        draftLength,
         rule,
         decoder: pair.codec.incrementalDecoder(),
         observer,
@@ -174,7 +186,23 @@ export class AnswerRunner {
       statistics: observer.statistics,
       rounds: () => generation.rounds(),
     };
-    return { answer, target, draft };
+    return { answer, target, draft, draftLength };
+  }
+
+  #planner({ targets, draft }: ServedPair): DraftPlanner {
+    const known = this.#planners.get(targets);
+    if (known) return known;
+    const planner = new DraftPlanner({
+      get draft() {
+        return draft.card;
+      },
+      target: (replica) => {
+        const card = replica === null ? undefined : targets.cards[replica];
+        return card && !(card instanceof Error) ? card : null;
+      },
+    });
+    this.#planners.set(targets, planner);
+    return planner;
   }
 
   /** Sequences are freed in the background: the answer does not wait for it, `settled` does. */
@@ -194,6 +222,9 @@ export class AnswerRunner {
     const ttftMs = statistics.timeToFirstTokenMs;
     if (ttftMs !== null) metrics.timeToFirstTokenSeconds.observe(ttftMs / 1000);
     const { speculative_decoding: speculation, ...times } = statistics.metrics();
+    const { predicted_speedup: predicted, achieved_speedup: achieved } = times;
+    if (predicted !== null) metrics.predictedSpeedup.observe(predicted);
+    if (achieved !== null) metrics.achievedSpeedup.observe(achieved);
     caller.logger.info(
       {
         req_id: caller.requestId,

@@ -10,8 +10,8 @@
 import { type Provenance, type ScoreReply, TokenPrefix, type WireSampling } from '@forerunner/protocol';
 import type { VerificationOutcome } from '@forerunner/sampling';
 import type { IncrementalDecoder } from '@forerunner/tokenizer';
-import type { DraftLengthPolicy } from '../drafting/draft-length.ts';
-import type { DraftSession, Proposal, ProposeResult } from '../drafting/draft-session.ts';
+import type { DraftLength, DraftLengthPolicy } from '../drafting/draft-length.ts';
+import type { DraftSession, Proposal, ProposalOrigin, ProposeResult } from '../drafting/draft-session.ts';
 import type { TargetSequence } from '../pair/target-sequence.ts';
 import { logprobsOfRow } from './logprobs.ts';
 import { Output, type OutputRules } from './output.ts';
@@ -38,11 +38,14 @@ export interface GenerationDeps {
 /** What came of asking for guesses, and when. */
 interface Proposed {
   readonly result: ProposeResult;
+  /** Guesses that whoever made them was allowed. */
+  readonly limit: number;
   readonly startMs: number;
   readonly proposeMs: number;
 }
 
 const NO_TOKENS = new Int32Array(0);
+const NOTHING = { result: { kind: 'none' }, limit: 0 } as const;
 
 export class Generation {
   readonly output: Output;
@@ -60,14 +63,14 @@ export class Generation {
 
   /** Errors: ServiceError of the target; the signal's reason when aborted. Whoever began must run it to its end. */
   async *rounds(): AsyncGenerator<RoundRecord> {
-    const { draft, draftLength, observer } = this.#deps;
+    const { draft, observer } = this.#deps;
     observer.begin(this.#committed.length);
     await draft?.prefill(this.#committed);
-    let round = await this.#round(0, { result: { kind: 'none' }, startMs: performance.now(), proposeMs: 0 });
+    let round = await this.#round(0, { ...NOTHING, startMs: performance.now(), proposeMs: 0 });
     let proposing: Promise<Proposed> | undefined;
     try {
       for (;;) {
-        draftLength.observe(round);
+        this.#teach(round);
         const isLast = this.output.finishReason !== null;
         if (!isLast) {
           // Asked for before anybody looks at the round: what they do with it takes its time while the draft works.
@@ -85,21 +88,46 @@ export class Generation {
   }
 
   async #propose(): Promise<Proposed> {
-    const { draft, draftLength } = this.#deps;
+    const { draft } = this.#deps;
     const startMs = performance.now();
-    const wanted = draftLength.next();
-    // A round emits its guesses and one token more: never draft what could not be emitted.
-    const numSpeculativeTokens = Math.min(wanted.numSpeculativeTokens, this.output.numRemainingTokens - 1);
-    const result: ProposeResult =
-      draft && numSpeculativeTokens > 0
-        ? await draft.propose({ ...wanted, committed: this.#committed, numSpeculativeTokens })
-        : { kind: 'none' };
-    return { result, startMs, proposeMs: performance.now() - startMs };
+    const limits = new Map<ProposalOrigin, number>();
+    const lengthFor = (origin: ProposalOrigin): DraftLength => {
+      const length = this.#lengthFor(origin);
+      limits.set(origin, length.numSpeculativeTokens);
+      return length;
+    };
+    const result = (await draft?.propose({ committed: this.#committed, lengthFor })) ?? NOTHING.result;
+    const limit = result.kind === 'proposal' ? (limits.get(result.origin) ?? 0) : 0;
+    return { result, limit, startMs, proposeMs: performance.now() - startMs };
+  }
+
+  /** A round emits its guesses and one token more: never draft what could not be emitted. */
+  #lengthFor(origin: ProposalOrigin): DraftLength {
+    const numUseful = this.output.numRemainingTokens - 1;
+    if (numUseful <= 0) return { numSpeculativeTokens: 0, minConfidence: 0 };
+    const { numSpeculativeTokens, minConfidence } = this.#deps.draftLength.next(origin);
+    return { numSpeculativeTokens: Math.min(numSpeculativeTokens, numUseful), minConfidence };
+  }
+
+  /** Tells the policy what came of a round. */
+  #teach({ index, origin, limit, numDraftTokens, numAcceptedTokens, numReusedTokens, times, timings }: RoundRecord) {
+    const { draft, target } = timings;
+    this.#deps.draftLength.observe({
+      index,
+      origin,
+      limit,
+      numDraftTokens,
+      numAcceptedTokens,
+      numReusedTokens,
+      numTokens: this.#committed.length,
+      target: { callMs: times.scoreMs, timing: target },
+      draft: draft && { callMs: times.proposeMs, timing: draft },
+    });
   }
 
   /** Scores, verifies and commits. */
-  async #round(index: number, { result, startMs, proposeMs }: Proposed): Promise<RoundRecord> {
-    const { rule, target, draft } = this.#deps;
+  async #round(index: number, { result, limit, startMs, proposeMs }: Proposed): Promise<RoundRecord> {
+    const { rule, target, draft, draftLength } = this.#deps;
     const proposal = result.kind === 'proposal' ? result : null;
     const draftTokenIds = proposal?.draftTokenIds ?? NO_TOKENS;
     const numDraftTokens = draftTokenIds.length;
@@ -129,6 +157,7 @@ export class Generation {
     }
     const tokens = this.#commit(proposal, outcome, reply);
     const text = this.output.takeReleasable();
+    const { forecast } = draftLength;
     const roundMs = proposeMs + performance.now() - scoreStartMs;
     return {
       index,
@@ -136,10 +165,13 @@ export class Generation {
       text,
       proposal: result.kind,
       origin: proposal?.origin ?? null,
+      limit,
       numDraftTokens,
       numAcceptedTokens,
       numReusedTokens: reply.num_reused_tokens,
       times: { startMs, proposeMs, scoreMs, roundMs },
+      timings: { draft: proposal?.timing ?? null, target: reply.timing },
+      forecast,
     };
   }
 

@@ -1,5 +1,6 @@
 /** One round of an answer, as whoever reads or counts the answer sees it. The prompt's own pass is round 0. */
-import type { Provenance } from '@forerunner/protocol';
+import type { Provenance, Timing } from '@forerunner/protocol';
+import type { Forecast } from '../drafting/draft-length.ts';
 import type { ProposalOrigin, ProposeResult } from '../drafting/draft-session.ts';
 import type { TokenLogprobs } from './logprobs.ts';
 
@@ -29,11 +30,17 @@ export interface RoundRecord {
   readonly proposal: ProposeResult['kind'];
   /** Who guessed; null when nobody did. */
   readonly origin: ProposalOrigin | null;
+  /** Guesses that were allowed; 0 where nobody guessed. */
+  readonly limit: number;
   readonly numDraftTokens: number;
   readonly numAcceptedTokens: number;
   /** Tokens of the text that the target had in a cached prefix, and so did not compute. */
   readonly numReusedTokens: number;
   readonly times: RoundTimes;
+  /** What the services say of their part; null: the draft made no guess. */
+  readonly timings: { readonly draft: Timing | null; readonly target: Timing };
+  /** null: no guesses are planned. */
+  readonly forecast: Forecast | null;
 }
 
 /** Told of an answer while it grows. */

@@ -18,6 +18,10 @@ export class GenerationStatistics {
   numRejectedPredictionTokens = 0;
   /** Tokens of the prompt that the target had in a cached prefix. */
   numCachedPromptTokens = 0;
+  /** Of the planned rounds: milliseconds per token as promised, and of the target alone. */
+  #promisedMs = 0;
+  #aloneMs = 0;
+  #numForecasts = 0;
   readonly #draftTokensPerPos: number[] = [];
   readonly #acceptedTokensPerPos: number[] = [];
 
@@ -29,9 +33,17 @@ export class GenerationStatistics {
   /** One round after the prompt. */
   countRound(round: RoundRecord): void {
     this.numRounds++;
+    this.#countForecast(round);
     if (round.origin === 'prediction') this.#countPrediction(round);
     else if (round.origin === 'draft') this.#countDraft(round);
     else if (round.proposal !== 'none') this.numDegradedRounds++;
+  }
+
+  #countForecast({ forecast }: RoundRecord): void {
+    if (!forecast) return;
+    this.#numForecasts++;
+    this.#promisedMs += 1 / forecast.tokensPerMs;
+    this.#aloneMs += 1 / forecast.tokensPerMsWithout;
   }
 
   #countDraft(round: RoundRecord): void {
@@ -67,6 +79,9 @@ export class GenerationStatistics {
     const end = this.#lastTokenMs ?? performance.now();
     const totalMs = end - this.#startMs;
     const decodeMs = end - (this.#firstTokenMs ?? end);
+    const numForecasts = this.#numForecasts;
+    const aloneMsPerToken = numForecasts > 0 ? this.#aloneMs / numForecasts : null;
+    const decodedTokens = this.#numOutputTokens - 1;
     const perSecond = (tokens: number, ms: number) => (ms > 0 && tokens > 0 ? round((1000 * tokens) / ms) : null);
     return {
       speculative_decoding: {
@@ -84,7 +99,10 @@ export class GenerationStatistics {
       time_to_first_token_ms: this.timeToFirstTokenMs === null ? null : round(this.timeToFirstTokenMs),
       total_ms: round(totalMs),
       tokens_per_second: perSecond(this.#numOutputTokens, totalMs),
-      decode_tokens_per_second: perSecond(this.#numOutputTokens - 1, decodeMs),
+      decode_tokens_per_second: perSecond(decodedTokens, decodeMs),
+      predicted_speedup: aloneMsPerToken === null ? null : round((aloneMsPerToken * numForecasts) / this.#promisedMs),
+      achieved_speedup:
+        aloneMsPerToken === null || decodeMs === 0 ? null : round((aloneMsPerToken * decodedTokens) / decodeMs),
     };
   }
 }

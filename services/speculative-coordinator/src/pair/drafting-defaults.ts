@@ -6,10 +6,10 @@ import type { CoordinatorConfig } from '../config.ts';
 export type DraftingFields = Partial<Pick<GenerateRequest, 'speculative' | 'draft_k' | 'min_confidence'>>;
 
 export interface DraftingParams {
-  /** Tokens drafted per round, at most; 0: the target alone. */
-  readonly numSpeculativeTokens: number;
-  /** A proposal ends after a token that the draft gives less probability. */
-  readonly minConfidence: number;
+  /** Tokens drafted per round, at most; 0: the target alone; absent: as many as pay. */
+  readonly numSpeculativeTokens?: number | undefined;
+  /** A proposal ends after a token that the draft gives less probability; absent: where it pays. */
+  readonly minConfidence?: number | undefined;
 }
 
 type Settings = Pick<CoordinatorConfig, 'DEFAULT_DRAFT_TOKENS' | 'DEFAULT_MIN_CONFIDENCE' | 'MAX_DRAFT_TOKENS'>;
@@ -23,14 +23,19 @@ export class DraftingDefaults {
 
   /**
    * Whoever names a draft_k gets proposals of that length, unless a confidence is named too. `predicted`: the client
-   * foretold the answer, which is worth the longest guesses.
+   * foretold the answer, which is worth longer guesses than DEFAULT_DRAFT_TOKENS.
    */
   resolve(asked: DraftingFields, { predicted = false } = {}): DraftingParams {
     const { DEFAULT_DRAFT_TOKENS, DEFAULT_MIN_CONFIDENCE, MAX_DRAFT_TOKENS } = this.#settings;
-    const usual = predicted ? MAX_DRAFT_TOKENS : Math.min(DEFAULT_DRAFT_TOKENS, MAX_DRAFT_TOKENS);
+    if (asked.speculative === false || MAX_DRAFT_TOKENS === 0) return { numSpeculativeTokens: 0 };
+    if (typeof asked.draft_k === 'number') {
+      return { numSpeculativeTokens: asked.draft_k, minConfidence: asked.min_confidence ?? 0 };
+    }
+    const minConfidence = asked.min_confidence ?? DEFAULT_MIN_CONFIDENCE;
+    if (asked.draft_k === 'auto' || predicted || DEFAULT_DRAFT_TOKENS === undefined) return { minConfidence };
     return {
-      numSpeculativeTokens: asked.speculative === false ? 0 : (asked.draft_k ?? usual),
-      minConfidence: asked.min_confidence ?? (asked.draft_k === undefined ? DEFAULT_MIN_CONFIDENCE : 0),
+      numSpeculativeTokens: Math.min(DEFAULT_DRAFT_TOKENS, MAX_DRAFT_TOKENS),
+      minConfidence: minConfidence ?? 0,
     };
   }
 }

@@ -57,6 +57,11 @@ export class TargetSequence {
     this.#context = context;
   }
 
+  /** Where it is now; null: nowhere yet. */
+  get replica(): number | null {
+    return this.#replica;
+  }
+
   /** Tokens that the service holds and the coordinator still means. */
   get numCachedTokens(): number {
     return this.#numCachedTokens;

@@ -1,0 +1,220 @@
+/**
+ * Draft lengths of all answers of a pair. Each answer asks before every round; what it gets depends on how its own
+ * guesses fare, on what passes cost, and on who else shares them. Answers whose requests named a number get that number
+ * and are load for the others.
+ */
+import type { DraftedRound, DraftLength, DraftLengthPolicy, Forecast } from '../draft-length.ts';
+import type { ProposalOrigin } from '../draft-session.ts';
+import { AcceptanceEstimate, AcceptancePrior, type ExpectedProposal, type InitialChances } from './acceptance.ts';
+import { type Allotment, allotDraftTokens, type Candidate } from './allotment.ts';
+import { type PairCards, PairCosts, type SamplingKind } from './pair-costs.ts';
+import { ProbeClock } from './probe-clock.ts';
+
+export interface PlannedAnswer {
+  readonly temperature: number;
+  readonly maxNewTokens: number;
+  /** Most guesses of a round; 0: none, ever. */
+  readonly maxDraftTokens: number;
+  /** The request's own number of guesses; absent: as many as pay. */
+  readonly fixedLength?: number | undefined;
+  /** The request's own confidence; absent: what pays. */
+  readonly fixedConfidence?: number | undefined;
+  /** Which replica of the target the answer is on: only answers of one replica share its passes. */
+  readonly replica: () => number | null;
+}
+
+/** Answers draft only if that promises so much more than not to: estimates are estimates. */
+const MIN_GAIN = 1.02;
+/** An answer that drafts goes on as long as it promises no loss. */
+const MIN_GAIN_ONCE_DRAFTING = 1;
+/** A guess after one that the draft is surer of than this is always worth its try. */
+const MAX_CONFIDENCE = 0.95;
+/** A draft that goes on only where it is sure: few second guesses, most of them kept. */
+const STOPPING_DRAFT: InitialChances = {
+  first: { made: 1, madeAfterKept: 1, kept: 0.6 },
+  second: { made: 0.35, madeAfterKept: 0.45, kept: 0.8 },
+};
+const STEADY_DRAFT: InitialChances = {
+  first: { made: 1, madeAfterKept: 1, kept: 0.6 },
+  second: { made: 1, madeAfterKept: 1, kept: 0.6 },
+};
+/** A text that is at hand. */
+const TEXT: InitialChances = {
+  first: { made: 1, madeAfterKept: 1, kept: 0.8 },
+  second: { made: 1, madeAfterKept: 1, kept: 0.9 },
+};
+
+export class DraftPlanner {
+  readonly costs: PairCosts;
+  readonly #probes: ProbeClock;
+  readonly #cards: PairCards;
+  #draftDigest: string | undefined;
+  readonly #answers = new Set<AnswerDraftLength>();
+  readonly #priors = new Map<string, AcceptancePrior>();
+
+  /** `now`: milliseconds, as performance.now() tells them. */
+  constructor(cards: PairCards, now = () => performance.now()) {
+    this.#cards = cards;
+    this.#probes = new ProbeClock(now);
+    this.costs = new PairCosts(cards);
+  }
+
+  /** Whoever opens it closes it. */
+  open(answer: PlannedAnswer): DraftLengthPolicy {
+    this.#noteDraft();
+    return new AnswerDraftLength(this, answer);
+  }
+
+  /** A draft that is another model than before has to be learned anew. */
+  #noteDraft(): void {
+    const digest = this.#cards.draft?.model_digest;
+    if (digest === undefined || digest === this.#draftDigest) return;
+    this.#draftDigest = digest;
+    this.#priors.clear();
+    this.#probes.reset();
+  }
+
+  /** Where an answer's estimate of guesses from a source begins. */
+  prior(origin: ProposalOrigin, { temperature, fixedConfidence }: PlannedAnswer): AcceptancePrior {
+    const name = `${origin} ${Math.min(4, Math.ceil(temperature * 4))} ${fixedConfidence ?? 'auto'}`;
+    const known = this.#priors.get(name);
+    if (known) return known;
+    const stops = origin === 'draft' && fixedConfidence !== 0;
+    const prior = new AcceptancePrior(origin === 'draft' ? (stops ? STOPPING_DRAFT : STEADY_DRAFT) : TEXT);
+    this.#priors.set(name, prior);
+    return prior;
+  }
+
+  /** Whether a guess is worth its cost for what it teaches: at first always, later now and then. */
+  tries(answer: PlannedAnswer): boolean {
+    return !this.prior('draft', answer).isKnown || this.#probes.take();
+  }
+
+  /** The draft pays. */
+  noteGain(): void {
+    this.#probes.reset();
+  }
+
+  enter(answer: AnswerDraftLength): void {
+    this.#answers.add(answer);
+  }
+
+  leave(answer: AnswerDraftLength): void {
+    this.#answers.delete(answer);
+  }
+
+  /** The others that share the passes of an answer's replica. */
+  neighbours(of: AnswerDraftLength): AnswerDraftLength[] {
+    return [...this.#answers].filter((answer) => answer !== of && answer.replica === of.replica);
+  }
+}
+
+class AnswerDraftLength implements DraftLengthPolicy {
+  readonly #planner: DraftPlanner;
+  readonly #answer: PlannedAnswer;
+  readonly #kind: SamplingKind;
+  readonly #estimates = new Map<ProposalOrigin, AcceptanceEstimate>();
+  #numTokens = 0;
+  #numTokensLeft: number;
+  /** Tokens of the text that the draft has not read. */
+  #numUnread = 0;
+  #forecast: Forecast | null = null;
+  #isDrafting = false;
+
+  constructor(planner: DraftPlanner, answer: PlannedAnswer) {
+    this.#planner = planner;
+    this.#answer = answer;
+    this.#kind = answer.temperature === 0 ? 'greedy' : 'sampled';
+    this.#numTokensLeft = answer.maxNewTokens;
+  }
+
+  get replica(): number | null {
+    return this.#answer.replica();
+  }
+
+  get numTokens(): number {
+    return this.#numTokens;
+  }
+
+  get forecast(): Forecast | null {
+    return this.#forecast;
+  }
+
+  next(origin: ProposalOrigin): DraftLength {
+    const { fixedLength, fixedConfidence, maxDraftTokens } = this.#answer;
+    const own = this.candidate(origin);
+    const others = this.#planner.neighbours(this);
+    const numCachedTokens = others.reduce((sum, other) => sum + other.numTokens, this.#numTokens);
+    const costs = this.#planner.costs.of(this.#kind, this.replica, numCachedTokens);
+    const catchUpMs = origin === 'draft' ? this.#catchUpMs(costs.draftReadMs) : 0;
+    const candidates = [own, ...others.map((other) => other.candidate('draft'))];
+    const plan = allotDraftTokens(candidates, { ...costs, draftTripMs: costs.draftTripMs + catchUpMs });
+    if (fixedLength !== undefined) {
+      this.#foresee(own, fixedLength, plan);
+      return { numSpeculativeTokens: fixedLength, minConfidence: fixedConfidence ?? 0 };
+    }
+    const gain = plan.tokensPerMs / plan.without.tokensPerMs;
+    const pays = gain >= (this.#isDrafting ? MIN_GAIN_ONCE_DRAFTING : MIN_GAIN);
+    const planned = pays ? plan.lengths[0]! : 0;
+    if (origin === 'draft') this.#isDrafting = planned > 0;
+    this.#foresee(own, planned, planned > 0 ? plan : { ...plan, roundMs: plan.without.roundMs });
+    const isTrial = planned === 0 && origin === 'draft' && maxDraftTokens > 0 && this.#planner.tries(this.#answer);
+    return {
+      numSpeculativeTokens: isTrial ? 1 : planned,
+      minConfidence:
+        fixedConfidence ?? Math.min(MAX_CONFIDENCE, (plan.tokensPerMs * plan.nextGuessMs) / own.expected.nextKept),
+    };
+  }
+
+  observe(round: DraftedRound): void {
+    this.#planner.costs.observe(this.#kind, round);
+    const numNew = round.numTokens - this.#numTokens;
+    this.#numUnread += round.index === 0 ? numNew - round.numReusedTokens : numNew;
+    this.#numTokens = round.numTokens;
+    if (round.index === 0) {
+      this.#planner.enter(this);
+      return;
+    }
+    this.#numTokensLeft -= numNew;
+    if (round.origin === null) {
+      for (const estimate of this.#estimates.values()) estimate.age();
+      return;
+    }
+    const { origin, limit, numDraftTokens, numAcceptedTokens } = round;
+    this.#estimate(origin).add({ limit, numMade: numDraftTokens, numKept: numAcceptedTokens });
+    if (origin === 'draft') {
+      this.#numUnread = 0;
+      if (this.#isDrafting) this.#planner.noteGain();
+    }
+  }
+
+  close(): void {
+    this.#planner.leave(this);
+  }
+
+  /** Its next round, as others see it. */
+  candidate(origin: ProposalOrigin): Candidate {
+    const { maxDraftTokens, fixedLength } = this.#answer;
+    const expected: ExpectedProposal = this.#estimate(origin).expected(maxDraftTokens);
+    return { expected, usesDraft: origin === 'draft', ...(fixedLength !== undefined && { fixedLength }) };
+  }
+
+  #estimate(origin: ProposalOrigin): AcceptanceEstimate {
+    const known = this.#estimates.get(origin);
+    if (known) return known;
+    const estimate = new AcceptanceEstimate(this.#planner.prior(origin, this.#answer));
+    this.#estimates.set(origin, estimate);
+    return estimate;
+  }
+
+  #foresee({ expected }: Candidate, length: number, { roundMs, aloneMs }: Allotment): void {
+    const numKept = expected.kept.slice(0, length).reduce((sum, chance) => sum + chance, 0);
+    this.#forecast = { tokensPerMs: (1 + numKept) / roundMs, tokensPerMsWithout: 1 / aloneMs };
+  }
+
+  /** What the draft must read first, spread over the rounds that are left to profit from it. */
+  #catchUpMs(readMs: number): number {
+    const numRoundsLeft = Math.max(1, this.#numTokensLeft / 2);
+    return (readMs * this.#numUnread) / numRoundsLeft;
+  }
+}

@@ -1,0 +1,113 @@
+/**
+ * What a round of a pair costs: the passes as the services' cards tell, and the rest (the ways there and back, sampling,
+ * encoding), which only the coordinator sees, from the rounds that it runs.
+ */
+import { type ModelCard, type PassCosts, passMs, type Timing } from '@forerunner/protocol';
+import type { RoundCosts } from './allotment.ts';
+
+/** Times of one call: as the coordinator saw it, and what the service says of it. */
+export interface CallTimes {
+  readonly callMs: number;
+  readonly timing: Timing;
+}
+
+export interface TimedRound {
+  readonly target: CallTimes;
+  /** null: no draft was asked. */
+  readonly draft: CallTimes | null;
+  readonly numDraftTokens: number;
+}
+
+/** A mean that forgets, and believes no single value that is far off. */
+class MovingMean {
+  #value: number;
+
+  constructor(value: number) {
+    this.#value = value;
+  }
+
+  get value(): number {
+    return this.#value;
+  }
+
+  add(value: number): void {
+    this.#value += 0.1 * (Math.min(Math.max(0, value), 4 * this.#value + 1) - this.#value);
+  }
+}
+
+/** Greedy and sampled rounds move different amounts of data, and sample or do not. */
+export type SamplingKind = 'greedy' | 'sampled';
+
+class KindCosts {
+  readonly targetTripMs = new MovingMean(1);
+  readonly draftTripMs = new MovingMean(1);
+  /** What the draft does beside its pass for each guess. */
+  readonly guessMs = new MovingMean(0.1);
+}
+
+/** Rows of a pass that reads text: beyond so many each costs the same. */
+const READ_ROWS = 32;
+
+/** The cards that are known now. */
+export interface PairCards {
+  readonly draft: ModelCard | null;
+  /** null: of a replica that does not answer. */
+  target(replica: number | null): ModelCard | null;
+}
+
+export class PairCosts {
+  readonly #cards: PairCards;
+  readonly #kinds: Record<SamplingKind, KindCosts> = { greedy: new KindCosts(), sampled: new KindCosts() };
+
+  constructor(cards: PairCards) {
+    this.#cards = cards;
+  }
+
+  observe(kind: SamplingKind, { target, draft, numDraftTokens }: TimedRound): void {
+    const { targetTripMs, draftTripMs, guessMs } = this.#kinds[kind];
+    targetTripMs.add(target.callMs - target.timing.model_ms - target.timing.queue_ms);
+    if (!draft || numDraftTokens === 0) return;
+    const { total_ms: totalMs, model_ms: modelMs, queue_ms: queueMs } = draft.timing;
+    draftTripMs.add(draft.callMs - totalMs);
+    guessMs.add((totalMs - queueMs - modelMs) / numDraftTokens);
+  }
+
+  /** `numCachedTokens`: of all the answers on the replica together. */
+  of(kind: SamplingKind, replica: number | null, numCachedTokens: number): RoundCosts {
+    const { draft } = this.#cards;
+    const target = this.#cards.target(replica);
+    const { targetTripMs, draftTripMs, guessMs } = this.#kinds[kind];
+    return {
+      targetMs: (numRows, numSequences) =>
+        targetTripMs.value + (target ? sharedPassesMs(target, { numRows, numSequences, numCachedTokens }) : 0),
+      draftMs: (numSequences, index) => {
+        if (!draft) return 0;
+        const share = Math.min(1, numSequences); // what happens in half of the rounds costs half
+        const sequences = Math.max(1, numSequences);
+        const numRows = index === 0 ? 2 * sequences : sequences; // the first pass reads what the last round kept
+        const passesMs = sharedPassesMs(draft, { numRows, numSequences: sequences, numCachedTokens });
+        return share * (guessMs.value * sequences + passesMs);
+      },
+      draftTripMs: draftTripMs.value,
+      draftReadMs: draft
+        ? passMs(draft.pass_costs, { numRows: READ_ROWS, numSequences: 1, numCachedTokens }) / READ_ROWS
+        : 0,
+    };
+  }
+}
+
+/** Time of the passes that sequences need, several when they are more than a pass takes. */
+function sharedPassesMs(
+  { pass_costs: costs, max_batch_items: maxItems }: { pass_costs: PassCosts; max_batch_items: number },
+  shape: { numRows: number; numSequences: number; numCachedTokens: number },
+): number {
+  const numPasses = Math.max(1, shape.numSequences / maxItems);
+  return (
+    numPasses *
+    passMs(costs, {
+      numRows: shape.numRows / numPasses,
+      numSequences: shape.numSequences / numPasses,
+      numCachedTokens: shape.numCachedTokens / numPasses,
+    })
+  );
+}
