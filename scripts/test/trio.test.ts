@@ -78,7 +78,8 @@ function pidOf(service: string): number {
 }
 
 async function ask(url: string) {
-  const body = JSON.stringify({ prompt: 'Once upon a time', max_new_tokens: 24, temperature: 0, ignore_eos: true });
+  const drafting = { prompt_lookup: false, temperature: 0, ignore_eos: true };
+  const body = JSON.stringify({ prompt: 'Once upon a time', max_new_tokens: 24, ...drafting });
   const answer = await fetch(`${url}/generate`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },

@@ -289,7 +289,10 @@ describe('counts', () => {
     for (const name of ['draft', 'accepted']) {
       const counts = [0, 1, 2].map((at) =>
         Number(
-          new RegExp(`^spec_decode_num_${name}_tokens_per_pos_total\\{position="${at}"\\} (.*)$`, 'm').exec(text)?.[1],
+          new RegExp(
+            `^spec_decode_num_${name}_tokens_per_pos_total\\{source="draft",position="${at}"\\} (.*)$`,
+            'm',
+          ).exec(text)?.[1],
         ),
       );
       expect(counts).toEqual([4, 2, 2]);
@@ -306,7 +309,7 @@ describe('counts', () => {
       drafted += statistics.speculative_decoding.num_draft_tokens;
     }
     const text = await trio.registry.metrics();
-    expect(text).toMatch(new RegExp(`^spec_decode_num_accepted_tokens_total ${accepted}$`, 'm'));
-    expect(text).toMatch(new RegExp(`^spec_decode_num_draft_tokens_total ${drafted}$`, 'm'));
+    expect(text).toMatch(new RegExp(`^spec_decode_num_accepted_tokens_total\\{source="draft"\\} ${accepted}$`, 'm'));
+    expect(text).toMatch(new RegExp(`^spec_decode_num_draft_tokens_total\\{source="draft"\\} ${drafted}$`, 'm'));
   });
 });

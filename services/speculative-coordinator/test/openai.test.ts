@@ -107,6 +107,10 @@ describe('POST /v1/chat/completions', () => {
     const counts = three.metrics.speculative_decoding;
     expect(counts.num_draft_tokens_per_pos.reduce((a: number, b: number) => a + b)).toBe(counts.num_draft_tokens);
     expect(counts.draft_acceptance_rate).toBeCloseTo(counts.num_accepted_tokens / counts.num_draft_tokens, 10);
+    for (const name of ['num_drafts', 'num_draft_tokens', 'num_accepted_tokens']) {
+      const { draft, prediction, lookup } = counts.by_source;
+      expect(draft[name] + prediction[name] + lookup[name]).toBe(counts[name]);
+    }
   });
 
   it('says how much of the prompt was cached, once for several choices', async () => {
@@ -237,7 +241,8 @@ describe('prediction', () => {
     expect(accepted).toBeGreaterThan(0.6 * reply.usage.completion_tokens);
     const speculation = reply.metrics.speculative_decoding;
     expect(speculation.num_rounds).toBeLessThan((await chat()).metrics.speculative_decoding.num_rounds);
-    expect(speculation.num_draft_tokens).toBeLessThan(3); // counted apart; only the very end is the draft's
+    expect(speculation.by_source.draft.num_draft_tokens).toBeLessThan(3); // only the very end
+    expect(speculation.by_source.prediction.num_accepted_tokens).toBeGreaterThanOrEqual(accepted);
   });
 
   it('that is wrong in the middle costs a refusal and is found again', async () => {
@@ -260,8 +265,22 @@ describe('prediction', () => {
     expect(detailsOf(reply).accepted_prediction_tokens).toBeGreaterThan(0);
   });
 
-  it('stands in the metrics apart from the draft', async () => {
-    expect(await trio.metrics()).toMatch(/forerunner_prediction_tokens_total\{outcome="accepted".*\} [1-9]/);
+  it('needs no draft-service', async () => {
+    const alone = await startScriptedTrio({ text: TEXT, env: { DRAFT_ENDPOINT: '' } });
+    try {
+      const body = { messages, temperature: 0, prediction: prediction(TEXT) };
+      const reply = await alone.app.inject({ method: 'POST', url: '/v1/chat/completions', body });
+      const json = reply.json<Json>();
+      expect(json.choices[0].message.content).toBe(TEXT);
+      expect(detailsOf(json).accepted_prediction_tokens).toBeGreaterThan(0.6 * json.usage.completion_tokens);
+      expect(json.metrics.speculative_decoding.num_degraded_rounds).toBe(0);
+    } finally {
+      await alone.stop();
+    }
+  });
+
+  it('stands in the metrics under its own name', async () => {
+    expect(await trio.metrics()).toMatch(/^spec_decode_num_accepted_tokens_total\{.*source="prediction".*\} [1-9]/m);
   });
 });
 

@@ -1,10 +1,10 @@
 /** Where guesses come from, as the loop sees it. A drafter that has nothing to propose says so; it never fails. */
-import type { TokenPrefix } from '@forerunner/protocol';
+import type { DraftSource, TokenPrefix } from '@forerunner/protocol';
 import type { TokenDistribution } from '@forerunner/sampling';
 import type { DraftLength } from './draft-length.ts';
 
-/** Who guessed: a model, or the text that the client predicted. The two are counted apart. */
-export type ProposalOrigin = 'draft' | 'prediction';
+/** Who guessed: a model, the text that the client predicted, or the prompt and the answer so far. */
+export type ProposalOrigin = DraftSource;
 
 export interface Proposal {
   readonly kind: 'proposal';
@@ -26,6 +26,8 @@ export type ProposeResult = Proposal | NoProposal;
 
 export interface ProposeCall extends DraftLength {
   readonly committed: TokenPrefix;
+  /** Guesses that the answer still has room for: a round emits one token more. `numSpeculativeTokens` is no larger. */
+  readonly maxGuesses: number;
 }
 
 /** Hidden states of the tokens at positions ... end - 1; only those before `numCommitted` are of committed tokens. */

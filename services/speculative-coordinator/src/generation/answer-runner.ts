@@ -148,8 +148,8 @@ export class AnswerRunner {
         pair.draft,
         { ...context, seed: rule.draftSeed, sampling },
         {
+          ...params,
           numPromptTokens,
-          predictionTokenIds: params.predictionTokenIds,
           maxWindowBytes: config.HIDDEN_STATE_WINDOW_KIB * 1024,
         },
       );

@@ -89,10 +89,11 @@ export class Generation {
     const startMs = performance.now();
     const wanted = draftLength.next();
     // A round emits its guesses and one token more: never draft what could not be emitted.
-    const numSpeculativeTokens = Math.min(wanted.numSpeculativeTokens, this.output.numRemainingTokens - 1);
+    const maxGuesses = this.output.numRemainingTokens - 1;
+    const numSpeculativeTokens = Math.min(wanted.numSpeculativeTokens, maxGuesses);
     const result: ProposeResult =
-      draft && numSpeculativeTokens > 0
-        ? await draft.propose({ ...wanted, committed: this.#committed, numSpeculativeTokens })
+      draft && maxGuesses > 0
+        ? await draft.propose({ ...wanted, committed: this.#committed, numSpeculativeTokens, maxGuesses })
         : { kind: 'none' };
     return { result, startMs, proposeMs: performance.now() - startMs };
   }
