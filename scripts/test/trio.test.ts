@@ -88,6 +88,15 @@ async function ask(url: string) {
   return (await answer.json()) as { text: string; metrics: { speculative_decoding: { num_drafts: number } } };
 }
 
+it('starts no draft-service where there is to be none', async () => {
+  const url = await startTrio({ DRAFT_ENDPOINT: '' });
+  expect(output).not.toContain('draft-service');
+  expect(await listening()).toEqual(['TARGET_PORT', 'PORT']);
+  expect((await ask(url)).metrics.speculative_decoding.num_drafts).toBe(0);
+  await endBy('SIGTERM');
+  expect(await listening()).toEqual([]);
+});
+
 it('starts a service again that was killed, and answers with and without it', async () => {
   const url = await startTrio();
   const before = await ask(url);

@@ -14,7 +14,7 @@ import { type CoordinatorMetrics, createMetrics } from '../src/metrics.ts';
 import { TargetReplicas } from '../src/pair/target-replicas.ts';
 import { TargetSequence } from '../src/pair/target-sequence.ts';
 import { ToyPeer, toyModel, VOCAB_SIZE } from './toy-peers.ts';
-import { sampling, toyText } from './toy-trio.ts';
+import { sampling, ToyTrio, toyText } from './toy-trio.ts';
 
 /** A draft that says what it is told to, and notes that it was asked. */
 class ToyDraft implements DraftSession {
@@ -192,6 +192,42 @@ describe('a lookup', () => {
     expect(guessesOf(await propose([50]))).toBe('warming');
     await propose(COPY);
     expect(guessesOf(await propose([60]))).toBe('none');
+  });
+});
+
+describe('greedy answers', () => {
+  it('are the same with lookups, with a draft of another model, with both, and with neither', async () => {
+    const open = async (prompt: number[], lookup: boolean, k: number) => {
+      const trio = new ToyTrio(
+        new ToyPeer('target-service', toyModel(4, 3)),
+        new ToyPeer('draft-service', toyModel(5, 3)),
+      );
+      const draft = trio.openDraft;
+      const texts = { numPromptTokens: prompt.length, promptLookup: lookup, maxTextTokens: 5 };
+      trio.openDraft = (context) => new JoinedSession(k > 0 ? draft(context) : null, texts);
+      const length = { numSpeculativeTokens: k, minConfidence: 0 };
+      return trio.generate({
+        promptTokenIds: Int32Array.from(prompt),
+        sampling: sampling({ temperature: 0 }),
+        maxNewTokens: 60,
+        draftLength: new FixedDraftLength(length),
+      });
+    };
+    let numLookedUp = 0;
+    for (let start = 1; start < 10; start++) {
+      const prompt = Array.from({ length: 30 }, (_, i) => 1 + ((start * (i % 11)) % 15));
+      const right = (await open(prompt, false, 0)).output.tokenIds;
+      for (const [lookup, k] of [
+        [true, 0],
+        [false, 3],
+        [true, 3],
+      ] as const) {
+        const { output, statistics } = await open(prompt, lookup, k);
+        expect(output.tokenIds).toEqual(right);
+        numLookedUp += statistics.speculative_decoding.by_source.lookup.num_draft_tokens;
+      }
+    }
+    expect(numLookedUp).toBeGreaterThan(200);
   });
 });
 
