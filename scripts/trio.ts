@@ -25,7 +25,9 @@ const coordinator = service('speculative-coordinator', coordinatorPort, {
   DRAFT_ENDPOINT: env.DRAFT_ENDPOINT ?? draft.url,
   TARGET_ENDPOINT: env.TARGET_ENDPOINT ?? target.url,
 });
-const services = [draft, target, coordinator];
+// Set to nothing there is no draft: guesses come from prompts and answers alone.
+const models = env.DRAFT_ENDPOINT === '' ? [target] : [draft, target];
+const services = [...models, coordinator];
 const PORT_SETTINGS = {
   'draft-service': 'DRAFT_PORT',
   'target-service': 'TARGET_PORT',
@@ -50,8 +52,8 @@ async function main(): Promise<void> {
   console.log(`Starting ${services.map(({ name }) => name).join(', ')} ...`);
   const startMs = Date.now();
   try {
-    for (const model of [draft, target]) model.spawn();
-    for (const model of [draft, target]) await model.ready(stopping.signal);
+    for (const model of models) model.spawn();
+    for (const model of models) await model.ready(stopping.signal);
     coordinator.spawn();
     await coordinator.ready(stopping.signal);
   } catch (error) {
@@ -84,7 +86,7 @@ function restartOrStop(ended: ServiceProcess, { code, signal, lifeMs }: Unexpect
 async function stop(exitCode: number): Promise<void> {
   if (stopping.signal.aborted) return;
   stopping.abort();
-  for (const running of [coordinator, target, draft]) await running.end();
+  for (const running of services.toReversed()) await running.end();
   if (exitCode === 0) console.log('Stopped.');
   process.exit(exitCode);
 }
@@ -102,15 +104,17 @@ function printUsage(seconds: number): void {
   const example = targetSize.startsWith('tiny')
     ? { prompt: 'Once upon a time' } // the test pair has no chat template
     : { messages: [{ role: 'user', content: 'Explain why the sky is blue.' }] };
+  const draftLine = models.includes(draft)
+    ? `  draft-service            http://localhost:${draftPort}  ${draftSize}\n`
+    : '';
   console.log(`
 Ready in ${seconds.toFixed(1)} s.
   speculative-coordinator  ${url}      (POST /generate, GET /metrics)
-  draft-service            http://localhost:${draftPort}  ${draftSize}
-  target-service           http://localhost:${targetPort}  ${targetSize}
+${draftLine}  target-service           http://localhost:${targetPort}  ${targetSize}
 
 Try it:
   curl -s ${url}/generate -H 'content-type: application/json' \\
     -d '${JSON.stringify({ ...example, max_new_tokens: 50 })}'
 
-Ctrl-C stops all three.`);
+Ctrl-C stops all of them.`);
 }

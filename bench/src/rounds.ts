@@ -21,6 +21,7 @@ try {
       max_new_tokens: maxNewTokens,
       temperature: Number(temperature),
       draft_k: Number(k),
+      prompt_lookup: false, // every round is to ask the draft
       seed: 1,
       ignore_eos: true,
     });

@@ -71,5 +71,6 @@ export function speculationScenarios(options: SpeculationOptions): Scenario[] {
 
 function variant(server: string, length: DraftLength, temperature: number): Variant {
   const surely = length.min_confidence ? ` while at least ${length.min_confidence} sure` : '';
-  return { name: `${server}: k = ${length.draft_k}${surely}`, server, request: { ...length, temperature } };
+  const request = { ...length, temperature, prompt_lookup: false }; // it is the drafts that are compared
+  return { name: `${server}: k = ${length.draft_k}${surely}`, server, request };
 }

@@ -16,7 +16,7 @@ export function configurationPage(): string {
 <!-- Written by scripts/generate-docs.ts from the settings' schemas. Change those. -->
 
 Every setting is an environment variable. A wrong value stops the start with one message that names all that is wrong;
-an empty value counts as absent. \`npm start\` passes its own environment on to all three services.
+an empty value counts as absent, but for \`DRAFT_ENDPOINT\`, where it means that there is none. \`npm start\` passes its own environment on to all three services.
 
 ${SERVICES.map(([name, schema]) => section(name, schema)).join('\n\n')}
 `;

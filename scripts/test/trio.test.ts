@@ -78,7 +78,8 @@ function pidOf(service: string): number {
 }
 
 async function ask(url: string) {
-  const body = JSON.stringify({ prompt: 'Once upon a time', max_new_tokens: 24, temperature: 0, ignore_eos: true });
+  const drafting = { prompt_lookup: false, temperature: 0, ignore_eos: true };
+  const body = JSON.stringify({ prompt: 'Once upon a time', max_new_tokens: 24, ...drafting });
   const answer = await fetch(`${url}/generate`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
@@ -86,6 +87,15 @@ async function ask(url: string) {
   });
   return (await answer.json()) as { text: string; metrics: { speculative_decoding: { num_drafts: number } } };
 }
+
+it('starts no draft-service where there is to be none', async () => {
+  const url = await startTrio({ DRAFT_ENDPOINT: '' });
+  expect(output).not.toContain('draft-service');
+  expect(await listening()).toEqual(['TARGET_PORT', 'PORT']);
+  expect((await ask(url)).metrics.speculative_decoding.num_drafts).toBe(0);
+  await endBy('SIGTERM');
+  expect(await listening()).toEqual([]);
+});
 
 it('starts a service again that was killed, and answers with and without it', async () => {
   const url = await startTrio();

@@ -27,13 +27,13 @@ export const generateRequestSchema = z
       })
       .optional()
       .describe(
-        'Tokens drafted per round, at most MAX_DRAFT_TOKENS of the server. auto: in each round as many as pay, by measured costs, acceptance and load; none where none does. When absent: auto, or DEFAULT_DRAFT_TOKENS where the server sets one. 0 is the target alone.',
+        'Tokens guessed per round, at most MAX_DRAFT_TOKENS of the server. auto: in each round as many as pay, by measured costs, acceptance and load; none where none does. When absent: auto, or DEFAULT_DRAFT_TOKENS of the draft where the server sets one. 0 is the target alone.',
       ),
     ...samplingFields,
     seed: boundedInteger(0, Number.MAX_SAFE_INTEGER, 'seed')
       .optional()
       .describe(
-        'Equal seeds give equal answers from the same pair, draft_k and min_confidence, as long as the draft has all of the text: one that lost it, or begins in the middle of a long prompt that the target had cached, may lead to another answer of the same distribution. Drawn at random when absent.',
+        'Equal seeds give equal answers from the same pair, draft_k, min_confidence and prompt_lookup, as long as the draft has all of the text: one that lost it, or begins in the middle of a long prompt that the target had cached, may lead to another answer of the same distribution. Drawn at random when absent.',
       ),
     stop: z
       .union([z.string(), z.array(z.string())])
@@ -52,6 +52,12 @@ export const generateRequestSchema = z
         "How draft tokens are checked: rejection at any temperature (at 0 it is greedy), greedy at temperature 0 only. Every rule gives answers of the target's own distribution.",
       ),
     speculative: z.boolean().default(true).describe('false: the target alone.'),
+    prompt_lookup: z
+      .boolean()
+      .optional()
+      .describe(
+        'Guess what the prompt and the answer so far repeat, before the draft is asked; PROMPT_LOOKUP (true) when absent. Never changes the distribution of the answer.',
+      ),
     min_confidence: z
       .number()
       .min(0)
@@ -75,6 +81,10 @@ export type GenerateRequest = z.output<typeof generateRequestSchema>;
 export const PROVENANCES = ['accepted', 'recovered', 'bonus', 'target'] as const;
 export type Provenance = (typeof PROVENANCES)[number];
 
+/** Who guessed: the draft model, the client's prediction, or the prompt and the answer so far. */
+export const DRAFT_SOURCES = ['draft', 'prediction', 'lookup'] as const;
+export type DraftSource = (typeof DRAFT_SOURCES)[number];
+
 const finishReasonSchema = z.enum(['stop', 'length']);
 export type FinishReason = z.output<typeof finishReasonSchema>;
 
@@ -92,10 +102,17 @@ export const usageSchema = z.object({
   total_tokens: z.int(),
 });
 
+const countsBySourceSchema = z.object({
+  num_drafts: z.int(),
+  num_draft_tokens: z.int(),
+  num_accepted_tokens: z.int(),
+});
+export type CountsBySource = z.output<typeof countsBySourceSchema>;
+
 export const generationMetricsSchema = z.object({
   speculative_decoding: z.object({
     num_rounds: z.int().describe('Passes of the target after the prompt.'),
-    num_drafts: z.int().describe('Rounds that had at least one draft token.'),
+    num_drafts: z.int().describe('Rounds that had at least one draft token, whoever guessed it.'),
     num_draft_tokens: z.int().describe('Draft tokens that the target checked.'),
     num_accepted_tokens: z.int().describe('Draft tokens that the verification rule kept.'),
     num_emitted_draft_tokens: z.int().describe('Accepted tokens that stand in the answer (none past its end).'),
@@ -107,7 +124,12 @@ export const generationMetricsSchema = z.object({
     num_accepted_tokens_per_pos: z
       .array(z.int())
       .describe('Those that were kept; divided by num_draft_tokens_per_pos the acceptance rate by position.'),
-    num_degraded_rounds: z.int().describe('Rounds without a draft because the draft-service did not answer.'),
+    num_degraded_rounds: z.int().describe('Rounds without guesses because the draft-service did not answer.'),
+    by_source: z
+      .object({ draft: countsBySourceSchema, prediction: countsBySourceSchema, lookup: countsBySourceSchema })
+      .describe(
+        "Whose guesses they were: the draft's, the client's `prediction`, or the prompt and the answer so far. They add up to the counts above.",
+      ),
   }),
   time_to_first_token_ms: z.number().nullable(),
   total_ms: z.number(),

@@ -67,9 +67,15 @@ export function isServiceUrl(text: string): boolean {
   return pathname === '/' && `${search}${hash}${username}${password}` === '';
 }
 
-export function urlSetting(options: Described & { default: string }) {
-  const error = 'must be a URL such as http://host:8001, without a path';
-  return annotate(z.string().refine(isServiceUrl, { error }).default(options.default), options);
+/** Null where the variable is set to nothing: there is no such service. */
+export function urlOrNoneSetting(options: Described & { default: string }) {
+  const error = 'must be a URL such as http://host:8001, without a path, or nothing';
+  const schema = z
+    .string()
+    .trim()
+    .refine((text) => text === '' || isServiceUrl(text), { error })
+    .transform((text) => (text === '' ? null : text));
+  return annotate(schema.default(options.default), options).meta({ takesBlank: true });
 }
 
 /** Settings that every service has. */
@@ -95,10 +101,16 @@ export class ConfigError extends Error {
   override readonly name = 'ConfigError';
 }
 
-/** Parses the environment. Blank values count as absent. Errors: ConfigError, naming every bad setting and its value. */
+/**
+ * Parses the environment. Blank values count as absent, but for settings that mean something by them. Errors:
+ * ConfigError, naming every bad setting and its value.
+ */
 export function readConfig<T extends z.ZodObject>(schema: T, env: NodeJS.ProcessEnv): z.output<T> {
   const present = Object.fromEntries(
-    Object.entries(env).filter(([name, value]) => name in schema.shape && value?.trim() !== ''),
+    Object.entries(env).filter(([name, value]) => {
+      const setting = schema.shape[name] as z.ZodType | undefined;
+      return setting && (value?.trim() !== '' || setting.meta()?.takesBlank === true);
+    }),
   );
   const result = schema.safeParse(present);
   if (result.success) return result.data;

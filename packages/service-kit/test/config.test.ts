@@ -1,18 +1,23 @@
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { flagSetting, integerSetting, isServiceUrl, readConfig, urlSetting } from '../src/index.ts';
+import { flagSetting, integerSetting, isServiceUrl, readConfig, urlOrNoneSetting } from '../src/index.ts';
 
 const schema = z.object({
   LIMIT: integerSetting({ default: 7, min: 0, max: 9, reason: 'r' }),
   LOUD: flagSetting({ default: true, reason: 'r' }),
-  ENDPOINT: urlSetting({ default: 'http://127.0.0.1:1', reason: 'r' }),
+  ENDPOINT: urlOrNoneSetting({ default: 'http://127.0.0.1:1', reason: 'r' }),
   API_TOKEN: integerSetting({ default: 0, min: 0, max: 9, reason: 'r' }),
 });
 
 describe('the settings', () => {
   it.each(['', ' ', '\t'])('have their defaults where the environment says %j', (blank) => {
     const defaults = { LIMIT: 7, LOUD: true, ENDPOINT: 'http://127.0.0.1:1', API_TOKEN: 0 };
-    expect(readConfig(schema, { LIMIT: blank, LOUD: blank, ENDPOINT: blank })).toEqual(defaults);
+    expect(readConfig(schema, { LIMIT: blank, LOUD: blank })).toEqual(defaults);
+  });
+
+  it.each(['', ' '])('know no service where its address is %j, and the usual one where nothing is said', (blank) => {
+    expect(readConfig(schema, { ENDPOINT: blank }).ENDPOINT).toBeNull();
+    expect(readConfig(schema, {}).ENDPOINT).toBe('http://127.0.0.1:1');
   });
 
   it('refuse what is wrong, all of it at once, with its name and value, and hide secrets', () => {

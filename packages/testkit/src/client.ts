@@ -1,4 +1,5 @@
 /** A client of POST /generate and /metrics, plain and streaming. */
+import type { DraftSource } from '@forerunner/protocol';
 import { createParser, type EventSourceMessage } from 'eventsource-parser';
 
 export interface Answer {
@@ -25,6 +26,10 @@ export interface Answer {
       readonly num_draft_tokens_per_pos: number[];
       readonly num_accepted_tokens_per_pos: number[];
       readonly num_degraded_rounds: number;
+      readonly by_source: Record<
+        DraftSource,
+        { readonly num_drafts: number; readonly num_draft_tokens: number; readonly num_accepted_tokens: number }
+      >;
     };
     readonly time_to_first_token_ms: number;
     readonly total_ms: number;

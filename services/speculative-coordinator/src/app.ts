@@ -59,11 +59,14 @@ export async function buildCoordinator(
   const targets = new TargetReplicas(
     config.TARGET_ENDPOINT.map((url) => new PeerClient('target-service', url, peerOptions('target'))),
   );
-  const draft = new DraftPeer({
-    client: new PeerClient('draft-service', config.DRAFT_ENDPOINT, peerOptions('draft')),
-    timeoutMs: config.DRAFT_TIMEOUT_MS,
-    logger,
-  });
+  const draft =
+    config.DRAFT_ENDPOINT === null
+      ? null
+      : new DraftPeer({
+          client: new PeerClient('draft-service', config.DRAFT_ENDPOINT, peerOptions('draft')),
+          timeoutMs: config.DRAFT_TIMEOUT_MS,
+          logger,
+        });
   const monitor = new PeerMonitor({
     targets,
     draft,
@@ -109,7 +112,7 @@ export async function buildCoordinator(
   await registerOpenAiRoutes(app, routeDeps);
   registerPlayground(app);
   await installReader(app);
-  app.get('/v1/model', { schema: modelDocs }, async () => ({ target: pair.serve().card, draft: draft.card }));
+  app.get('/v1/model', { schema: modelDocs }, async () => ({ target: pair.serve().card, draft: draft?.card ?? null }));
 
   return {
     app,

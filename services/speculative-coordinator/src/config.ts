@@ -2,13 +2,14 @@
 import { MAX_SPECULATIVE_TOKENS } from '@forerunner/protocol';
 import {
   commonSettings,
+  flagSetting,
   integerSetting,
   isServiceUrl,
   optionalIntegerSetting,
   optionalNumberSetting,
   optionalSetting,
   stringSetting,
-  urlSetting,
+  urlOrNoneSetting,
 } from '@forerunner/service-kit';
 import { z } from 'zod';
 
@@ -36,7 +37,11 @@ const originList = z.string().transform((text, context) => {
 export const coordinatorSettings = z.object({
   ...commonSettings,
   PORT: integerSetting({ default: 8080, min: 0, max: 65_535, reason: 'Port to listen on; 0 picks a free one.' }),
-  DRAFT_ENDPOINT: urlSetting({ default: 'http://127.0.0.1:8001', reason: 'Where the draft-service answers.' }),
+  DRAFT_ENDPOINT: urlOrNoneSetting({
+    default: 'http://127.0.0.1:8001',
+    reason:
+      'Where the draft-service answers. Set to nothing: there is none, and guesses come from prompts, answers and predictions alone.',
+  }),
   TARGET_ENDPOINT: urlList.default(['http://127.0.0.1:8002']).meta({
     description:
       'Where the target-service answers; several replicas separated by commas. Prompts that begin alike go to the same one while it has no more than its share of answers; a request stays on one and moves to another when that one dies.',
@@ -53,7 +58,7 @@ export const coordinatorSettings = z.object({
     max: MAX_SPECULATIVE_TOKENS,
     unit: 'tokens',
     reason:
-      'draft_k of requests that name none (at most MAX_DRAFT_TOKENS). Unset: auto, as many as pay, by measured costs and acceptance (docs/tune-k.md).',
+      'draft_k of requests that name none (at most MAX_DRAFT_TOKENS), for guesses of the draft. Unset: auto, as many as pay, by measured costs and acceptance (docs/tune-k.md).',
   }),
   DEFAULT_MIN_CONFIDENCE: optionalNumberSetting({
     min: 0,
@@ -61,6 +66,11 @@ export const coordinatorSettings = z.object({
     unit: 'probability',
     reason:
       'min_confidence of requests that name neither it nor a draft_k: a proposal ends after a token that the draft gives less. Unset: where a further guess does not pay, or never with DEFAULT_DRAFT_TOKENS.',
+  }),
+  PROMPT_LOOKUP: flagSetting({
+    default: true,
+    reason:
+      'Guess what the prompt and the answer so far repeat, for requests that do not say (prompt_lookup). Costs no call to a service.',
   }),
   MODELS_DIR: optionalSetting({ reason: 'Folder with catalogue.json; default: models/ beside the services.' }),
   MODEL_SIZE: stringSetting({ default: '135m', reason: 'Catalogue name of the target, whose tokenizer is used.' }),

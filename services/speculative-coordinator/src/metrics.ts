@@ -1,4 +1,5 @@
 /** What the coordinator counts. Names of the speculation counters are vLLM's, so that its dashboards and queries work. */
+import { DRAFT_SOURCES } from '@forerunner/protocol';
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import type { Admission } from './admission.ts';
 import type { DraftPeer } from './pair/draft-peer.ts';
@@ -10,7 +11,8 @@ export type CoordinatorMetrics = ReturnType<typeof createMetrics>;
 
 export function createMetrics(
   registry: Registry,
-  sources: { admission: Admission; draft: Pick<DraftPeer, 'isAvailable' | 'unavailableMs'> },
+  /** `draft` null: the pair has none, and does not miss it. */
+  sources: { admission: Admission; draft: Pick<DraftPeer, 'isAvailable' | 'unavailableMs'> | null },
 ) {
   const registers = [registry];
   const counter = <T extends string = never>(name: string, help: string, labelNames: T[] = []) =>
@@ -31,7 +33,7 @@ export function createMetrics(
   gauge(
     'forerunner_degraded',
     '1 while there is no draft that answers and fits: answers come from the target alone.',
-    () => (sources.draft.isAvailable ? 0 : 1),
+    () => ((sources.draft?.isAvailable ?? true) ? 0 : 1),
   );
   let countedSeconds = 0;
   new Counter({
@@ -39,39 +41,41 @@ export function createMetrics(
     help: 'Seconds without a draft that answers and fits, since the start.',
     registers,
     collect() {
-      const seconds = sources.draft.unavailableMs / 1000;
+      const seconds = (sources.draft?.unavailableMs ?? 0) / 1000;
       this.inc(seconds - countedSeconds);
       countedSeconds = seconds;
     },
   });
 
+  /** One for each source of guesses: the draft, clients' predictions, the prompts and answers themselves. */
+  const bySource = (name: string, help: string) => {
+    const counts = counter(name, help, ['source']);
+    for (const source of DRAFT_SOURCES) counts.inc({ source }, 0);
+    return counts;
+  };
+
   return {
-    numDrafts: counter(
+    numDrafts: bySource(
       'spec_decode_num_drafts_total',
-      'Rounds in which the target checked at least one draft token. Denominator of accepted tokens per draft: mean acceptance length is 1 + accepted / drafts.',
+      "Rounds in which the target checked at least one draft token, by who guessed it (source: draft, prediction: the client's own, lookup: the prompt and the answer so far). Denominator of accepted tokens per draft: mean acceptance length is 1 + accepted / drafts.",
     ),
-    numDraftTokens: counter(
+    numDraftTokens: bySource(
       'spec_decode_num_draft_tokens_total',
-      'Draft tokens that the target checked. Denominator of the acceptance rate.',
+      'Draft tokens that the target checked, by source. Denominator of the acceptance rate.',
     ),
-    numAcceptedTokens: counter(
+    numAcceptedTokens: bySource(
       'spec_decode_num_accepted_tokens_total',
-      'Draft tokens that the verification rule kept. Numerator of the acceptance rate; the denominator is spec_decode_num_draft_tokens_total.',
+      'Draft tokens that the verification rule kept, by source. Numerator of the acceptance rate; the denominator is spec_decode_num_draft_tokens_total.',
     ),
     numDraftTokensPerPos: counter(
       'spec_decode_num_draft_tokens_per_pos_total',
-      'Draft tokens that the target checked, by position in the proposal (0 is the first). Denominator of the acceptance rate by position: proposals that ended before a position made no guess there, and do not count.',
-      ['position'],
+      'Draft tokens that the target checked, by source and position in the proposal (0 is the first). Denominator of the acceptance rate by position: proposals that ended before a position made no guess there, and do not count.',
+      ['source', 'position'],
     ),
     numAcceptedTokensPerPos: counter(
       'spec_decode_num_accepted_tokens_per_pos_total',
-      'Draft tokens that the verification rule kept, by position in the proposal (0 is the first). Numerator of the acceptance rate by position; the denominator is spec_decode_num_draft_tokens_per_pos_total, not spec_decode_num_drafts_total, which counts guesses that were never made as refused.',
-      ['position'],
-    ),
-    predictionTokens: counter(
-      'forerunner_prediction_tokens_total',
-      "Tokens of clients' own predictions (OpenAI's `prediction`) that the target checked, by outcome: accepted or rejected. Not among the draft tokens.",
-      ['outcome'],
+      'Draft tokens that the verification rule kept, by source and position in the proposal (0 is the first). Numerator of the acceptance rate by position; the denominator is spec_decode_num_draft_tokens_per_pos_total, not spec_decode_num_drafts_total, which counts guesses that were never made as refused.',
+      ['source', 'position'],
     ),
     requests: counter(
       'forerunner_requests_total',

@@ -5,7 +5,7 @@ import type { DraftSession, NoProposal, ProposeResult } from '../src/drafting/dr
 import { ToyPeer, toyModel } from './toy-peers.ts';
 import { sampling, ToyTrio } from './toy-trio.ts';
 
-type Reply = NoProposal['kind'] | 'draft' | 'prediction';
+type Reply = NoProposal['kind'] | 'draft' | 'prediction' | 'lookup';
 const PREDICTION_MS = 30;
 
 /** Says what stands in a list, then nothing more. */
@@ -24,7 +24,7 @@ class ScriptedSession implements DraftSession {
 
   async propose(): Promise<ProposeResult> {
     const reply = this.#replies.shift() ?? 'none';
-    if (reply !== 'draft' && reply !== 'prediction') return { kind: reply };
+    if (reply === 'none' || reply === 'warming' || reply === 'unavailable') return { kind: reply };
     if (reply === 'prediction') await sleep(PREDICTION_MS);
     return { kind: 'proposal', origin: reply, draftTokenIds: Int32Array.of(1), draftDistributions: null, timing: null };
   }
@@ -55,6 +55,7 @@ describe('a recovery of the draft', () => {
     ['is not the end of the warming of the prompt', ['warming', 'warming', 'draft'], 0],
     ['is not that either when the client predicted something', ['prediction', 'warming', 'draft'], 0],
     ['is not over while only predictions come', ['draft', 'unavailable', 'prediction', 'prediction'], 0],
+    ['is not over while only lookups come', ['draft', 'unavailable', 'lookup', 'lookup', 'draft'], 1],
     ['does not come without a loss', ['draft', 'none', 'draft', 'prediction', 'draft'], 0],
   ])('%s', async (_what, replies, count) => {
     expect((await recoveries(replies)).count).toBe(count);

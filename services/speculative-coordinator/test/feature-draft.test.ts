@@ -1,6 +1,7 @@
 import { PeerError } from '@forerunner/service-kit';
 import { describe, expect, it } from 'vitest';
 import { HiddenStateWindow } from '../src/drafting/hidden-state-window.ts';
+import { JoinedSession } from '../src/drafting/joined-session.ts';
 import { HIDDEN_WIDTH, mixed, ToyPeer, toyModel } from './toy-peers.ts';
 import { sampling, ToyTrio } from './toy-trio.ts';
 
@@ -35,6 +36,28 @@ describe('a feature draft', () => {
     // Prompt and first token, less the very first: three. Afterwards one or two tokens a round.
     expect(trio.draft.newTokensPerCall[0]).toBe(3);
     expect(Math.max(...trio.draft.newTokensPerCall.slice(1))).toBeLessThanOrEqual(2);
+  });
+
+  it('is not asked while a text guesses, and catches up in the one call that asks it again', async () => {
+    const right = await aloneTokens();
+    // What the client predicts is wrong at every eighth token.
+    const predictionTokenIds = Int32Array.from(right, (id, i) => (i % 8 === 7 ? (id % 14) + 1 : id));
+    const trio = featureTrio();
+    trio.draft.featureModel = (text, feature) => p(Int32Array.of(feature[0]!, text.at(-1)!));
+    const open = trio.openDraft;
+    const texts = { numPromptTokens: 2, promptLookup: false, maxTextTokens: 4, predictionTokenIds };
+    trio.openDraft = (context) => new JoinedSession(open(context), texts);
+    const { output, rounds, statistics } = await trio.generate({ ...greedy, numSpeculativeTokens: 1 });
+    expect(output.tokenIds).toEqual(right);
+    const numOf = (origin: string) => rounds.filter((round) => round.origin === origin).length;
+    expect(numOf('draft')).toBeGreaterThan(3);
+    expect(numOf('prediction')).toBeGreaterThan(3);
+    expect(trio.draft.numCalls).toBe(numOf('draft'));
+    expect(Math.max(...trio.draft.newTokensPerCall)).toBeGreaterThan(4);
+    const { num_degraded_rounds, by_source } = statistics.speculative_decoding;
+    expect(num_degraded_rounds).toBe(0);
+    // This draft is its target: each of its guesses is kept, but only while it knows where it is.
+    expect(by_source.draft.num_accepted_tokens).toBe(by_source.draft.num_draft_tokens);
   });
 
   it('gets the true hidden states of accepted guesses, too: what it estimated for them is not kept', async () => {

@@ -249,12 +249,16 @@ describe('the end of an answer', () => {
 
 /** A policy that learns nothing: one guess, then three. */
 class AlternatingLength implements DraftLengthPolicy {
-  readonly forecast = null;
   readonly observed: number[] = [];
   #numAsked = 0;
 
-  next() {
-    return { numSpeculativeTokens: this.#numAsked++ % 2 === 0 ? 1 : 3, minConfidence: 0 };
+  ofDraft() {
+    const forecast = { tokensPerMs: 1, tokensPerMsWithout: 1 };
+    return { numSpeculativeTokens: this.#numAsked++ % 2 === 0 ? 1 : 3, minConfidence: 0, forecast };
+  }
+
+  ofText() {
+    return { numSpeculativeTokens: 0, minConfidence: 0, forecast: { tokensPerMs: 0, tokensPerMsWithout: 1 } };
   }
 
   observe({ numDraftTokens }: DraftedRound): void {
@@ -292,7 +296,10 @@ describe('counts', () => {
     for (const name of ['draft', 'accepted']) {
       const counts = [0, 1, 2].map((at) =>
         Number(
-          new RegExp(`^spec_decode_num_${name}_tokens_per_pos_total\\{position="${at}"\\} (.*)$`, 'm').exec(text)?.[1],
+          new RegExp(
+            `^spec_decode_num_${name}_tokens_per_pos_total\\{source="draft",position="${at}"\\} (.*)$`,
+            'm',
+          ).exec(text)?.[1],
         ),
       );
       expect(counts).toEqual([4, 2, 2]);
@@ -309,7 +316,7 @@ describe('counts', () => {
       drafted += statistics.speculative_decoding.num_draft_tokens;
     }
     const text = await trio.registry.metrics();
-    expect(text).toMatch(new RegExp(`^spec_decode_num_accepted_tokens_total ${accepted}$`, 'm'));
-    expect(text).toMatch(new RegExp(`^spec_decode_num_draft_tokens_total ${drafted}$`, 'm'));
+    expect(text).toMatch(new RegExp(`^spec_decode_num_accepted_tokens_total\\{source="draft"\\} ${accepted}$`, 'm'));
+    expect(text).toMatch(new RegExp(`^spec_decode_num_draft_tokens_total\\{source="draft"\\} ${drafted}$`, 'm'));
   });
 });

@@ -40,6 +40,9 @@ async function chunksOf(path: string, body: Json): Promise<Json[]> {
   return events.slice(0, -1).map((event) => JSON.parse(event.slice(6)) as Json);
 }
 
+/** The same guesses whenever the same is asked. */
+const STEADY = { draft_k: 4, prompt_lookup: false };
+
 describe('POST /v1/chat/completions', () => {
   it('answers as OpenAI does, with the statistics of speculation', async () => {
     const reply = await chat();
@@ -97,7 +100,7 @@ describe('POST /v1/chat/completions', () => {
   });
 
   it('gives n choices, of which the first is the one that n = 1 gives', async () => {
-    const sampled = { temperature: 1.5, seed: 11, max_tokens: 40, forerunner: { return_provenance: true, draft_k: 3 } };
+    const sampled = { temperature: 1.5, seed: 11, max_tokens: 40, forerunner: { return_provenance: true, ...STEADY } };
     const one = await chat(sampled);
     const three = await chat({ ...sampled, n: 3 });
     expect(three.choices.map((choice: Json) => choice.index)).toEqual([0, 1, 2]);
@@ -107,6 +110,10 @@ describe('POST /v1/chat/completions', () => {
     const counts = three.metrics.speculative_decoding;
     expect(counts.num_draft_tokens_per_pos.reduce((a: number, b: number) => a + b)).toBe(counts.num_draft_tokens);
     expect(counts.draft_acceptance_rate).toBeCloseTo(counts.num_accepted_tokens / counts.num_draft_tokens, 10);
+    for (const name of ['num_drafts', 'num_draft_tokens', 'num_accepted_tokens']) {
+      const { draft, prediction, lookup } = counts.by_source;
+      expect(draft[name] + prediction[name] + lookup[name]).toBe(counts[name]);
+    }
   });
 
   it('says how much of the prompt was cached, once for several choices', async () => {
@@ -135,7 +142,7 @@ describe('POST /v1/chat/completions', () => {
   });
 
   it('repeats a seeded answer', async () => {
-    const body = { temperature: 1.8, seed: 5, max_tokens: 60 };
+    const body = { temperature: 1.8, seed: 5, max_tokens: 60, forerunner: STEADY };
     const [a, b, other] = [await chat(body), await chat(body), await chat({ ...body, seed: 6 })];
     expect(a.choices[0].message.content).toBe(b.choices[0].message.content);
     expect(a.system_fingerprint).toMatch(/^fp_/);
@@ -165,7 +172,7 @@ describe('POST /v1/chat/completions', () => {
   });
 
   it('tells where each token came from when asked', async () => {
-    const reply = await chat({ forerunner: { return_provenance: true, draft_k: 4 } });
+    const reply = await chat({ forerunner: { ...STEADY, return_provenance: true } });
     const { tokens } = reply.choices[0].forerunner;
     expect(tokens.map((token: Json) => token.text).join('')).toBe(TEXT);
     expect(new Set(tokens.map((token: Json) => token.provenance))).toEqual(
@@ -194,8 +201,9 @@ describe('streaming', () => {
   });
 
   it('ends with usage when asked, which is the usage of the plain reply', async () => {
-    const plain = await chat();
-    const chunks = await chunksOf('/v1/chat/completions', { messages, stream_options: { include_usage: true } });
+    const plain = await chat({ forerunner: STEADY });
+    const body = { messages, forerunner: STEADY, stream_options: { include_usage: true } };
+    const chunks = await chunksOf('/v1/chat/completions', body);
     const last = chunks.at(-1)!;
     expect(last.choices).toEqual([]);
     expect(last.usage).toEqual(plain.usage);
@@ -237,7 +245,8 @@ describe('prediction', () => {
     expect(accepted).toBeGreaterThan(0.6 * reply.usage.completion_tokens);
     const speculation = reply.metrics.speculative_decoding;
     expect(speculation.num_rounds).toBeLessThan((await chat()).metrics.speculative_decoding.num_rounds);
-    expect(speculation.num_draft_tokens).toBeLessThan(3); // counted apart; only the very end is the draft's
+    expect(speculation.by_source.draft.num_draft_tokens).toBeLessThan(3); // only the very end
+    expect(speculation.by_source.prediction.num_accepted_tokens).toBeGreaterThanOrEqual(accepted);
   });
 
   it('that is wrong in the middle costs a refusal and is found again', async () => {
@@ -260,8 +269,22 @@ describe('prediction', () => {
     expect(detailsOf(reply).accepted_prediction_tokens).toBeGreaterThan(0);
   });
 
-  it('stands in the metrics apart from the draft', async () => {
-    expect(await trio.metrics()).toMatch(/forerunner_prediction_tokens_total\{outcome="accepted".*\} [1-9]/);
+  it('needs no draft-service', async () => {
+    const alone = await startScriptedTrio({ text: TEXT, env: { DRAFT_ENDPOINT: '' } });
+    try {
+      const body = { messages, temperature: 0, prediction: prediction(TEXT) };
+      const reply = await alone.app.inject({ method: 'POST', url: '/v1/chat/completions', body });
+      const json = reply.json<Json>();
+      expect(json.choices[0].message.content).toBe(TEXT);
+      expect(detailsOf(json).accepted_prediction_tokens).toBeGreaterThan(0.6 * json.usage.completion_tokens);
+      expect(json.metrics.speculative_decoding.num_degraded_rounds).toBe(0);
+    } finally {
+      await alone.stop();
+    }
+  });
+
+  it('stands in the metrics under its own name', async () => {
+    expect(await trio.metrics()).toMatch(/^spec_decode_num_accepted_tokens_total\{.*source="prediction".*\} [1-9]/m);
   });
 });
 

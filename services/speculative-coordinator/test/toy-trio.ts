@@ -22,9 +22,10 @@ import { HIDDEN_WIDTH, type ToyPeer, toyCard } from './toy-peers.ts';
 
 /** The same number of guesses in every round. */
 export function fixedLength(numSpeculativeTokens: number): DraftLengthPolicy {
+  const forecast = { tokensPerMs: 1, tokensPerMsWithout: 1 };
   return {
-    forecast: null,
-    next: () => ({ numSpeculativeTokens, minConfidence: 0 }),
+    ofDraft: () => ({ numSpeculativeTokens, minConfidence: 0, forecast }),
+    ofText: (_origin, kept) => ({ numSpeculativeTokens: kept.length, minConfidence: 0, forecast }),
     observe: () => {},
     close: () => {},
   };

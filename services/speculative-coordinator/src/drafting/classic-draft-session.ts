@@ -31,8 +31,8 @@ export class ClassicDraftSession implements DraftSession {
     this.#fill(committed);
   }
 
-  async propose({ committed, lengthFor }: ProposeCall): Promise<ProposeResult> {
-    const length = lengthFor('draft');
+  async propose({ committed, lengths }: ProposeCall): Promise<ProposeResult> {
+    const length = lengths.ofDraft();
     if (this.#sequence.isFull || length.numSpeculativeTokens === 0) return { kind: 'none' };
     // Waiting for the prompt's own prefill keeps seeded answers reproducible.
     if (!this.#proposed) await this.#filling.wait(this.#peer.timeoutMs);

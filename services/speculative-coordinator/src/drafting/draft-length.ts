@@ -9,6 +9,23 @@ export interface DraftLength {
   readonly minConfidence: number;
 }
 
+/** Tokens per millisecond that a round of one answer is expected to bring, with its guesses and without any. */
+export interface Forecast {
+  readonly tokensPerMs: number;
+  readonly tokensPerMsWithout: number;
+}
+
+export interface PlannedLength extends DraftLength {
+  readonly forecast: Forecast;
+}
+
+/** How many guesses the next round of an answer may have, from whoever makes them. */
+export interface GuessLengths {
+  ofDraft(): PlannedLength;
+  /** `kept`: chances that 1, 2, ... guesses of a text are kept; there may be as many. */
+  ofText(origin: Exclude<ProposalOrigin, 'draft'>, kept: readonly number[]): PlannedLength;
+}
+
 /** What a policy may learn from a round. Round 0 is the prompt's own pass. */
 export interface DraftedRound extends TimedRound {
   readonly index: number;
@@ -23,19 +40,51 @@ export interface DraftedRound extends TimedRound {
   readonly numTokens: number;
 }
 
-/** Tokens per millisecond that a round of one answer is expected to bring, as planned and without any guesses. */
-export interface Forecast {
-  readonly tokensPerMs: number;
-  readonly tokensPerMsWithout: number;
-}
-
 /** Of one answer. */
-export interface DraftLengthPolicy {
-  /** How many guesses its next round may have from this source. */
-  next(origin: ProposalOrigin): DraftLength;
+export interface DraftLengthPolicy extends GuessLengths {
   observe(round: DraftedRound): void;
-  /** Of the round that `next` was last asked for; null before the first. */
-  readonly forecast: Forecast | null;
   /** The answer has ended. */
   close(): void;
+}
+
+/**
+ * What a policy allows in one round, and no more than can be emitted: a round emits its guesses and one token more.
+ * Keeps what was allowed, for whoever reads the round.
+ */
+export class RoundLengths implements GuessLengths {
+  readonly #policy: GuessLengths;
+  readonly #maxGuesses: number;
+  readonly #allowed = new Map<ProposalOrigin, PlannedLength>();
+
+  constructor(policy: GuessLengths, maxGuesses: number) {
+    this.#policy = policy;
+    this.#maxGuesses = maxGuesses;
+  }
+
+  ofDraft(): PlannedLength {
+    const known = this.#allowed.get('draft');
+    if (known) return known;
+    const length = this.#policy.ofDraft();
+    const numSpeculativeTokens = Math.max(0, Math.min(length.numSpeculativeTokens, this.#maxGuesses));
+    return this.#keep('draft', { ...length, numSpeculativeTokens });
+  }
+
+  ofText(origin: Exclude<ProposalOrigin, 'draft'>, kept: readonly number[]): PlannedLength {
+    return this.#keep(origin, this.#policy.ofText(origin, kept.slice(0, Math.max(0, this.#maxGuesses))));
+  }
+
+  /** What was allowed to whoever guessed in the end, null: nobody; null: nobody asked. */
+  of(origin: ProposalOrigin | null): PlannedLength | null {
+    if (origin !== null) return this.#allowed.get(origin) ?? null;
+    const [any] = this.#allowed.values();
+    if (!any) return null;
+    const { tokensPerMsWithout } = any.forecast;
+    const forecast = { tokensPerMs: tokensPerMsWithout, tokensPerMsWithout };
+    return { numSpeculativeTokens: 0, minConfidence: 0, forecast };
+  }
+
+  #keep(origin: ProposalOrigin, length: PlannedLength): PlannedLength {
+    this.#allowed.set(origin, length);
+    return length;
+  }
 }

@@ -1,10 +1,10 @@
 /** Where guesses come from, as the loop sees it. A drafter that has nothing to propose says so; it never fails. */
-import type { Timing, TokenPrefix } from '@forerunner/protocol';
+import type { DraftSource, Timing, TokenPrefix } from '@forerunner/protocol';
 import type { TokenDistribution } from '@forerunner/sampling';
-import type { DraftLength } from './draft-length.ts';
+import type { GuessLengths } from './draft-length.ts';
 
-/** Who guessed: a model, or the text that the client predicted. The two are counted apart. */
-export type ProposalOrigin = 'draft' | 'prediction';
+/** Who guessed: a model, the text that the client predicted, or the prompt and the answer so far. */
+export type ProposalOrigin = DraftSource;
 
 export interface Proposal {
   readonly kind: 'proposal';
@@ -28,8 +28,7 @@ export type ProposeResult = Proposal | NoProposal;
 
 export interface ProposeCall {
   readonly committed: TokenPrefix;
-  /** How many guesses a source may make: asked of the source that is about to make them. */
-  readonly lengthFor: (origin: ProposalOrigin) => DraftLength;
+  readonly lengths: GuessLengths;
 }
 
 /** Hidden states of the tokens at positions ... end - 1; only those before `numCommitted` are of committed tokens. */

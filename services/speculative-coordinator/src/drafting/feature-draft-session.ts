@@ -54,8 +54,8 @@ export class FeatureDraftSession implements DraftSession {
     this.#window.append(start, hiddenStates.subarray(0, numUsable * this.#window.width));
   }
 
-  async propose({ committed, lengthFor }: ProposeCall): Promise<ProposeResult> {
-    const length = lengthFor('draft');
+  async propose({ committed, lengths }: ProposeCall): Promise<ProposeResult> {
+    const length = lengths.ofDraft();
     if (this.#text?.isFull || length.numSpeculativeTokens === 0) return { kind: 'none' };
     if (this.#filling.isUnderWay) return { kind: 'warming' };
     if (this.#window.end < committed.length - 1) return { kind: 'warming' }; // the target's next pass brings what is missing

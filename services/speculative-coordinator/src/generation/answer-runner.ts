@@ -152,8 +152,8 @@ export class AnswerRunner {
         pair.draft,
         { ...context, seed: rule.draftSeed, sampling },
         {
+          ...params,
           numPromptTokens,
-          predictionTokenIds: params.predictionTokenIds,
           maxWindowBytes: config.HIDDEN_STATE_WINDOW_KIB * 1024,
         },
       );
@@ -194,7 +194,7 @@ export class AnswerRunner {
     if (known) return known;
     const planner = new DraftPlanner({
       get draft() {
-        return draft.card;
+        return draft?.card ?? null;
       },
       target: (replica) => {
         const card = replica === null ? undefined : targets.cards[replica];

@@ -10,8 +10,8 @@
 import { type Provenance, type ScoreReply, TokenPrefix, type WireSampling } from '@forerunner/protocol';
 import type { VerificationOutcome } from '@forerunner/sampling';
 import type { IncrementalDecoder } from '@forerunner/tokenizer';
-import type { DraftLength, DraftLengthPolicy } from '../drafting/draft-length.ts';
-import type { DraftSession, Proposal, ProposalOrigin, ProposeResult } from '../drafting/draft-session.ts';
+import { type DraftLengthPolicy, type PlannedLength, RoundLengths } from '../drafting/draft-length.ts';
+import type { DraftSession, Proposal, ProposeResult } from '../drafting/draft-session.ts';
 import type { TargetSequence } from '../pair/target-sequence.ts';
 import { logprobsOfRow } from './logprobs.ts';
 import { Output, type OutputRules } from './output.ts';
@@ -38,14 +38,14 @@ export interface GenerationDeps {
 /** What came of asking for guesses, and when. */
 interface Proposed {
   readonly result: ProposeResult;
-  /** Guesses that whoever made them was allowed. */
-  readonly limit: number;
+  /** What whoever guessed was allowed; null: nobody planned any guesses. */
+  readonly length: PlannedLength | null;
   readonly startMs: number;
   readonly proposeMs: number;
 }
 
 const NO_TOKENS = new Int32Array(0);
-const NOTHING = { result: { kind: 'none' }, limit: 0 } as const;
+const NOTHING = { result: { kind: 'none' }, length: null } as const;
 
 export class Generation {
   readonly output: Output;
@@ -90,23 +90,10 @@ export class Generation {
   async #propose(): Promise<Proposed> {
     const { draft } = this.#deps;
     const startMs = performance.now();
-    const limits = new Map<ProposalOrigin, number>();
-    const lengthFor = (origin: ProposalOrigin): DraftLength => {
-      const length = this.#lengthFor(origin);
-      limits.set(origin, length.numSpeculativeTokens);
-      return length;
-    };
-    const result = (await draft?.propose({ committed: this.#committed, lengthFor })) ?? NOTHING.result;
-    const limit = result.kind === 'proposal' ? (limits.get(result.origin) ?? 0) : 0;
-    return { result, limit, startMs, proposeMs: performance.now() - startMs };
-  }
-
-  /** A round emits its guesses and one token more: never draft what could not be emitted. */
-  #lengthFor(origin: ProposalOrigin): DraftLength {
-    const numUseful = this.output.numRemainingTokens - 1;
-    if (numUseful <= 0) return { numSpeculativeTokens: 0, minConfidence: 0 };
-    const { numSpeculativeTokens, minConfidence } = this.#deps.draftLength.next(origin);
-    return { numSpeculativeTokens: Math.min(numSpeculativeTokens, numUseful), minConfidence };
+    const lengths = new RoundLengths(this.#deps.draftLength, this.output.numRemainingTokens - 1);
+    const result = (await draft?.propose({ committed: this.#committed, lengths })) ?? NOTHING.result;
+    const length = lengths.of(result.kind === 'proposal' ? result.origin : null);
+    return { result, length, startMs, proposeMs: performance.now() - startMs };
   }
 
   /** Tells the policy what came of a round. */
@@ -126,8 +113,8 @@ export class Generation {
   }
 
   /** Scores, verifies and commits. */
-  async #round(index: number, { result, limit, startMs, proposeMs }: Proposed): Promise<RoundRecord> {
-    const { rule, target, draft, draftLength } = this.#deps;
+  async #round(index: number, { result, length, startMs, proposeMs }: Proposed): Promise<RoundRecord> {
+    const { rule, target, draft } = this.#deps;
     const proposal = result.kind === 'proposal' ? result : null;
     const draftTokenIds = proposal?.draftTokenIds ?? NO_TOKENS;
     const numDraftTokens = draftTokenIds.length;
@@ -157,7 +144,6 @@ export class Generation {
     }
     const tokens = this.#commit(proposal, outcome, reply);
     const text = this.output.takeReleasable();
-    const { forecast } = draftLength;
     const roundMs = proposeMs + performance.now() - scoreStartMs;
     return {
       index,
@@ -165,13 +151,13 @@ export class Generation {
       text,
       proposal: result.kind,
       origin: proposal?.origin ?? null,
-      limit,
+      limit: length?.numSpeculativeTokens ?? 0,
       numDraftTokens,
       numAcceptedTokens,
       numReusedTokens: reply.num_reused_tokens,
       times: { startMs, proposeMs, scoreMs, roundMs },
       timings: { draft: proposal?.timing ?? null, target: reply.timing },
-      forecast,
+      forecast: length?.forecast ?? null,
     };
   }
 

@@ -10,7 +10,7 @@ export class LostDraftClock {
   observe({ proposal, origin, times }: Pick<RoundRecord, 'proposal' | 'origin' | 'times'>): number | null {
     // A draft that is still busy with its first text is not lost.
     if (proposal === 'unavailable' || (proposal === 'warming' && this.#hadDraft)) this.#lostSinceMs ??= times.startMs;
-    if (origin !== 'draft') return null; // a prediction says nothing of the draft
+    if (origin !== 'draft') return null; // a text says nothing of the draft
     this.#hadDraft = true;
     const lostSinceMs = this.#lostSinceMs;
     this.#lostSinceMs = null;

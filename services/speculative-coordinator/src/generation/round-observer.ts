@@ -1,4 +1,5 @@
 /** Counts the rounds of one answer: in the metrics of the service, and in the statistics of the answer's own reply. */
+import type { DraftSource } from '@forerunner/protocol';
 import type { CoordinatorMetrics } from '../metrics.ts';
 import { LostDraftClock } from './lost-draft-clock.ts';
 import type { GenerationObserver, RoundRecord } from './round.ts';
@@ -26,8 +27,7 @@ export class RoundObserver implements GenerationObserver {
     }
     this.#observeTimes(round);
     this.statistics.countRound(round);
-    if (round.origin === 'prediction') this.#countPrediction(round);
-    else if (round.origin === 'draft') this.#countDraft(round);
+    if (round.origin) this.#countDraft(round, round.origin);
     else if (round.proposal !== 'none') this.#metrics.degradedRounds.inc();
   }
 
@@ -40,20 +40,14 @@ export class RoundObserver implements GenerationObserver {
     if (recoveryMs !== null) this.#metrics.draftRecoverySeconds.observe(recoveryMs / 1000);
   }
 
-  #countPrediction({ numDraftTokens, numAcceptedTokens }: RoundRecord): void {
-    const { predictionTokens } = this.#metrics;
-    predictionTokens.inc({ outcome: 'accepted' }, numAcceptedTokens);
-    predictionTokens.inc({ outcome: 'rejected' }, numDraftTokens - numAcceptedTokens);
-  }
-
-  #countDraft({ numDraftTokens, numAcceptedTokens }: RoundRecord): void {
+  #countDraft({ numDraftTokens, numAcceptedTokens }: RoundRecord, source: DraftSource): void {
     const metrics = this.#metrics;
-    metrics.numDrafts.inc();
-    metrics.numDraftTokens.inc(numDraftTokens);
-    metrics.numAcceptedTokens.inc(numAcceptedTokens);
+    metrics.numDrafts.inc({ source });
+    metrics.numDraftTokens.inc({ source }, numDraftTokens);
+    metrics.numAcceptedTokens.inc({ source }, numAcceptedTokens);
     for (let position = 0; position < numDraftTokens; position++) {
-      metrics.numDraftTokensPerPos.inc({ position });
-      if (position < numAcceptedTokens) metrics.numAcceptedTokensPerPos.inc({ position });
+      metrics.numDraftTokensPerPos.inc({ source, position });
+      if (position < numAcceptedTokens) metrics.numAcceptedTokensPerPos.inc({ source, position });
     }
   }
 }

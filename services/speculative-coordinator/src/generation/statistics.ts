@@ -1,5 +1,5 @@
 /** What one answer did, counted as it happens and never reconstructed. */
-import type { GenerationMetrics } from '@forerunner/protocol';
+import { type CountsBySource, DRAFT_SOURCES, type DraftSource, type GenerationMetrics } from '@forerunner/protocol';
 import type { RoundRecord } from './round.ts';
 
 export class GenerationStatistics {
@@ -22,6 +22,9 @@ export class GenerationStatistics {
   #promisedMs = 0;
   #aloneMs = 0;
   #numForecasts = 0;
+  readonly #bySource = Object.fromEntries(
+    DRAFT_SOURCES.map((source) => [source, { num_drafts: 0, num_draft_tokens: 0, num_accepted_tokens: 0 }]),
+  ) as Record<DraftSource, CountsBySource>;
   readonly #draftTokensPerPos: number[] = [];
   readonly #acceptedTokensPerPos: number[] = [];
 
@@ -34,8 +37,7 @@ export class GenerationStatistics {
   countRound(round: RoundRecord): void {
     this.numRounds++;
     this.#countForecast(round);
-    if (round.origin === 'prediction') this.#countPrediction(round);
-    else if (round.origin === 'draft') this.#countDraft(round);
+    if (round.origin) this.#countDraft(round, round.origin);
     else if (round.proposal !== 'none') this.numDegradedRounds++;
   }
 
@@ -46,8 +48,13 @@ export class GenerationStatistics {
     this.#aloneMs += 1 / forecast.tokensPerMsWithout;
   }
 
-  #countDraft(round: RoundRecord): void {
+  #countDraft(round: RoundRecord, origin: DraftSource): void {
     const { numDraftTokens, numAcceptedTokens } = round;
+    const counts = this.#bySource[origin];
+    counts.num_drafts++;
+    counts.num_draft_tokens += numDraftTokens;
+    counts.num_accepted_tokens += numAcceptedTokens;
+    if (origin === 'prediction') this.#countPrediction(round);
     this.numDrafts++;
     this.numDraftTokens += numDraftTokens;
     this.numAcceptedTokens += numAcceptedTokens;
@@ -95,6 +102,7 @@ export class GenerationStatistics {
         num_draft_tokens_per_pos: [...this.#draftTokensPerPos],
         num_accepted_tokens_per_pos: this.#draftTokensPerPos.map((_, i) => this.#acceptedTokensPerPos[i] ?? 0),
         num_degraded_rounds: this.numDegradedRounds,
+        by_source: structuredClone(this.#bySource),
       },
       time_to_first_token_ms: this.timeToFirstTokenMs === null ? null : round(this.timeToFirstTokenMs),
       total_ms: round(totalMs),

@@ -16,7 +16,7 @@ export function chatAnswers(body: ChatRequest, pair: AnsweringPair): AnswerParam
   const limit = body.max_completion_tokens ?? body.max_tokens;
   const { prediction } = body;
   const params = {
-    ...commonParams(body, promptTokenIds, pair, { predicted: !!prediction }),
+    ...commonParams(body, promptTokenIds, pair),
     maxNewTokens: limit ?? remainingTokens(promptTokenIds.length, pair.card),
     numTopLogprobs: body.logprobs ? (body.top_logprobs ?? 0) : null,
     predictionTokenIds: prediction ? pair.codec.encodeFragment(prediction.content) : undefined,
@@ -46,16 +46,11 @@ export function completionAnswers(body: CompletionRequest, pair: AnsweringPair):
   return withSeeds(answers, body.seed);
 }
 
-function commonParams(
-  body: CommonRequest,
-  promptTokenIds: Int32Array,
-  { draftingDefaults }: AnsweringPair,
-  { predicted = false } = {},
-) {
+function commonParams(body: CommonRequest, promptTokenIds: Int32Array, { draftingDefaults }: AnsweringPair) {
   const extra = body.forerunner;
   return {
     promptTokenIds,
-    ...draftingDefaults.resolve(extra ?? {}, { predicted }),
+    ...draftingDefaults.resolve(extra ?? {}),
     sampling: {
       temperature: body.temperature ?? 1,
       top_p: Math.max(body.top_p ?? 1, SMALLEST_TOP_P),

@@ -47,7 +47,7 @@ export const chatRequestSchema = z
       .strictObject({ type: z.literal('content'), content: textSchema })
       .nullish()
       .describe(
-        'Text that the answer will largely repeat: proposed before the draft is asked. Never changes the answer.',
+        'Text that the answer will largely repeat: its tokens are guessed where the answer follows it. Never changes the distribution of the answer.',
       ),
     response_format: z
       .looseObject({

@@ -15,6 +15,7 @@ const ours = generateRequestSchema.shape;
 const forerunnerFieldSchema = z.strictObject({
   draft_k: ours.draft_k,
   speculative: ours.speculative,
+  prompt_lookup: ours.prompt_lookup,
   min_confidence: ours.min_confidence,
   top_k: samplingFields.top_k,
   min_p: samplingFields.min_p,

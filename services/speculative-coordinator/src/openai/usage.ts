@@ -38,13 +38,7 @@ export function metricsOf(choices: readonly RunningAnswer[]): GenerationMetrics 
   const [first] = all;
   if (all.length === 1) return first!;
   const counts = all.map((metrics) => metrics.speculative_decoding);
-  const speculation = { ...counts[0]! } as Record<string, unknown>;
-  for (const [name, value] of Object.entries(counts[0]!)) {
-    const values = counts.map((one) => one[name as keyof typeof one]);
-    if (Array.isArray(value)) speculation[name] = sumByPosition(values as number[][]);
-    else if (name.startsWith('num_')) speculation[name] = sumOf(values as number[]);
-  }
-  const total = speculation as GenerationMetrics['speculative_decoding'];
+  const total = sumByName(counts) as GenerationMetrics['speculative_decoding'];
   const numTokens = sumOf(choices.map(({ output }) => output.tokenIds.length));
   const totalMs = Math.max(...all.map((metrics) => metrics.total_ms));
   const firstTokens = all.map((metrics) => metrics.time_to_first_token_ms).filter((ms) => ms !== null);
@@ -63,6 +57,19 @@ export function metricsOf(choices: readonly RunningAnswer[]): GenerationMetrics 
 }
 
 const sumOf = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
+
+type Counts = { readonly [name: string]: number | null | readonly number[] | Counts };
+
+/** Counts are added up, those within counts too; rates are not. */
+function sumByName(all: readonly Counts[]): Counts {
+  const sums = Object.entries(all[0]!).map(([name, value]) => {
+    const values = all.map((one) => one[name]);
+    if (Array.isArray(value)) return [name, sumByPosition(values as number[][])];
+    if (typeof value === 'object' && value !== null) return [name, sumByName(values as Counts[])];
+    return [name, name.startsWith('num_') ? sumOf(values as number[]) : value];
+  });
+  return Object.fromEntries(sums);
+}
 
 function sumByPosition(lists: readonly number[][]): number[] {
   const length = Math.max(...lists.map((list) => list.length));

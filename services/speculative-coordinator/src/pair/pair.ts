@@ -11,7 +11,8 @@ import type { TextCodec } from './text-codec.ts';
 
 export interface PairParts {
   readonly targets: TargetReplicas;
-  readonly draft: DraftPeer;
+  /** null: none is configured; guesses come from texts alone. */
+  readonly draft: DraftPeer | null;
   readonly monitor: PeerMonitor;
   readonly codec: TextCodec;
   readonly draftingDefaults: DraftingDefaults;
@@ -40,6 +41,6 @@ export class Pair {
   async close(): Promise<void> {
     const { targets, draft, monitor } = this.#parts;
     monitor.stop();
-    await Promise.all([...targets.clients.map((client) => client.close()), draft.client.close()]);
+    await Promise.all([...targets.clients.map((client) => client.close()), draft?.client.close()]);
   }
 }

@@ -12,7 +12,8 @@ import type { TargetReplicas } from './target-replicas.ts';
 
 export interface PeerMonitorOptions {
   readonly targets: TargetReplicas;
-  readonly draft: DraftPeer;
+  /** null: none is configured. */
+  readonly draft: DraftPeer | null;
   /** Fingerprint of the tokenizer that the coordinator itself uses. */
   readonly tokenizerFingerprint: string;
   readonly intervalMs: number;
@@ -61,9 +62,9 @@ export class PeerMonitor {
 
   async check(): Promise<void> {
     const { targets, draft } = this.#options;
-    const [draftCard] = await Promise.all([fetchCard(draft.client), targets.refresh()]);
+    const [draftCard] = await Promise.all([draft && fetchCard(draft.client), targets.refresh()]);
     this.#noteTargets();
-    this.#noteDraft(draftCard);
+    if (draft && draftCard) this.#noteDraft(draft, draftCard);
   }
 
   #noteTargets(): void {
@@ -73,8 +74,8 @@ export class PeerMonitor {
     this.#targetProblem = problem;
   }
 
-  #noteDraft(card: ModelCard | Error): void {
-    const { draft, logger } = this.#options;
+  #noteDraft(draft: DraftPeer, card: ModelCard | Error): void {
+    const { logger } = this.#options;
     // A draft that is briefly away keeps its card: the breaker deals with that.
     const wasAway = this.#isDraftAway;
     this.#isDraftAway = card instanceof Error;

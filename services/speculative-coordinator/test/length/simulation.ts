@@ -133,7 +133,7 @@ function planned(machine: Machine, workload: Workload, seed: number): { rate: nu
   const all: number[][] = [];
   let tokens = 0;
   for (let round = 0; round < workload.numRounds; round++) {
-    const lengths = policies.map((policy) => policy.next('draft').numSpeculativeTokens);
+    const lengths = policies.map((policy) => policy.ofDraft().numSpeculativeTokens);
     all.push(lengths);
     const { kept, targetMs, draftMs, roundMs } = roundOf(machine, workload, lengths, round, random);
     nowMs += roundMs;

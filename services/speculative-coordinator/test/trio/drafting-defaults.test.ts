@@ -9,7 +9,12 @@ beforeAll(async () => {
     target: 'tiny',
     draft: 'tiny-draft',
     // No token has a probability of 1, so that each of these proposals ends after its first.
-    coordinatorEnv: { DEFAULT_DRAFT_TOKENS: '4', DEFAULT_MIN_CONFIDENCE: '1', DRAFT_TIMEOUT_MS: '10000' },
+    coordinatorEnv: {
+      DEFAULT_DRAFT_TOKENS: '4',
+      DEFAULT_MIN_CONFIDENCE: '1',
+      DRAFT_TIMEOUT_MS: '10000',
+      PROMPT_LOOKUP: 'false',
+    },
   });
 });
 afterAll(() => trio?.stop());

@@ -208,7 +208,7 @@ describe('faults', () => {
 
     await trio.draft.start();
     await eventually(async () => {
-      const answer = await generate(url, greedy);
+      const answer = await generate(url, { ...greedy, prompt_lookup: false });
       return answer.metrics.speculative_decoding.num_draft_tokens > 0;
     });
     expect(sumOf(await scrape(url), 'forerunner_degraded')).toBe(0);

@@ -3,9 +3,8 @@
  * guesses fare, on what passes cost, and on who else shares them. Answers whose requests named a number get that number
  * and are load for the others.
  */
-import type { DraftedRound, DraftLength, DraftLengthPolicy, Forecast } from '../draft-length.ts';
-import type { ProposalOrigin } from '../draft-session.ts';
-import { AcceptanceEstimate, AcceptancePrior, type ExpectedProposal, type InitialChances } from './acceptance.ts';
+import type { DraftedRound, DraftLengthPolicy, Forecast, PlannedLength } from '../draft-length.ts';
+import { AcceptanceEstimate, AcceptancePrior, type InitialChances } from './acceptance.ts';
 import { type Allotment, allotDraftTokens, type Candidate } from './allotment.ts';
 import { type PairCards, PairCosts, type SamplingKind } from './pair-costs.ts';
 import { ProbeClock } from './probe-clock.ts';
@@ -13,9 +12,9 @@ import { ProbeClock } from './probe-clock.ts';
 export interface PlannedAnswer {
   readonly temperature: number;
   readonly maxNewTokens: number;
-  /** Most guesses of a round; 0: none, ever. */
+  /** Most guesses of the draft in a round; 0: none, ever. */
   readonly maxDraftTokens: number;
-  /** The request's own number of guesses; absent: as many as pay. */
+  /** The request's own number of the draft's guesses; absent: as many as pay. */
   readonly fixedLength?: number | undefined;
   /** The request's own confidence; absent: what pays. */
   readonly fixedConfidence?: number | undefined;
@@ -38,12 +37,6 @@ const STEADY_DRAFT: InitialChances = {
   first: { made: 1, madeAfterKept: 1, kept: 0.6 },
   second: { made: 1, madeAfterKept: 1, kept: 0.6 },
 };
-/** A text that is at hand. */
-const TEXT: InitialChances = {
-  first: { made: 1, madeAfterKept: 1, kept: 0.8 },
-  second: { made: 1, madeAfterKept: 1, kept: 0.9 },
-};
-
 export class DraftPlanner {
   readonly costs: PairCosts;
   readonly #probes: ProbeClock;
@@ -74,20 +67,19 @@ export class DraftPlanner {
     this.#probes.reset();
   }
 
-  /** Where an answer's estimate of guesses from a source begins. */
-  prior(origin: ProposalOrigin, { temperature, fixedConfidence }: PlannedAnswer): AcceptancePrior {
-    const name = `${origin} ${Math.min(4, Math.ceil(temperature * 4))} ${fixedConfidence ?? 'auto'}`;
+  /** Where an answer's estimate of the draft's guesses begins. */
+  prior({ temperature, fixedConfidence }: PlannedAnswer): AcceptancePrior {
+    const name = `${Math.min(4, Math.ceil(temperature * 4))} ${fixedConfidence ?? 'auto'}`;
     const known = this.#priors.get(name);
     if (known) return known;
-    const stops = origin === 'draft' && fixedConfidence !== 0;
-    const prior = new AcceptancePrior(origin === 'draft' ? (stops ? STOPPING_DRAFT : STEADY_DRAFT) : TEXT);
+    const prior = new AcceptancePrior(fixedConfidence === 0 ? STEADY_DRAFT : STOPPING_DRAFT);
     this.#priors.set(name, prior);
     return prior;
   }
 
   /** Whether a guess is worth its cost for what it teaches: at first always, later now and then. */
   tries(answer: PlannedAnswer): boolean {
-    return !this.prior('draft', answer).isKnown || this.#probes.take();
+    return !this.prior(answer).isKnown || this.#probes.take();
   }
 
   /** The draft pays. */
@@ -113,18 +105,18 @@ class AnswerDraftLength implements DraftLengthPolicy {
   readonly #planner: DraftPlanner;
   readonly #answer: PlannedAnswer;
   readonly #kind: SamplingKind;
-  readonly #estimates = new Map<ProposalOrigin, AcceptanceEstimate>();
+  readonly #estimate: AcceptanceEstimate;
   #numTokens = 0;
   #numTokensLeft: number;
   /** Tokens of the text that the draft has not read. */
   #numUnread = 0;
-  #forecast: Forecast | null = null;
   #isDrafting = false;
 
   constructor(planner: DraftPlanner, answer: PlannedAnswer) {
     this.#planner = planner;
     this.#answer = answer;
     this.#kind = answer.temperature === 0 ? 'greedy' : 'sampled';
+    this.#estimate = new AcceptanceEstimate(planner.prior(answer));
     this.#numTokensLeft = answer.maxNewTokens;
   }
 
@@ -136,34 +128,33 @@ class AnswerDraftLength implements DraftLengthPolicy {
     return this.#numTokens;
   }
 
-  get forecast(): Forecast | null {
-    return this.#forecast;
-  }
-
-  next(origin: ProposalOrigin): DraftLength {
+  ofDraft(): PlannedLength {
     const { fixedLength, fixedConfidence, maxDraftTokens } = this.#answer;
-    const own = this.candidate(origin);
-    const others = this.#planner.neighbours(this);
-    const numCachedTokens = others.reduce((sum, other) => sum + other.numTokens, this.#numTokens);
-    const costs = this.#planner.costs.of(this.#kind, this.replica, numCachedTokens);
-    const catchUpMs = origin === 'draft' ? this.#catchUpMs(costs.draftReadMs) : 0;
-    const candidates = [own, ...others.map((other) => other.candidate('draft'))];
-    const plan = allotDraftTokens(candidates, { ...costs, draftTripMs: costs.draftTripMs + catchUpMs });
+    const own = this.candidate;
+    const plan = this.#plan(own);
     if (fixedLength !== undefined) {
-      this.#foresee(own, fixedLength, plan);
-      return { numSpeculativeTokens: fixedLength, minConfidence: fixedConfidence ?? 0 };
+      const forecast = forecastOf(own, fixedLength, plan);
+      return { numSpeculativeTokens: fixedLength, minConfidence: fixedConfidence ?? 0, forecast };
     }
     const gain = plan.tokensPerMs / plan.without.tokensPerMs;
     const pays = gain >= (this.#isDrafting ? MIN_GAIN_ONCE_DRAFTING : MIN_GAIN);
     const planned = pays ? plan.lengths[0]! : 0;
-    if (origin === 'draft') this.#isDrafting = planned > 0;
-    this.#foresee(own, planned, planned > 0 ? plan : { ...plan, roundMs: plan.without.roundMs });
-    const isTrial = planned === 0 && origin === 'draft' && maxDraftTokens > 0 && this.#planner.tries(this.#answer);
+    this.#isDrafting = planned > 0;
+    const isTrial = planned === 0 && maxDraftTokens > 0 && this.#planner.tries(this.#answer);
+    const worthwhile = (plan.tokensPerMs * plan.nextGuessMs) / own.expected.nextKept;
     return {
       numSpeculativeTokens: isTrial ? 1 : planned,
-      minConfidence:
-        fixedConfidence ?? Math.min(MAX_CONFIDENCE, (plan.tokensPerMs * plan.nextGuessMs) / own.expected.nextKept),
+      minConfidence: fixedConfidence ?? Math.min(MAX_CONFIDENCE, worthwhile),
+      forecast: forecastOf(own, planned, planned > 0 ? plan : { ...plan, roundMs: plan.without.roundMs }),
     };
+  }
+
+  ofText(_origin: string, kept: readonly number[]): PlannedLength {
+    const made = kept.map(() => 1);
+    const own: Candidate = { expected: { kept, made, nextKept: 1 }, usesDraft: false };
+    const plan = this.#plan(own);
+    const planned = plan.lengths[0]!;
+    return { numSpeculativeTokens: planned, minConfidence: 0, forecast: forecastOf(own, planned, plan) };
   }
 
   observe(round: DraftedRound): void {
@@ -176,40 +167,35 @@ class AnswerDraftLength implements DraftLengthPolicy {
       return;
     }
     this.#numTokensLeft -= numNew;
-    if (round.origin === null) {
-      for (const estimate of this.#estimates.values()) estimate.age();
+    if (round.origin !== 'draft') {
+      this.#estimate.age();
       return;
     }
-    const { origin, limit, numDraftTokens, numAcceptedTokens } = round;
-    this.#estimate(origin).add({ limit, numMade: numDraftTokens, numKept: numAcceptedTokens });
-    if (origin === 'draft') {
-      this.#numUnread = 0;
-      if (this.#isDrafting) this.#planner.noteGain();
-    }
+    const { limit, numDraftTokens, numAcceptedTokens } = round;
+    this.#estimate.add({ limit, numMade: numDraftTokens, numKept: numAcceptedTokens });
+    this.#numUnread = 0;
+    if (this.#isDrafting) this.#planner.noteGain();
   }
 
   close(): void {
     this.#planner.leave(this);
   }
 
-  /** Its next round, as others see it. */
-  candidate(origin: ProposalOrigin): Candidate {
+  /** Its next round with guesses of the draft, which is also how others see it. */
+  get candidate(): Candidate {
     const { maxDraftTokens, fixedLength } = this.#answer;
-    const expected: ExpectedProposal = this.#estimate(origin).expected(maxDraftTokens);
-    return { expected, usesDraft: origin === 'draft', ...(fixedLength !== undefined && { fixedLength }) };
+    const expected = this.#estimate.expected(maxDraftTokens);
+    return { expected, usesDraft: true, ...(fixedLength !== undefined && { fixedLength }) };
   }
 
-  #estimate(origin: ProposalOrigin): AcceptanceEstimate {
-    const known = this.#estimates.get(origin);
-    if (known) return known;
-    const estimate = new AcceptanceEstimate(this.#planner.prior(origin, this.#answer));
-    this.#estimates.set(origin, estimate);
-    return estimate;
-  }
-
-  #foresee({ expected }: Candidate, length: number, { roundMs, aloneMs }: Allotment): void {
-    const numKept = expected.kept.slice(0, length).reduce((sum, chance) => sum + chance, 0);
-    this.#forecast = { tokensPerMs: (1 + numKept) / roundMs, tokensPerMsWithout: 1 / aloneMs };
+  /** For all answers that share passes, this one first. */
+  #plan(own: Candidate): Allotment {
+    const others = this.#planner.neighbours(this);
+    const numCachedTokens = others.reduce((sum, other) => sum + other.numTokens, this.#numTokens);
+    const costs = this.#planner.costs.of(this.#kind, this.replica, numCachedTokens);
+    const catchUpMs = own.usesDraft ? this.#catchUpMs(costs.draftReadMs) : 0;
+    const candidates = [own, ...others.map(({ candidate }) => candidate)];
+    return allotDraftTokens(candidates, { ...costs, draftTripMs: costs.draftTripMs + catchUpMs });
   }
 
   /** What the draft must read first, spread over the rounds that are left to profit from it. */
@@ -217,4 +203,9 @@ class AnswerDraftLength implements DraftLengthPolicy {
     const numRoundsLeft = Math.max(1, this.#numTokensLeft / 2);
     return (readMs * this.#numUnread) / numRoundsLeft;
   }
+}
+
+function forecastOf({ expected }: Candidate, length: number, { roundMs, aloneMs }: Allotment): Forecast {
+  const numKept = expected.kept.slice(0, length).reduce((sum, chance) => sum + chance, 0);
+  return { tokensPerMs: (1 + numKept) / roundMs, tokensPerMsWithout: 1 / aloneMs };
 }

@@ -4,6 +4,16 @@ const number = (value, digits = 0) =>
   value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits });
 const percent = (value) => (value === null ? '–' : `${number(100 * value)} %`);
 
+/** How many guesses of each source were kept; nothing where the draft alone guessed. */
+function sourcesOf(bySource) {
+  const guessed = Object.entries(bySource).filter(([, counts]) => counts.num_draft_tokens > 0);
+  if (guessed.length === 1 && guessed[0][0] === 'draft') return [];
+  return guessed.map(([source, counts]) => [
+    `kept of ${source}`,
+    `${number(counts.num_accepted_tokens)} of ${number(counts.num_draft_tokens)}`,
+  ]);
+}
+
 export class AnswerView {
   #article;
   #text;
@@ -68,6 +78,7 @@ export class AnswerView {
         ? [
             ['accepted', percent(speculation.draft_acceptance_rate)],
             ['tokens per round', number(speculation.mean_acceptance_length, 2)],
+            ...sourcesOf(speculation.by_source),
           ]
         : []),
       ['seed', String(summary.seed)],
