@@ -9,7 +9,8 @@ import type { DraftSession, ProposeResult } from '../src/drafting/draft-session.
 import { PredictionSession } from '../src/drafting/prediction-session.ts';
 import { Generation } from '../src/generation/generation.ts';
 import { RoundObserver } from '../src/generation/round-observer.ts';
-import { RejectionRule } from '../src/generation/verification/rejection.ts';
+import { TrafficMeter } from '../src/generation/traffic-meter.ts';
+import { VerdictRule } from '../src/generation/verification/verdict.ts';
 import { createMetrics } from '../src/metrics.ts';
 import { TargetReplicas } from '../src/pair/target-replicas.ts';
 import { TargetSequence } from '../src/pair/target-sequence.ts';
@@ -107,12 +108,13 @@ describe('the joint distribution of answers with a prediction', () => {
         numTopLogprobs: null,
       },
       {
-        rule: new RejectionRule(seed),
+        rule: new VerdictRule('rejection', seed),
         target: new TargetSequence(new TargetReplicas([target]), context),
         draft: new PredictionSession(predicted, PROMPT.length, new SilentDraft()),
         decoder: new IncrementalDecoder(toyText),
         draftLength: new FixedDraftLength({ numSpeculativeTokens: 3, minConfidence: 0 }),
-        observer: new RoundObserver(metrics),
+        observer: new RoundObserver(metrics, 'rejection'),
+        traffic: new TrafficMeter(),
       },
     );
     for await (const _ of generation.rounds());

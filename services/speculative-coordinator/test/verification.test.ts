@@ -1,8 +1,8 @@
 /** The verification rule that a request names, or leaves to the server: which one checks, and what is refused. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { GreedyRule } from '../src/generation/verification/greedy.ts';
-import { RejectionRule } from '../src/generation/verification/rejection.ts';
 import type { VerificationRule } from '../src/generation/verification/rule.ts';
+import { GreedyRule } from '../src/generation/verification/target-tokens.ts';
+import { VerdictRule } from '../src/generation/verification/verdict.ts';
 import { type ScriptedTrio, startScriptedTrio } from './surface/scripted-trio.ts';
 import { mixed, ToyPeer, toyModel } from './toy-peers.ts';
 import { sampling, ToyTrio } from './toy-trio.ts';
@@ -31,8 +31,11 @@ describe('a request', () => {
     [{ temperature: 0 }, 'argmax'],
     [{ temperature: 0, verification: 'greedy' }, 'argmax'],
     [{ temperature: 0, verification: 'rejection' }, 'argmax'],
-    [{ temperature: 1 }, 'probs'],
-    [{ temperature: 1, verification: 'rejection' }, 'probs'],
+    [{ temperature: 0, verification: 'coupled' }, 'argmax'],
+    [{ temperature: 1 }, 'samples'],
+    [{ temperature: 1, verification: 'coupled' }, 'samples'],
+    [{ temperature: 1, verification: 'rejection' }, 'verdict'],
+    [{ temperature: 1, verification: 'block' }, 'verdict'],
   ])('with %j asks the target for %s', async (body, rows) => {
     const reply = await generate(body);
     expect([reply.status, reply.rows]).toEqual([200, [rows]]);
@@ -53,18 +56,24 @@ describe('a request', () => {
 });
 
 describe('at temperature 0', () => {
-  it('both rules give the same answer and accept the same guesses, so that greedy may stand for rejection', async () => {
-    const p = toyModel(1, 3);
-    const answer = (rule: VerificationRule, promptTokenIds: Int32Array) =>
-      new ToyTrio(
-        new ToyPeer('target-service', p),
-        new ToyPeer('draft-service', mixed(p, toyModel(2, 3), 0.6)),
-      ).generate({ promptTokenIds, rule, sampling: sampling({ temperature: 0 }) });
-    for (let i = 1; i < 8; i++) {
-      const prompt = Int32Array.of(i, 16 - i);
-      const [greedy, rejection] = [await answer(new GreedyRule(1), prompt), await answer(new RejectionRule(1), prompt)];
-      expect(rejection.output.tokenIds).toEqual(greedy.output.tokenIds);
-      expect(rejection.statistics.speculative_decoding).toEqual(greedy.statistics.speculative_decoding);
-    }
-  });
+  it.each(['rejection', 'block'] as const)(
+    'greedy verification may stand for %s: same answers, same guesses accepted',
+    async (name) => {
+      const p = toyModel(1, 3);
+      const answer = (rule: VerificationRule, promptTokenIds: Int32Array) =>
+        new ToyTrio(
+          new ToyPeer('target-service', p),
+          new ToyPeer('draft-service', mixed(p, toyModel(2, 3), 0.6)),
+        ).generate({ promptTokenIds, rule, sampling: sampling({ temperature: 0 }) });
+      for (let i = 1; i < 8; i++) {
+        const prompt = Int32Array.of(i, 16 - i);
+        const [greedy, other] = [
+          await answer(new GreedyRule(1), prompt),
+          await answer(new VerdictRule(name, 1), prompt),
+        ];
+        expect(other.output.tokenIds).toEqual(greedy.output.tokenIds);
+        expect(other.statistics.speculative_decoding).toEqual(greedy.statistics.speculative_decoding);
+      }
+    },
+  );
 });

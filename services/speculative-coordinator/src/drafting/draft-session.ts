@@ -1,6 +1,5 @@
 /** Where guesses come from, as the loop sees it. A drafter that has nothing to propose says so; it never fails. */
-import type { TokenPrefix } from '@forerunner/protocol';
-import type { TokenDistribution } from '@forerunner/sampling';
+import type { DistributionRows, TokenPrefix } from '@forerunner/protocol';
 import type { DraftLength } from './draft-length.ts';
 
 /** Who guessed: a model, or the text that the client predicted. The two are counted apart. */
@@ -10,8 +9,8 @@ export interface Proposal {
   readonly kind: 'proposal';
   readonly origin: ProposalOrigin;
   readonly draftTokenIds: Int32Array; // [k], 1 <= k
-  /** Distributions that the tokens were drawn from; null where each is one-hot. */
-  readonly draftDistributions: readonly TokenDistribution[] | null; // [k]
+  /** Distributions that the tokens were drawn from; null where each is one-hot, or nobody needs them. */
+  readonly draftDistributions: DistributionRows | null; // k distributions
 }
 
 /**

@@ -16,6 +16,7 @@ const forerunnerFieldSchema = z.strictObject({
   draft_k: ours.draft_k,
   speculative: ours.speculative,
   min_confidence: ours.min_confidence,
+  verification: ours.verification,
   top_k: samplingFields.top_k,
   min_p: samplingFields.min_p,
   ignore_eos: ours.ignore_eos,

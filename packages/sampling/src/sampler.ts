@@ -1,27 +1,32 @@
 /**
- * From a row of logits to the distribution that is sampled: bias and penalties, temperature, top-k, top-p, min-p, in this order,
- * each filter seeing what the one before it left (the order of vLLM V0 and transformers; vLLM V1 puts min-p before
- * top-k, which differs only where min-p meets top-p). Draft, target and bonus rows all go through this one file, because a
- * filter that is applied to some of them only is a different distribution.
+ * From a row of logits to the next token: bias, penalties and suppressed tokens (logits.ts), temperature, top-k, top-p,
+ * min-p, in this order, each seeing what the one before it left (the order of transformers and vLLM V0; vLLM V1 puts min-p
+ * before top-k, which differs only where min-p meets top-p). What follows from that is the likeliest token, the
+ * distribution, or a token drawn with noise that another sampler shares. Every row of draft and target goes through this
+ * file, because a filter that is applied to some of them only is a different distribution.
  */
 
+import { drawCoupled, drawCoupledFromLogits } from './coupled-draw.ts';
+import type { CoupledNoise } from './coupled-noise.ts';
 import { oneHotDistribution } from './distribution.ts';
 import { SamplingError } from './errors.ts';
 import { expNegative } from './exp.ts';
-import { applyPenalties } from './logits.ts';
+import { adjustLogits, changesLogits } from './logits.ts';
 import { argmax, selectMass, selectTop } from './rank.ts';
-import type { SamplingParams, TokenDistribution } from './types.ts';
+import type { SamplingParams, TextSoFar, TokenDistribution } from './types.ts';
+
+const NO_TEXT: TextSoFar = { tokenIds: [], outputStart: 0 };
 
 /** Up to this share of the row a bounded heap finds the top k faster than a quickselect does. */
 const HEAP_SHARE = 1 / 64;
 const SMALLEST_FLOAT32 = 2 ** -149;
 
 /** Holds scratch for rows of one length (20 bytes an entry). Not re-entrant; needs no closing. */
-export class DistributionBuilder {
+export class Sampler {
   readonly #rowLength: number;
   readonly #draftToTarget: Int32Array | null;
   readonly #rowOf: Int32Array | null;
-  readonly #adjusted: Float32Array; // [rowLength], logits after bias and penalties
+  readonly #scratch: Float32Array; // [rowLength], logits after bias, penalties and suppressed tokens
   readonly #counts: Int32Array; // [rowLength], zeros between calls
   readonly #weights: Float64Array; // [rowLength], probability relative to the likeliest token
   readonly #order: Int32Array; // [rowLength], row indexes of what the filters have kept so far
@@ -34,7 +39,7 @@ export class DistributionBuilder {
     this.#rowLength = rowLength;
     this.#draftToTarget = draftToTarget;
     this.#rowOf = draftToTarget && invert(draftToTarget, rowLength);
-    this.#adjusted = new Float32Array(rowLength);
+    this.#scratch = new Float32Array(rowLength);
     this.#counts = new Int32Array(rowLength);
     this.#weights = new Float64Array(rowLength);
     this.#order = new Int32Array(rowLength);
@@ -42,25 +47,60 @@ export class DistributionBuilder {
 
   /**
    * The distribution of the next token. Dense where nothing is filtered and the vocabulary is whole, else sparse. Computed in
-   * float64, stored in float32; -Infinity masks a token. `logits` [rowLength] is left as it is; `priorOutputTokenIds`
-   * is what the penalties count. Errors: invalid_logits, invalid_argument.
+   * float64, stored in float32; -Infinity masks a token. `logits` [rowLength] is left as it is; `text` is what the
+   * penalties look at. Errors: invalid_logits, invalid_argument.
    */
-  distribution(
-    logits: Float32Array,
-    params: SamplingParams,
-    priorOutputTokenIds: ArrayLike<number> = [],
-  ): TokenDistribution {
+  distribution(logits: Float32Array, params: SamplingParams, text: TextSoFar = NO_TEXT): TokenDistribution {
+    const row = this.#adjusted(logits, params, text);
+    const likeliest = argmax(row); // refuses unusable rows
+    if (params.temperature === 0) return oneHotDistribution(this.#idOf(likeliest));
+    const scale = scaleOf(params);
+    if (!this.#isFiltered(params)) return this.#unfiltered(row, row[likeliest]!, scale);
+    return this.#sparse(this.#filter(row, row[likeliest]!, scale, params));
+  }
+
+  /** The likeliest token after bias, penalties and suppressed tokens. Errors: as above. */
+  likeliest(logits: Float32Array, params: SamplingParams, text: TextSoFar = NO_TEXT): number {
+    return this.#idOf(argmax(this.#adjusted(logits, params, text)));
+  }
+
+  /**
+   * A token of the same distribution, in float64 all the way, drawn with noise that others share: equal rows, parameters
+   * and noise give the same token everywhere (docs/coupled-sampling.md). The likeliest one at temperature 0. Errors: as above.
+   */
+  drawCoupled(logits: Float32Array, params: SamplingParams, text: TextSoFar, noise: CoupledNoise): number {
+    if (params.temperature === 0) return this.likeliest(logits, params, text);
+    const row = this.#adjusted(logits, params, text);
+    const scale = scaleOf(params);
+    if (!this.#isFiltered(params) && !this.#draftToTarget) return drawCoupledFromLogits(row, scale, noise);
+    const count = this.#filter(row, row[argmax(row)]!, scale, params);
+    const indexes = this.#order.slice(0, count).sort();
+    const probs = Float64Array.from(indexes, (i) => this.#weights[i]!);
+    return drawCoupled({ tokenIds: indexes.map((i) => this.#idOf(i)), probs }, noise);
+  }
+
+  #idOf(index: number): number {
+    return this.#draftToTarget ? this.#draftToTarget[index]! : index;
+  }
+
+  /** The row that everything else looks at. */
+  #adjusted(logits: Float32Array, params: SamplingParams, text: TextSoFar): Float32Array {
     if (logits.length !== this.#rowLength) {
       throw new SamplingError('invalid_argument', `a row must have ${this.#rowLength} logits, got ${logits.length}`);
     }
-    const row = this.#adjust(logits, params, priorOutputTokenIds);
-    const likeliest = argmax(row); // refuses unusable rows
-    if (params.temperature === 0) return oneHotDistribution(this.#draftToTarget?.[likeliest] ?? likeliest);
-    const max = row[likeliest]!;
-    const scale = Math.min(1 / params.temperature, Number.MAX_VALUE);
-    const keepsAll = params.topK <= 0 || params.topK >= row.length;
-    if (keepsAll && params.topP >= 1 && params.minP <= 0) return this.#unfiltered(row, max, scale);
+    if (!changesLogits(params, text)) return logits;
+    this.#scratch.set(logits);
+    adjustLogits(this.#scratch, params, text, { rowOf: this.#rowOf, counts: this.#counts });
+    return this.#scratch;
+  }
 
+  #isFiltered({ topK, topP, minP }: SamplingParams): boolean {
+    return (topK > 0 && topK < this.#rowLength) || topP < 1 || minP > 0;
+  }
+
+  /** Lists and weighs what the filters keep, and returns how many that are. */
+  #filter(row: Float32Array, max: number, scale: number, params: SamplingParams): number {
+    const keepsAll = params.topK <= 0 || params.topK >= row.length;
     let count = keepsAll ? this.#listAll() : this.#selectTop(row, params.topK);
     const total = this.#weigh(row, max, count, scale);
     if (params.topP < 1) {
@@ -68,16 +108,7 @@ export class DistributionBuilder {
       count = this.#keepWeights(count, ((1 - params.topP) * total) / count);
       count = selectMass(row, this.#weights, this.#order, count, params.topP * total);
     }
-    count = this.#keepWeights(count, Math.max(params.minP, SMALLEST_FLOAT32));
-    return this.#sparse(count);
-  }
-
-  #adjust(logits: Float32Array, params: SamplingParams, priorOutputTokenIds: ArrayLike<number>): Float32Array {
-    const penalises = priorOutputTokenIds.length > 0 && (params.presencePenalty !== 0 || params.frequencyPenalty !== 0);
-    if (!penalises && params.logitBias.size === 0) return logits;
-    this.#adjusted.set(logits);
-    applyPenalties(this.#adjusted, priorOutputTokenIds, params, this.#rowOf, this.#counts);
-    return this.#adjusted;
+    return this.#keepWeights(count, Math.max(params.minP, SMALLEST_FLOAT32));
   }
 
   #listAll(): number {
@@ -141,6 +172,8 @@ export class DistributionBuilder {
     return { tokenIds: this.#draftToTarget, probs };
   }
 }
+
+const scaleOf = ({ temperature }: SamplingParams): number => Math.min(1 / temperature, Number.MAX_VALUE);
 
 /** [highest id + 1]: the place of each id in `draftToTarget`, -1 where it has none. */
 function invert(draftToTarget: Int32Array, rowLength: number): Int32Array {
