@@ -100,21 +100,35 @@ export class Sampler {
 
   /** Lists and weighs what the filters keep, and returns how many that are. */
   #filter(row: Float32Array, max: number, scale: number, params: SamplingParams): number {
-    const keepsAll = params.topK <= 0 || params.topK >= row.length;
-    let count = keepsAll ? this.#listAll() : this.#selectTop(row, params.topK);
-    const total = this.#weigh(row, max, count, scale);
-    if (params.topP < 1) {
+    const { topK, topP, minP } = params;
+    const floor = Math.max(minP, SMALLEST_FLOAT32);
+    const keepsAll = topK <= 0 || topK >= row.length;
+    let count = keepsAll ? row.length : this.#selectTop(row, topK);
+    const total = keepsAll ? this.#weighAll(row, max, scale) : this.#weigh(row, max, count, scale);
+    if (topP < 1) {
       // What weighs less than an even share of the excess lies outside the nucleus: unlisted without being ranked.
-      count = this.#keepWeights(count, ((1 - params.topP) * total) / count);
-      count = selectMass(row, this.#weights, this.#order, count, params.topP * total);
+      const excess = ((1 - topP) * total) / count;
+      count = keepsAll ? this.#listFrom(excess) : this.#keepWeights(count, excess);
+      count = selectMass(row, this.#weights, this.#order, count, topP * total);
+    } else if (keepsAll) {
+      return this.#listFrom(floor);
     }
-    return this.#keepWeights(count, Math.max(params.minP, SMALLEST_FLOAT32));
+    return this.#keepWeights(count, floor);
   }
 
   #listAll(): number {
     const order = this.#order;
     for (let i = 0; i < order.length; i++) order[i] = i;
     return order.length;
+  }
+
+  /** Lists what weighs at least `floor` and returns how many there are. */
+  #listFrom(floor: number): number {
+    const order = this.#order;
+    const weights = this.#weights;
+    let count = 0;
+    for (let i = 0; i < weights.length; i++) if (weights[i]! >= floor) order[count++] = i;
+    return count;
   }
 
   /** Lists the k first-ranked entries and returns how many there are. */
@@ -131,6 +145,18 @@ export class Sampler {
       const i = this.#order[j]!;
       const weight = expNegative((row[i]! - max) * scale);
       this.#weights[i] = weight;
+      total += weight;
+    }
+    return total;
+  }
+
+  /** Weighs every entry relative to the likeliest and returns their sum. */
+  #weighAll(row: Float32Array, max: number, scale: number): number {
+    const weights = this.#weights;
+    let total = 0;
+    for (let i = 0; i < row.length; i++) {
+      const weight = expNegative((row[i]! - max) * scale);
+      weights[i] = weight;
       total += weight;
     }
     return total;
@@ -161,13 +187,7 @@ export class Sampler {
   #unfiltered(row: Float32Array, max: number, scale: number): TokenDistribution {
     const weights = this.#weights;
     const probs = new Float32Array(row.length);
-    let total = 0;
-    for (let i = 0; i < row.length; i++) {
-      const weight = expNegative((row[i]! - max) * scale);
-      weights[i] = weight;
-      total += weight;
-    }
-    const normaliser = 1 / total;
+    const normaliser = 1 / this.#weighAll(row, max, scale);
     for (let i = 0; i < row.length; i++) probs[i] = weights[i]! * normaliser;
     return { tokenIds: this.#draftToTarget, probs };
   }

@@ -10,6 +10,8 @@ import { PredictionSession } from '../src/drafting/prediction-session.ts';
 import { Generation } from '../src/generation/generation.ts';
 import { RoundObserver } from '../src/generation/round-observer.ts';
 import { TrafficMeter } from '../src/generation/traffic-meter.ts';
+import type { VerificationRule } from '../src/generation/verification/rule.ts';
+import { CoupledRule } from '../src/generation/verification/target-tokens.ts';
 import { VerdictRule } from '../src/generation/verification/verdict.ts';
 import { createMetrics } from '../src/metrics.ts';
 import { TargetReplicas } from '../src/pair/target-replicas.ts';
@@ -89,7 +91,11 @@ describe('the joint distribution of answers with a prediction', () => {
   const NUM_ANSWERS = 12_000;
   const p = toyModel(1, 3);
 
-  async function answer(seed: number, predicted: Int32Array): Promise<number[]> {
+  async function answer(
+    seed: number,
+    predicted: Int32Array,
+    rule: VerificationRule = new VerdictRule('rejection', seed),
+  ) {
     const target = new ToyPeer('target-service', p);
     const context = {
       requestId: 'r',
@@ -108,7 +114,7 @@ describe('the joint distribution of answers with a prediction', () => {
         numTopLogprobs: null,
       },
       {
-        rule: new VerdictRule('rejection', seed),
+        rule,
         target: new TargetSequence(new TargetReplicas([target]), context),
         draft: new PredictionSession(predicted, PROMPT.length, new SilentDraft()),
         decoder: new IncrementalDecoder(toyText),
@@ -152,6 +158,18 @@ describe('the joint distribution of answers with a prediction', () => {
     statistic += (rest.observed - rest.expected) ** 2 / Math.max(rest.expected, 1e-9);
     return { statistic, limit: bins + 10 * Math.sqrt(2 * bins) };
   }
+
+  it('coupled, is that of the target alone token by token, whatever was predicted', async () => {
+    let numKept = 0;
+    for (let seed = 1; seed <= 50; seed++) {
+      const alone = await answer(seed, Int32Array.of(), new CoupledRule(seed));
+      for (const predicted of [Int32Array.from(alone), Int32Array.of(7, 9, 2, 4)]) {
+        expect(await answer(seed, predicted, new CoupledRule(seed))).toEqual(alone);
+        numKept += predicted[0] === alone[0] ? 1 : 0;
+      }
+    }
+    expect(numKept).toBeGreaterThanOrEqual(50);
+  });
 
   it("is the target's, whatever was predicted; and the test would tell another one", async () => {
     // A likely first token, so that the prediction holds often, then a mixture of likely and unlikely ones.

@@ -1,10 +1,11 @@
 /** The verification rule that a request names, or leaves to the server: which one checks, and what is refused. */
+import { PeerError } from '@forerunner/service-kit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { VerificationRule } from '../src/generation/verification/rule.ts';
 import { GreedyRule } from '../src/generation/verification/target-tokens.ts';
 import { VerdictRule } from '../src/generation/verification/verdict.ts';
 import { type ScriptedTrio, startScriptedTrio } from './surface/scripted-trio.ts';
-import { mixed, ToyPeer, toyModel } from './toy-peers.ts';
+import { type FaultPlan, mixed, ToyPeer, toyModel } from './toy-peers.ts';
 import { sampling, ToyTrio } from './toy-trio.ts';
 
 const TEXT = 'The old mill stood by the river and turned.';
@@ -52,6 +53,59 @@ describe('a request', () => {
   it('for a rule that there is not is refused', async () => {
     const { status, body } = await generate({ verification: 'hope' });
     expect([status, body.error.code]).toEqual([400, 'invalid_request']);
+  });
+});
+
+/** Does something before every n-th call. */
+const every =
+  (n: number, act: (peer: ToyPeer) => void): FaultPlan =>
+  (call, peer) => {
+    if (call % n === n - 1) act(peer);
+    return null;
+  };
+const lose = (peer: ToyPeer) => peer.loseSequences();
+const failThen: FaultPlan = (call) => (call === 3 ? new PeerError('unreachable', 'gone') : null);
+
+/** What goes wrong on either side, call by call. */
+const FAULTS: [string, Partial<Pick<ToyPeer, 'faults' | 'featureModel'>>, Partial<Pick<ToyPeer, 'faults'>>][] = [
+  ['nothing amiss', {}, {}],
+  ['a draft that loses its text', { faults: every(3, lose) }, {}],
+  ['a target that loses its text', {}, { faults: every(2, lose) }],
+  ['a draft that fails in the middle', { faults: failThen }, {}],
+  ['a draft that reads hidden states', { featureModel: (text) => toyModel(text.length, 5)(text) }, {}],
+];
+
+describe('coupled verification', () => {
+  it.each(FAULTS)('gives the target’s own seeded answer, with %s', async (_what, draft, target) => {
+    const p = toyModel(1, 3);
+    const open = () =>
+      new ToyTrio(new ToyPeer('target-service', p), new ToyPeer('draft-service', mixed(p, toyModel(2, 3), 0.6)));
+    let numAccepted = 0;
+    for (let seed = 1; seed <= 20; seed++) {
+      for (const temperature of [0.5, 1, 2]) {
+        const change = { seed, sampling: sampling({ temperature }) };
+        const alone = await open().generate({ ...change, numSpeculativeTokens: 0 });
+        for (const numSpeculativeTokens of [1, 4]) {
+          const trio = open();
+          Object.assign(trio.draft, draft);
+          Object.assign(trio.target, target);
+          const { output, statistics } = await trio.generate({ ...change, numSpeculativeTokens });
+          expect(output.tokenIds).toEqual(alone.output.tokenIds);
+          numAccepted += statistics.speculative_decoding.num_accepted_tokens;
+        }
+      }
+    }
+    expect(numAccepted).toBeGreaterThan(20); // the draft was listened to
+  });
+
+  it('is not what makes answers equal: with rejection they depend on the draft (negative control)', async () => {
+    const p = toyModel(1, 3);
+    const answer = (numSpeculativeTokens: number) =>
+      new ToyTrio(
+        new ToyPeer('target-service', p),
+        new ToyPeer('draft-service', mixed(p, toyModel(2, 3), 0.6)),
+      ).generate({ verification: 'rejection', numSpeculativeTokens });
+    expect((await answer(4)).output.tokenIds).not.toEqual((await answer(0)).output.tokenIds);
   });
 });
 

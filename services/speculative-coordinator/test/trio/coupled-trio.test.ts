@@ -110,6 +110,24 @@ async function streamWith(request: object, action: () => Promise<void>): Promise
   return tokenIds;
 }
 
+describe('what travels in a round of four guesses', () => {
+  it.each([
+    ['coupled', 2000],
+    ['rejection', 8000],
+    ['block', 8000],
+  ])('is some kilobytes: %s', async (verification, limit) => {
+    const counted = async (name: string) =>
+      (await scrape(url)).get(`${name}{verification="${verification}",service="speculative-coordinator"}`) ?? 0;
+    const [bytes, rounds] = ['forerunner_round_bytes_total', 'forerunner_verified_rounds_total'];
+    const before = [await counted(bytes), await counted(rounds)];
+    await generate(url, body({ verification, draft_k: 4, temperature: 1.6 }));
+    const grown = [(await counted(bytes)) - before[0]!, (await counted(rounds)) - before[1]!];
+    expect(grown[1]).toBeGreaterThan(5);
+    expect(grown[0]! / grown[1]!).toBeLessThan(limit); // a row of this vocabulary has 4,096 bytes
+    expect(grown[0]! / grown[1]!).toBeGreaterThan(500);
+  });
+});
+
 describe('killed in mid-stream', () => {
   const request = body({ temperature: 1.2, top_p: 0.95, repetition_penalty: 1.1, seed: 9, max_new_tokens: 200 });
 
