@@ -4,7 +4,8 @@
  * prompt, so that they share the noise of the machine.
  *
  *   node bench/src/rules.ts [--prompts 15] [--tokens 64] [--k 4] [--min-confidence 0] [--clients 1]
- *                           [--temperatures 0.7,1] [--top-ps 1,0.9] [--target 135m] [--draft 135m-feature-draft]
+ *                           [--temperatures 0.7,1] [--top-ps 1,0.9] [--no-greedy]
+ *                           [--rules coupled,rejection,block] [--target 135m] [--draft 135m-feature-draft]
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
@@ -24,6 +25,7 @@ const { values } = parseArgs({
     temperatures: { type: 'string', default: '0.7,1' },
     'top-ps': { type: 'string', default: '1,0.9' },
     rules: { type: 'string', default: 'coupled,rejection,block' },
+    'no-greedy': { type: 'boolean', default: false },
     target: { type: 'string', default: '135m' },
     draft: { type: 'string', default: '135m-feature-draft' },
   },
@@ -59,7 +61,7 @@ const report: object[] = [];
 try {
   console.log(`${cpus()[0]?.model.trim()}, ${cpus().length} cores, Node ${process.versions.node}`);
   const greedy = [{ name: 'greedy', request: { temperature: 0, ...length } }];
-  await measure('greedy', { temperature: 0 }, greedy);
+  if (!values['no-greedy']) await measure('greedy', { temperature: 0 }, greedy);
   for (const temperature of numbers(values.temperatures)) {
     for (const top_p of numbers(values['top-ps'])) {
       const sampling = { temperature, top_p };
@@ -116,8 +118,10 @@ async function measure(title: string, sampling: object, variants: readonly Varia
   const turns = all.map((): Turn[] => []);
   for (const variant of all) await turn(variant, prompts[0]!, 0); // caches the prompt, warms the code
   for (const [seed, prompt] of prompts.entries()) {
+    // The prompt's own prefill is nobody's.
+    for (const variant of all.slice(0, 2))
+      await turn({ ...variant, request: { ...variant.request, max_new_tokens: 2 } }, prompt, 0);
     for (const [i, variant] of all.entries()) {
-      await turn(variant, prompt, seed); // the prompt's own prefill is nobody's
       turns[i]!.push(await turn(variant, prompt, seed));
     }
   }
