@@ -15,7 +15,7 @@ import {
   topLogprobs,
 } from '@forerunner/sampling';
 
-export type Rows = Pick<
+type Rows = Pick<
   ScoreReply,
   | 'argmaxTokenIds'
   | 'sampledTokenIds'
