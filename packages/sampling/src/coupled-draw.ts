@@ -49,8 +49,8 @@ export function drawCoupledFromLogits(row: Float32Array, scale: number, noise: C
     const threshold = highest + (Math.log(noise.minimumOf(block) / least) - SLACK) / scale;
     if (blockMaxima[block]! <= threshold) return;
     const end = Math.min((block + 1) * NOISE_BLOCK_SIZE, row.length);
-    for (let tokenId = block * NOISE_BLOCK_SIZE; tokenId < end; tokenId++) {
-      if (row[tokenId]! <= threshold) continue;
+    let tokenId = skipRanked(row, block * NOISE_BLOCK_SIZE, threshold, end);
+    for (; tokenId < end; tokenId = skipRanked(row, tokenId + 1, threshold, end)) {
       const weight = expNegative((row[tokenId]! - highest) * scale);
       if (weight === 0 || noise.minimumOf(block) > least * weight * (1 + SLACK)) continue;
       const time = noise.exponential(tokenId) / weight;
