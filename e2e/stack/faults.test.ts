@@ -11,7 +11,7 @@ import { until } from '../support/until.ts';
 
 const NUM_TOKENS = 120;
 /** An answer at temperature 0 has one right text, whatever happens on the way. Guesses are the draft's alone. */
-const drafting = { temperature: 0, ignore_eos: true, prompt_lookup: false };
+const drafting = { temperature: 0, ignore_eos: true, draft_k: 4, prompt_lookup: false };
 const body = { prompt: 'abcdefg', max_new_tokens: NUM_TOKENS, ...drafting };
 const short = { ...body, max_new_tokens: 16 };
 

@@ -40,6 +40,6 @@ export function serveCall<T extends z.ZodType>(
 }
 
 /** A copy with memory of its own, which can be moved to another thread: a section shares the whole body's. */
-export function detachable<T extends Int32Array | Float16Array>(section: T): T {
+export function detachable<T extends Int32Array | Float32Array | Float16Array>(section: T): T {
   return section.slice() as T;
 }

@@ -8,8 +8,10 @@ export function samplingParams(wire: WireSampling): SamplingParams {
     topK: wire.top_k,
     topP: wire.top_p,
     minP: wire.min_p,
+    repetitionPenalty: wire.repetition_penalty,
     presencePenalty: wire.presence_penalty,
     frequencyPenalty: wire.frequency_penalty,
     logitBias: new Map(Object.entries(wire.logit_bias).map(([id, bias]) => [Number(id), bias])),
+    suppressTokens: wire.suppress_tokens,
   };
 }

@@ -3,12 +3,18 @@
  * ascending order; when nothing was filtered the rows are dense, and no ids are sent.
  */
 import { ServiceError } from './errors.ts';
-import type { Section } from './frame.ts';
 
 export interface DistributionRows {
   readonly offsets: Int32Array; // [numRows + 1]
   readonly tokenIds: Int32Array | null; // [nnz]; null: every row is dense over the vocabulary
   readonly probs: Float32Array; // [nnz]
+}
+
+/** Rows as they stand in a message. */
+export interface DistributionSections {
+  readonly prob_offsets: Int32Array;
+  readonly prob_token_ids?: Int32Array;
+  readonly probs: Float32Array;
 }
 
 interface Distribution {
@@ -46,7 +52,7 @@ export function packDistributions(distributions: readonly Distribution[]): Distr
   return { offsets, tokenIds, probs };
 }
 
-export function distributionSections(rows: DistributionRows): Record<string, Section> {
+export function distributionSections(rows: DistributionRows): DistributionSections {
   return {
     prob_offsets: rows.offsets,
     ...(rows.tokenIds && { prob_token_ids: rows.tokenIds }),
@@ -55,7 +61,10 @@ export function distributionSections(rows: DistributionRows): Record<string, Sec
 }
 
 /** Reads what `distributionSections` wrote and checks that it is whole. Errors: malformed_frame. */
-export function readDistributionRows(sections: Readonly<Record<string, Section>>, vocabSize: number): DistributionRows {
+export function readDistributionRows(
+  sections: { readonly [Name in keyof DistributionSections]?: unknown },
+  vocabSize: number,
+): DistributionRows {
   const { prob_offsets: offsets, prob_token_ids: tokenIds, probs } = sections;
   const fail = (why: string): never => {
     throw new ServiceError('malformed_frame', `malformed frame: ${why}`);

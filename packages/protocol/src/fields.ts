@@ -23,6 +23,7 @@ function show(value: unknown): string {
 }
 
 const MAX_TOP_K = 1_000_000;
+const MAX_SUPPRESSED_TOKENS = 1024;
 /** The widest proposal that the wire allows; a service's own setting may be lower. */
 export const MAX_SPECULATIVE_TOKENS = 32;
 
@@ -41,6 +42,12 @@ export const samplingFields = {
   min_p: boundedNumber(0, 1, 'relative to the likeliest token')
     .default(0)
     .describe('Keep tokens at least this likely relative to the likeliest.'),
+  repetition_penalty: boundedNumber(0, 10, '1 changes nothing')
+    .refine((penalty) => penalty > 0, { error: 'must be greater than 0 (1 changes nothing)' })
+    .default(1)
+    .describe(
+      'Divides the positive logit, and multiplies the negative one, of every token that stands in the prompt or the answer already; more than 0.',
+    ),
   presence_penalty: boundedNumber(-2, 2, 'per token already in the output')
     .default(0)
     .describe('Taken once from the logit of every token that stands in the answer already.'),
@@ -51,6 +58,11 @@ export const samplingFields = {
     .record(z.string().regex(/^\d+$/, 'keys are token ids'), boundedNumber(-100, 100, 'bias'))
     .default({})
     .describe('Token id → added to its logit, -100 to 100.'),
+  suppress_tokens: z
+    .array(boundedInteger(0, 2 ** 31 - 1, 'token id'))
+    .max(MAX_SUPPRESSED_TOKENS, { error: `must be at most ${MAX_SUPPRESSED_TOKENS} token ids` })
+    .default([])
+    .describe('Token ids that never stand in the answer.'),
 };
 
 export const wireSamplingSchema = z.strictObject({
@@ -91,11 +103,20 @@ export const tokenIdsSchema = z.union(
   { error: 'must be an array of token ids (whole numbers from 0)' },
 );
 
+/** Numbers as they come: a section of a frame, or an array of a JSON body. */
+export const float32Schema = z.union(
+  [z.instanceof(Float32Array), z.array(z.number()).transform((values) => Float32Array.from(values))],
+  { error: 'must be an array of numbers' },
+);
+
 /** Rows of half-precision hidden states as they come: a section of a frame, or an array of a JSON body. */
 export const hiddenStatesSchema = z.union(
   [z.instanceof(Float16Array), z.array(z.number()).transform((values) => Float16Array.from(values))],
   { error: 'must be an array of numbers' },
 );
+
+/** Seed of draws: they depend on it and on the absolute position only. */
+export const seedSchema = boundedInteger(0, Number.MAX_SAFE_INTEGER, 'seed');
 
 export const timingSchema = z.object({
   /** Waiting before the first pass of the model, milliseconds. */

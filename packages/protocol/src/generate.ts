@@ -9,8 +9,9 @@ const chatMessageSchema = z.strictObject({
 export type ChatMessage = z.output<typeof chatMessageSchema>;
 
 export const MAX_NEW_TOKENS = 1 << 20;
-export const VERIFICATION_RULES = ['rejection', 'greedy'] as const;
+export const VERIFICATION_RULES = ['coupled', 'rejection', 'block', 'greedy'] as const;
 export type VerificationRuleName = (typeof VERIFICATION_RULES)[number];
+export const DEFAULT_VERIFICATION: VerificationRuleName = 'coupled';
 
 export const generateRequestSchema = z
   .strictObject({
@@ -33,7 +34,7 @@ export const generateRequestSchema = z
     seed: boundedInteger(0, Number.MAX_SAFE_INTEGER, 'seed')
       .optional()
       .describe(
-        'Equal seeds give equal answers from the same pair, draft_k, min_confidence and prompt_lookup, as long as the draft has all of the text: one that lost it, or begins in the middle of a long prompt that the target had cached, may lead to another answer of the same distribution. Drawn at random when absent.',
+        'Equal seeds give equal answers from the same target, with any draft or none, whatever fails meanwhile. With verification rejection or block only from the same pair, draft_k, min_confidence and prompt_lookup, as long as the draft has all of the text and draft_k is a number: otherwise to another answer of the same distribution. Drawn at random when absent.',
       ),
     stop: z
       .union([z.string(), z.array(z.string())])
@@ -47,9 +48,9 @@ export const generateRequestSchema = z
     stream: z.boolean().default(false).describe('Server-sent events instead of one reply.'),
     verification: z
       .enum(VERIFICATION_RULES)
-      .default('rejection')
+      .default(DEFAULT_VERIFICATION)
       .describe(
-        "How draft tokens are checked: rejection at any temperature (at 0 it is greedy), greedy at temperature 0 only. Every rule gives answers of the target's own distribution.",
+        "How draft tokens are checked: coupled, rejection or block at any temperature (at 0 each of them is greedy), greedy at temperature 0 only. Every rule gives answers of the target's own distribution; only with coupled does a seed give the same answer whatever the draft does.",
       ),
     speculative: z.boolean().default(true).describe('false: the target alone.'),
     prompt_lookup: z

@@ -12,12 +12,13 @@ import {
   boundedNumber,
   hiddenStatesSchema,
   MAX_SPECULATIVE_TOKENS,
+  seedSchema,
   sequenceFields,
   timingSchema,
   tokenIdsSchema,
   wireSamplingSchema,
 } from './fields.ts';
-import type { Frame, Section } from './frame.ts';
+import type { Frame } from './frame.ts';
 import { flattenFrame } from './message.ts';
 import { PROTOCOL_VERSION } from './version.ts';
 
@@ -27,8 +28,14 @@ export const proposeRequestSchema = z.strictObject({
   /** K. 0 only caches `token_ids` (prefill). */
   num_speculative_tokens: boundedInteger(0, MAX_SPECULATIVE_TOKENS, 'tokens to propose').default(5),
   sampling: wireSamplingSchema.prefault({}),
-  /** Seed of the draft's own noise; draws depend on it and on the absolute position only. */
-  seed: boundedInteger(0, Number.MAX_SAFE_INTEGER, 'seed').default(0),
+  seed: seedSchema.default(0),
+  /**
+   * Draw with the noise that the target draws with at the same position (coupled verification). The distributions are
+   * left out of the reply then: nobody needs them. Otherwise the draft's noise is its own.
+   */
+  coupled: z.boolean().default(false),
+  /** Added to a position of this text for its noise: where the text begins later than the target's. */
+  noise_offset: boundedInteger(0, 2 ** 31 - 1, 'positions').default(0),
   /**
    * Stop after the first token that the draft gives less probability than this. That token is kept: dropping a sampled
    * token would bias the output.
@@ -68,7 +75,7 @@ const proposeReplyHeader = z.object({
 });
 export interface ProposeReply extends z.output<typeof proposeReplyHeader> {
   readonly draftTokenIds: Int32Array; // [k], k <= K
-  /** The distributions that the tokens were drawn from; absent for greedy, where each distribution is one-hot. */
+  /** The distributions that the tokens were drawn from; absent for greedy, where each distribution is one-hot, and for coupled draws. */
   readonly distributions?: DistributionRows; // k distributions
 }
 
@@ -91,7 +98,7 @@ export function parseProposeReply(bytes: Uint8Array): ProposeReply {
     throw new ServiceError('token_out_of_range', 'the draft proposed a token outside its vocabulary');
   }
   if (!('prob_offsets' in message)) return { ...header, draftTokenIds };
-  const distributions = readDistributionRows(message as Record<string, Section>, header.vocab_size);
+  const distributions = readDistributionRows(message, header.vocab_size);
   if (numDistributionRows(distributions) !== draftTokenIds.length) {
     throw new ServiceError('malformed_frame', 'malformed frame: not one distribution for each proposed token');
   }

@@ -1,26 +1,61 @@
-/** POST /v1/score of the target-service: one pass over the new tokens of a sequence, one row per position. */
+/** POST /v1/score of the target-service: one pass over the new tokens of a sequence, and what is wanted of its last rows. */
 import { z } from 'zod';
-import { type DistributionRows, distributionSections, readDistributionRows } from './distribution-rows.ts';
-import { parseOrThrow } from './errors.ts';
-import { boundedInteger, sequenceFields, timingSchema, tokenIdsSchema, wireSamplingSchema } from './fields.ts';
+import {
+  type DistributionRows,
+  type DistributionSections,
+  distributionSections,
+  readDistributionRows,
+} from './distribution-rows.ts';
+import { parseOrThrow, ServiceError } from './errors.ts';
+import {
+  boundedInteger,
+  float32Schema,
+  seedSchema,
+  sequenceFields,
+  timingSchema,
+  tokenIdsSchema,
+  wireSamplingSchema,
+} from './fields.ts';
 import type { Frame, Section } from './frame.ts';
 import { flattenFrame } from './message.ts';
 import { PROTOCOL_VERSION } from './version.ts';
 
-const ROW_KINDS = ['argmax', 'probs', 'logits'] as const;
+/**
+ * - `argmax`: the likeliest token of each row.
+ * - `samples`: the target's own token for each row, drawn with `seed` at the row's position (coupled draws), up to the first
+ *   that is not the one that was sent for its place: rows behind it stand on another text. The likeliest one at
+ *   temperature 0.
+ * - `verdict`: how many of the last num_rows - 1 `token_ids`, which are guesses, are kept, and the token after them.
+ * - `probs`, `logits`: whole rows, for people, other clients and measurements; no verification rule asks for them.
+ */
+const ROW_KINDS = ['argmax', 'samples', 'verdict', 'probs', 'logits'] as const;
+/** The rules that a verdict can follow. */
+export const VERDICT_RULES = ['rejection', 'block'] as const;
+export const MAX_TOP_LOGPROBS = 20;
 
 export const scoreRequestSchema = z.strictObject({
   ...sequenceFields,
   /** The model that is to score, as the card names it: a service that serves another one refuses. Absent: any. */
   model_digest: z.string().max(128).optional(),
   token_ids: tokenIdsSchema,
-  /** Form of the rows: argmax ids (greedy), distributions after the filters, or raw logits. */
   rows: z.enum(ROW_KINDS).default('argmax'),
   /** Rows are returned for this many of the last `token_ids`; 0 for a prefill whose rows nobody needs. */
   num_rows: boundedInteger(0, 1 << 20, 'rows').optional(),
   sampling: wireSamplingSchema.prefault({}),
-  /** Raw logits beside the rows (for log probabilities). */
-  include_logits: z.boolean().default(false),
+  /** For `samples` and `verdict`. */
+  seed: seedSchema.default(0),
+  /** For `verdict`. */
+  verification: z.enum(VERDICT_RULES).optional(),
+  /**
+   * For `verdict`: the distributions that the guesses were really drawn from, one for each, as the draft's reply has them
+   * (see DistributionRows). Absent: each guess is certain.
+   */
+  prob_offsets: tokenIdsSchema.optional(),
+  prob_token_ids: tokenIdsSchema.optional(),
+  probs: float32Schema.optional(),
+  /** Log probabilities of the tokens in the reply, and of so many likeliest ones beside each; of the model's own
+   * distribution, before temperature, penalties and filters. Absent: none. Not for whole rows. */
+  num_top_logprobs: boundedInteger(0, MAX_TOP_LOGPROBS, 'log probabilities').optional(),
   /** The target's hidden states of `token_ids` (for a draft that reads them). */
   include_hidden_states: z.boolean().default(false),
   /**
@@ -35,10 +70,17 @@ export const scoreRequestSchema = z.strictObject({
   prefer_reuse: z.boolean().default(false),
 });
 export type ScoreRequest = z.output<typeof scoreRequestSchema>;
-export type ScoreRequestInput = Omit<z.input<typeof scoreRequestSchema>, 'token_ids'> & { token_ids: Int32Array };
+export type ScoreRequestInput = Omit<z.input<typeof scoreRequestSchema>, 'token_ids' | keyof DistributionSections> & {
+  token_ids: Int32Array;
+  /** Of the guesses, for a verdict. */
+  draftDistributions?: DistributionRows | null;
+};
 
-export function scoreRequestFrame({ token_ids, ...header }: ScoreRequestInput): Frame {
-  return { header: { protocol_version: PROTOCOL_VERSION, ...header }, sections: { token_ids } };
+export function scoreRequestFrame({ token_ids, draftDistributions, ...header }: ScoreRequestInput): Frame {
+  return {
+    header: { protocol_version: PROTOCOL_VERSION, ...header },
+    sections: { token_ids, ...(draftDistributions && distributionSections(draftDistributions)) },
+  };
 }
 
 const scoreReplyHeader = z.object({
@@ -50,22 +92,41 @@ const scoreReplyHeader = z.object({
   num_reused_tokens: z.int().default(0),
   /** Position of the first row of `hiddenStates`, where there are any. */
   hidden_states_from: z.int().optional(),
+  /** For `verdict`: guesses that are kept, and the token that follows them. */
+  num_accepted_tokens: z.int().optional(),
+  next_token_id: z.int().optional(),
   timing: timingSchema,
 });
 export interface ScoreReply extends z.output<typeof scoreReplyHeader> {
-  /** Exactly one of these three is present, as `rows` asked. */
+  /** What `rows` asked for: one of these, or the verdict. */
   readonly argmaxTokenIds?: Int32Array; // [numRows]
+  readonly sampledTokenIds?: Int32Array; // [<= numRows]
   readonly distributions?: DistributionRows; // numRows distributions
   readonly logits?: Float32Array; // [numRows, vocabSize]
+  /** For each token of the reply, of a verdict for the kept guesses and the token after them. */
+  readonly logprobs?: LogprobRows;
   readonly hiddenStates?: Float16Array; // [end of the text - hidden_states_from, width]
 }
 
+export interface LogprobRows {
+  readonly logprobs: Float32Array; // [numTokens]
+  /** The likeliest first. */
+  readonly topTokenIds: Int32Array; // [numTokens, numTop]
+  readonly topLogprobs: Float32Array; // [numTokens, numTop]
+}
+
 export function scoreReplyFrame(reply: ScoreReply): Frame {
-  const { argmaxTokenIds, distributions, logits, hiddenStates, ...header } = reply;
+  const { argmaxTokenIds, sampledTokenIds, distributions, logits, logprobs, hiddenStates, ...header } = reply;
   const sections: Record<string, Section> = {};
   if (argmaxTokenIds) sections.argmax_token_ids = argmaxTokenIds;
+  if (sampledTokenIds) sections.sampled_token_ids = sampledTokenIds;
   if (distributions) Object.assign(sections, distributionSections(distributions));
   if (logits) sections.logits = logits;
+  if (logprobs) {
+    sections.logprobs = logprobs.logprobs;
+    sections.top_token_ids = logprobs.topTokenIds;
+    sections.top_logprobs = logprobs.topLogprobs;
+  }
   if (hiddenStates) sections.hidden_states = hiddenStates;
   return { header, sections };
 }
@@ -74,14 +135,24 @@ export function scoreReplyFrame(reply: ScoreReply): Frame {
 export function parseScoreReply(bytes: Uint8Array): ScoreReply {
   const message = flattenFrame(bytes);
   const header = parseOrThrow(scoreReplyHeader, message);
-  const { argmax_token_ids, logits, hidden_states } = message;
+  const { argmax_token_ids, sampled_token_ids, logits, hidden_states } = message;
   return {
     ...header,
     ...(argmax_token_ids instanceof Int32Array && { argmaxTokenIds: argmax_token_ids }),
-    ...('prob_offsets' in message && {
-      distributions: readDistributionRows(message as Record<string, Section>, header.vocab_size),
-    }),
+    ...(sampled_token_ids instanceof Int32Array && { sampledTokenIds: sampled_token_ids }),
+    ...('prob_offsets' in message && { distributions: readDistributionRows(message, header.vocab_size) }),
     ...(logits instanceof Float32Array && { logits }),
+    ...('logprobs' in message && { logprobs: readLogprobs(message) }),
     ...(hidden_states instanceof Float16Array && { hiddenStates: hidden_states }),
   };
+}
+
+function readLogprobs({ logprobs, top_token_ids, top_logprobs }: Record<string, unknown>): LogprobRows {
+  const isWhole =
+    logprobs instanceof Float32Array &&
+    top_token_ids instanceof Int32Array &&
+    top_logprobs instanceof Float32Array &&
+    top_token_ids.length === top_logprobs.length;
+  if (isWhole) return { logprobs, topTokenIds: top_token_ids, topLogprobs: top_logprobs };
+  throw new ServiceError('malformed_frame', 'malformed frame: the log probabilities are not whole');
 }

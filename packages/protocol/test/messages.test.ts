@@ -117,7 +117,7 @@ describe('a generate request', () => {
       top_p: 1,
       stop: [],
       stream: false,
-      verification: 'rejection',
+      verification: 'coupled',
       speculative: true,
     });
   });

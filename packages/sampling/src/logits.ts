@@ -2,42 +2,73 @@
 import { SamplingError } from './errors.ts';
 import { expNegative } from './exp.ts';
 import { argmax, selectTop } from './rank.ts';
-import type { SamplingParams } from './types.ts';
+import type { SamplingParams, TextSoFar } from './types.ts';
+
+type Adjustments = Pick<
+  SamplingParams,
+  'repetitionPenalty' | 'presencePenalty' | 'frequencyPenalty' | 'logitBias' | 'suppressTokens'
+>;
+
+/** Whether `adjustLogits` would do anything. */
+export function changesLogits(params: Adjustments, { tokenIds, outputStart }: TextSoFar): boolean {
+  if (params.logitBias.size > 0 || params.suppressTokens.length > 0) return true;
+  if (params.repetitionPenalty !== 1 && tokenIds.length > 0) return true;
+  return tokenIds.length > outputStart && (params.presencePenalty !== 0 || params.frequencyPenalty !== 0);
+}
 
 /**
- * Adds the bias of the named tokens, and takes presence and frequency penalties from the tokens of the output so far
- * (OpenAI's definition: count · frequencyPenalty + presencePenalty), in place.
+ * In place, in this order, each in float32: adds the bias of the named tokens; the repetition penalty, for the tokens of the
+ * whole text; presence and frequency penalties, for those of the output (count · frequencyPenalty + presencePenalty);
+ * -Infinity for suppressed tokens.
  *
  * `rowOf` maps a token id to its place in a row of a reduced vocabulary, -1 where it has none. Ids without a place are
  * passed over. `counts` is scratch of the row's length; it must hold zeros and does so again afterwards.
  */
-export function applyPenalties(
+export function adjustLogits(
   logits: Float32Array,
-  priorOutputTokenIds: ArrayLike<number>,
-  params: Pick<SamplingParams, 'presencePenalty' | 'frequencyPenalty' | 'logitBias'>,
-  rowOf: Int32Array | null = null,
-  counts: Int32Array = new Int32Array(logits.length),
+  params: Adjustments,
+  { tokenIds, outputStart }: TextSoFar,
+  {
+    rowOf = null,
+    counts = new Int32Array(logits.length),
+  }: { readonly rowOf?: Int32Array | null; readonly counts?: Int32Array } = {},
 ): void {
-  const { presencePenalty, frequencyPenalty, logitBias } = params;
+  const { repetitionPenalty, presencePenalty, frequencyPenalty, logitBias, suppressTokens } = params;
   const placeOf = (tokenId: number): number => {
     const place = rowOf ? (rowOf[tokenId] ?? -1) : tokenId;
     return place < logits.length ? place : -1;
+  };
+  const forEachToken = (start: number, change: (place: number, count: number) => void): void => {
+    for (let i = start; i < tokenIds.length; i++) {
+      const place = placeOf(tokenIds[i]!);
+      if (place >= 0) counts[place]!++;
+    }
+    for (let i = start; i < tokenIds.length; i++) {
+      const place = placeOf(tokenIds[i]!);
+      const count = place >= 0 ? counts[place]! : 0;
+      if (count === 0) continue;
+      change(place, count);
+      counts[place] = 0;
+    }
   };
   for (const [tokenId, bias] of logitBias) {
     const place = placeOf(tokenId);
     if (place >= 0) logits[place]! += bias;
   }
-  if (presencePenalty === 0 && frequencyPenalty === 0) return;
-  for (let i = 0; i < priorOutputTokenIds.length; i++) {
-    const place = placeOf(priorOutputTokenIds[i]!);
-    if (place >= 0) counts[place]!++;
+  if (repetitionPenalty !== 1) {
+    forEachToken(0, (place) => {
+      const logit = logits[place]!;
+      logits[place] = logit < 0 ? logit * repetitionPenalty : logit / repetitionPenalty;
+    });
   }
-  for (let i = 0; i < priorOutputTokenIds.length; i++) {
-    const place = placeOf(priorOutputTokenIds[i]!);
-    const count = place >= 0 ? counts[place]! : 0;
-    if (count === 0) continue;
-    logits[place]! -= count * frequencyPenalty + presencePenalty;
-    counts[place] = 0;
+  if (presencePenalty !== 0 || frequencyPenalty !== 0) {
+    forEachToken(outputStart, (place, count) => {
+      logits[place]! -= count * frequencyPenalty + presencePenalty;
+    });
+  }
+  for (const tokenId of suppressTokens) {
+    const place = placeOf(tokenId);
+    if (place >= 0) logits[place] = Number.NEGATIVE_INFINITY;
   }
 }
 
@@ -47,6 +78,11 @@ export function logSumExp(logits: Float32Array): number {
   let sum = 0;
   for (let i = 0; i < logits.length; i++) sum += expNegative(logits[i]! - max);
   return max + Math.log(sum);
+}
+
+/** Of one token, at temperature 1, before any filter. Errors: invalid_logits. */
+export function logprobOf(logits: Float32Array, tokenId: number): number {
+  return logits[tokenId]! - logSumExp(logits);
 }
 
 export interface TokenLogprob {

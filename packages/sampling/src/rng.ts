@@ -2,21 +2,24 @@
  * Random numbers by address instead of by order: a uniform is a pure function of (seed, stream, position, index), so
  * batching, retries and restarts cannot change a draw. Streams keep the noise of different uses independent.
  *
- * In rejection verification (rule 1) the outcome looks at a position's noise at most once over all rounds: whatever
- * lies behind a refusal was never looked at, and may be drawn again with the same noise. A rule whose verdict on one
- * position depends on later ones (block verification) must put the round into `index`.
+ * Draft draws and accept tests put the token's place in its round into `index`. With the position that names the round,
+ * so that no number is used in two rounds: block verification judges a position by later ones, and what lies behind a
+ * refusal must not be drawn again with noise that was looked at.
  */
 import { SamplingError } from './errors.ts';
 import { philox4x32 } from './philox.ts';
 
 /** What a number is for. Values are part of what a seed means: never renumber, only add. */
 export const STREAM = {
-  /** The draft's own draw from q. */
+  /** The draft's own draw from q, independent of the target's noise. */
   draftDraw: 0,
   /** The u of the accept test. */
   acceptance: 1,
   /** The token that follows the accepted ones (recovered or bonus); addressed by the round's first position. */
   followDraw: 2,
+  /** The noise that draft and target share (coupled-noise.ts): the least of a block of ids, and each of the others. */
+  coupledBlock: 3,
+  coupledToken: 4,
 } as const;
 
 const DOMAIN_UNIFORM = 0;

@@ -26,12 +26,25 @@ export interface SamplingParams {
   readonly topP: number;
   /** Keep tokens at least minP times as likely as the likeliest; 0 keeps all. */
   readonly minP: number;
+  /**
+   * Divides the logit of every token that already stands in the text, prompt included, where it is positive, and
+   * multiplies it where it is negative (CTRL, Keskar et al. 2019, as in transformers); > 0, 1 changes nothing.
+   */
+  readonly repetitionPenalty: number;
   /** Subtracted once from the logit of every token that already stands in the output (OpenAI's definition). */
   readonly presencePenalty: number;
   /** Subtracted from a token's logit per occurrence in the output (OpenAI's definition). */
   readonly frequencyPenalty: number;
   /** Added to the logits of the named tokens. */
   readonly logitBias: ReadonlyMap<number, number>;
+  /** Never chosen. */
+  readonly suppressTokens: readonly number[];
+}
+
+/** The text before a token, as penalties see it: the prompt, then the output from `outputStart` on. */
+export interface TextSoFar {
+  readonly tokenIds: ArrayLike<number>;
+  readonly outputStart: number;
 }
 
 export type VerificationOutcome =

@@ -6,59 +6,41 @@
 import { describe, expect, it } from 'vitest';
 import {
   CounterRng,
-  DistributionBuilder,
   deriveSeed,
   drawFrom,
+  Sampler,
   type SamplingParams,
   STREAM,
   type TokenDistribution,
+  verifyBlock,
   verifyRejection,
 } from '../src/index.ts';
+import { type Fit, fit } from './fit.ts';
 import { denseProbs, randomLogits, sampling } from './support.ts';
 
 const VOCAB_SIZE = 16;
 const NUM_ROUNDS = 200_000;
 const K = 3;
-const MIN_EXPECTED = 5;
 
-const builder = new DistributionBuilder(VOCAB_SIZE);
+const builder = new Sampler(VOCAB_SIZE);
 const distributionsOf = (sign: 1 | -1, count: number, overrides: Partial<SamplingParams>): TokenDistribution[] =>
   Array.from({ length: count }, (_, i) => {
     const logits = randomLogits(100 + i, VOCAB_SIZE).map((x) => sign * x);
     return builder.distribution(logits, sampling(overrides));
   });
 
-interface Fit {
-  readonly chiSquare: number;
-  readonly limit: number;
-  readonly n: number;
-}
-
-/** Pearson's statistic and the limit df + 10·√(2·df); bins that expect fewer than 5 are merged into one. */
-function fit(observed: readonly number[], probs: readonly number[]): Fit {
-  const n = observed.reduce((a, b) => a + b, 0);
-  const bins: { observed: number; expected: number }[] = [];
-  const rare = { observed: 0, expected: 0 };
-  probs.forEach((p, id) => {
-    const bin = { observed: observed[id]!, expected: n * p };
-    if (bin.expected >= MIN_EXPECTED) bins.push(bin);
-    else {
-      rare.observed += bin.observed;
-      rare.expected += bin.expected;
-    }
-  });
-  if (rare.expected > 0) bins.push(rare);
-  else if (rare.observed > 0) return { chiSquare: Infinity, limit: 0, n };
-  const df = bins.length - 1;
-  const chiSquare = bins.reduce((sum, bin) => sum + (bin.observed - bin.expected) ** 2 / bin.expected, 0);
-  return { chiSquare, limit: df + 10 * Math.sqrt(2 * df), n };
-}
+type Rule = typeof verifyRejection;
+const RULES: [string, Rule][] = [
+  ['rejection', verifyRejection],
+  ['block', verifyBlock],
+];
 
 /** One fit per position 0..K, over the rounds that reach it. Also the share of first drafts that were refused. */
 function fitsOfRounds(
+  verify: Rule,
   overrides: Partial<SamplingParams>,
   drawnFrom?: TokenDistribution[],
-): { fits: Fit[]; refusals: number } {
+): { fits: Fit[]; refusals: number; meanKept: number } {
   const targetDistributions = distributionsOf(1, K + 1, overrides);
   const draftDistributions = distributionsOf(-1, K, overrides);
   const observed = Array.from({ length: K + 1 }, () => new Array<number>(VOCAB_SIZE).fill(0));
@@ -66,48 +48,61 @@ function fitsOfRounds(
   const draftTokenIds = new Int32Array(K);
   const acceptanceUniforms = new Float64Array(K);
   let refusals = 0;
+  let numKept = 0;
   for (let round = 0; round < NUM_ROUNDS; round++) {
     for (let i = 0; i < K; i++) {
       draftTokenIds[i] = drawFrom((drawnFrom ?? draftDistributions)[i]!, rng.uniform(STREAM.draftDraw, round, i));
       acceptanceUniforms[i] = rng.uniform(STREAM.acceptance, round, i);
     }
     const followUniform = rng.uniform(STREAM.followDraw, round);
-    const outcome = verifyRejection({
+    const outcome = verify({
       draftTokenIds,
       draftDistributions,
-      targetDistributions,
+      targetDistribution: (i) => targetDistributions[i]!,
       acceptanceUniforms,
       followUniform,
     });
     const kept = outcome.numAcceptedTokens;
     for (let i = 0; i < kept; i++) observed[i]![draftTokenIds[i]!]!++;
     observed[kept]![outcome.bonusTokenId ?? outcome.recoveredTokenId]!++;
+    numKept += kept;
     if (kept === 0) refusals++;
   }
   return {
     fits: observed.map((counts, i) => fit(counts, denseProbs(targetDistributions[i]!, VOCAB_SIZE))),
     refusals: refusals / NUM_ROUNDS,
+    meanKept: numKept / NUM_ROUNDS,
   };
 }
 
-describe('emitted tokens follow the target’s distribution at every position that is reached', () => {
-  it.each<Partial<SamplingParams>>([{}, { temperature: 1.5, topK: 13 }, { topP: 0.95 }])('%j', (overrides) => {
-    const { fits, refusals } = fitsOfRounds(overrides);
-    expect(refusals).toBeGreaterThan(0.4);
-    for (const { chiSquare, limit, n } of fits) {
-      expect(n).toBeGreaterThan(500);
-      expect(chiSquare).toBeLessThan(limit);
-    }
-  });
+describe.each(RULES)('tokens emitted by %s verification follow the target’s distribution', (_name, verify) => {
+  it.each<Partial<SamplingParams>>([{}, { temperature: 1.5, topK: 13 }, { topP: 0.95 }])(
+    'at every position that is reached: %j',
+    (overrides) => {
+      const { fits, refusals } = fitsOfRounds(verify, overrides);
+      expect(refusals).toBeGreaterThan(0.4);
+      for (const { chiSquare, limit, n } of fits) {
+        expect(n).toBeGreaterThan(500);
+        expect(chiSquare).toBeLessThan(limit);
+      }
+    },
+  );
 
   it('but not if the proposals come from another distribution than stated', () => {
-    const { fits } = fitsOfRounds({}, distributionsOf(-1, K, { temperature: 1.3 }));
+    const { fits } = fitsOfRounds(verify, {}, distributionsOf(-1, K, { temperature: 1.3 }));
     expect(fits[0]!.chiSquare).toBeGreaterThan(2 * fits[0]!.limit);
   });
 });
 
+describe('block verification', () => {
+  it('keeps more draft tokens than rejection does, of the same drafts', () => {
+    const kept = (verify: Rule) => fitsOfRounds(verify, { temperature: 2 }).meanKept;
+    expect(kept(verifyBlock)).toBeGreaterThan(1.02 * kept(verifyRejection));
+  });
+});
+
 /** Pairs of neighbours in texts of 6 tokens, one seed a text, each number addressed by the token's position. */
-function fitOfPairs(acceptanceStream: number): Fit {
+function fitOfPairs({ verify = verifyRejection, stream = STREAM.acceptance as number }): Fit {
   const [p, q] = [distributionsOf(1, 1, {})[0]!, distributionsOf(-1, 1, { temperature: 1.5 })[0]!];
   const observed = new Array<number>(VOCAB_SIZE * VOCAB_SIZE).fill(0);
   const draftDistributions = new Array<TokenDistribution>(K).fill(q);
@@ -118,14 +113,14 @@ function fitOfPairs(acceptanceStream: number): Fit {
     while (output.length < 6) {
       const start = output.length;
       const draftTokenIds = Int32Array.from({ length: K }, (_, i) =>
-        drawFrom(q, rng.uniform(STREAM.draftDraw, start + i)),
+        drawFrom(q, rng.uniform(STREAM.draftDraw, start + i, i)),
       );
-      const acceptanceUniforms = draftDistributions.map((_, i) => rng.uniform(acceptanceStream, start + i));
+      const acceptanceUniforms = draftDistributions.map((_, i) => rng.uniform(stream, start + i, i));
       const followUniform = rng.uniform(STREAM.followDraw, start);
-      const outcome = verifyRejection({
+      const outcome = verify({
         draftTokenIds,
         draftDistributions,
-        targetDistributions,
+        targetDistribution: (i) => targetDistributions[i]!,
         acceptanceUniforms,
         followUniform,
       });
@@ -141,14 +136,14 @@ function fitOfPairs(acceptanceStream: number): Fit {
   );
 }
 
-describe('noise that is addressed by seed and position', () => {
-  it('leaves neighbouring tokens independent, though refused positions are drafted again with the same noise', () => {
-    const { chiSquare, limit } = fitOfPairs(STREAM.acceptance);
+describe('noise that is addressed by seed, position and place in the round', () => {
+  it.each(RULES)('leaves neighbouring tokens independent under %s verification', (_name, verify) => {
+    const { chiSquare, limit } = fitOfPairs({ verify });
     expect(chiSquare).toBeLessThan(limit);
   });
 
   it('but not if the draft and the accept test share a stream', () => {
-    const { chiSquare, limit } = fitOfPairs(STREAM.draftDraw);
+    const { chiSquare, limit } = fitOfPairs({ stream: STREAM.draftDraw });
     expect(chiSquare).toBeGreaterThan(2 * limit);
   });
 });

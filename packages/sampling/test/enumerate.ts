@@ -3,7 +3,13 @@
  * rules decide: the borders between the outcomes of the real functions are found by bisection over every uniform, and
  * the lengths between them are the probabilities.
  */
-import { type TokenDistribution, type VerificationOutcome, verifyRejection } from '../src/index.ts';
+import {
+  type SampledVerdict,
+  type TokenDistribution,
+  type VerificationOutcome,
+  verifyBlock,
+  verifyRejection,
+} from '../src/index.ts';
 import { denseProbs } from './support.ts';
 
 /** The distribution of the next token after a context; token strings such as "0212" stand for contexts and drafts. */
@@ -11,7 +17,8 @@ export type Model = (context: string) => TokenDistribution;
 /** Probabilities of token strings. */
 export type Measure = Map<string, number>;
 
-export interface RejectionRound {
+export interface SampledRounds {
+  readonly rule: 'rejection' | 'block';
   readonly target: Model;
   readonly draft: Model;
   /** The distributions that the verifier is told; undefined where draft tokens come without. */
@@ -22,8 +29,8 @@ export interface RejectionRound {
   readonly trim?: (draft: string, context: string) => string;
 }
 
-/** All that a round of rejection verification may emit after `context`. */
-export function rejectionRoundDistribution(round: RejectionRound, context: string, vocabSize: number): Measure {
+/** All that a round may emit after `context`. */
+export function roundDistributionOf(round: SampledRounds, context: string, vocabSize: number): Measure {
   const emitted: Measure = new Map();
   const stops = (draft: string) => round.stops(draft, context);
   for (const [drawn, mass] of sampledTexts((draft) => round.draft(context + draft), stops, vocabSize)) {
@@ -32,40 +39,69 @@ export function rejectionRoundDistribution(round: RejectionRound, context: strin
   return emitted;
 }
 
-function addOutcomes(round: RejectionRound, context: string, draft: string, draftMass: number, emitted: Measure): void {
+function addOutcomes(round: SampledRounds, context: string, draft: string, draftMass: number, emitted: Measure): void {
   const k = draft.length;
   const { stated } = round;
   const contexts = Array.from({ length: k + 1 }, (_, i) => context + draft.slice(0, i));
   const draftTokenIds = Int32Array.from(draft, Number);
   const draftDistributions = stated ? contexts.slice(0, k).map(stated) : [];
   const targetDistributions = contexts.map(round.target);
-  const verify = (uniforms: number[], followUniform: number) => {
-    const acceptanceUniforms = Array.from({ length: k }, (_, i) => uniforms[i] ?? 0.5);
-    return verifyRejection({
+  const rule = round.rule === 'block' ? verifyBlock : verifyRejection;
+  const verify: Verify = (uniforms, followUniform) =>
+    rule({
       draftTokenIds,
       draftDistributions,
-      targetDistributions,
-      acceptanceUniforms,
+      targetDistribution: (i) => targetDistributions[i]!,
+      acceptanceUniforms: Array.from({ length: k }, (_, i) => uniforms[i] ?? 0.5),
       followUniform,
     });
-  };
-  const follow = (uniforms: number[], mass: number): void => {
-    const stretches = stretchesOf((u) => emittedText(draft, verify(uniforms, u)));
-    for (const { value, length } of stretches) addMass(emitted, value, mass * length);
-  };
-  const branch = (uniforms: number[], mass: number): void => {
+  const branches = round.rule === 'block' ? blockBranches(verify, k) : rejectionBranches(verify, k);
+  for (const { uniforms, mass } of branches) {
+    for (const { value, length } of stretchesOf((u) => emittedText(draft, verify(uniforms, u)))) {
+      addMass(emitted, value, draftMass * mass * length);
+    }
+  }
+}
+
+type Verify = (uniforms: number[], followUniform: number) => SampledVerdict;
+
+/** Accept uniforms for every way that a round may go, and how probable it is. */
+interface Branch {
+  readonly uniforms: number[];
+  readonly mass: number;
+}
+
+/** A uniform is looked at only if all before it accepted. */
+function rejectionBranches(verify: Verify, k: number): Branch[] {
+  const extend = (branch: Branch): Branch[] => {
+    const { uniforms, mass } = branch;
     const i = uniforms.length;
-    if (i === k) {
-      follow(uniforms, mass);
-      return;
-    }
-    const stretches = stretchesOf((u) => verify([...uniforms, u], 0.5).numAcceptedTokens > i);
-    for (const { value: accepts, length, middle } of stretches) {
-      const next = accepts ? branch : follow;
-      next([...uniforms, middle], mass * length);
-    }
+    if (i === k) return [branch];
+    return stretchesOf((u) => verify([...uniforms, u], 0.5).numAcceptedTokens > i).flatMap(
+      ({ value: accepts, length, middle }) => {
+        const next = { uniforms: [...uniforms, middle], mass: mass * length };
+        return accepts ? extend(next) : [next];
+      },
+    );
   };
-  branch([], draftMass);
+  return extend({ uniforms: [], mass: 1 });
+}
+
+/** Each uniform decides about its own token, whatever the others say; one above 1 never passes. */
+function blockBranches(verify: Verify, k: number): Branch[] {
+  let branches: Branch[] = [{ uniforms: [], mass: 1 }];
+  for (let i = 0; i < k; i++) {
+    const passes = (u: number) => {
+      const uniforms = new Array<number>(k).fill(2);
+      uniforms[i] = u;
+      return verify(uniforms, 0.5).numAcceptedTokens === i + 1;
+    };
+    const stretches = stretchesOf(passes);
+    branches = branches.flatMap(({ uniforms, mass }) =>
+      stretches.map(({ length, middle }) => ({ uniforms: [...uniforms, middle], mass: mass * length })),
+    );
+  }
+  return branches;
 }
 
 /** The distribution of the next `numTokens` tokens when round follows round; what a round emits beyond them is cut off. */

@@ -3,13 +3,13 @@
  * verification is the target's, to 1e-12 in total variation. Nothing here is random.
  */
 import { describe, expect, it } from 'vitest';
-import { argmax, DistributionBuilder, type SamplingParams, verifyGreedy } from '../src/index.ts';
+import { argmax, Sampler, type SamplingParams, verifyTargetTokens } from '../src/index.ts';
 import {
   emittedText,
   jointDistribution,
   type Model,
-  type RejectionRound,
-  rejectionRoundDistribution,
+  roundDistributionOf,
+  type SampledRounds,
   sampledTexts,
   totalVariation,
 } from './enumerate.ts';
@@ -19,7 +19,7 @@ const VOCAB_SIZE = 3;
 const NUM_TOKENS = 4;
 const MAX_TOTAL_VARIATION = 1e-12;
 
-const builder = new DistributionBuilder(VOCAB_SIZE);
+const builder = new Sampler(VOCAB_SIZE);
 
 /** Logits that depend on the whole context, unrelated from one to the next. */
 const logitsAfter = (model: number, context: string) =>
@@ -35,9 +35,9 @@ function toyModel(model: number, overrides: Partial<SamplingParams> = {}): Model
   };
 }
 
-/** How far the joint distribution under rejection verification is from the target's own. */
-function biasOf(round: RejectionRound): number {
-  const joint = jointDistribution((context) => rejectionRoundDistribution(round, context, VOCAB_SIZE), NUM_TOKENS);
+/** How far the joint distribution under verification is from the target's own. */
+function biasOf(round: SampledRounds): number {
+  const joint = jointDistribution((context) => roundDistributionOf(round, context, VOCAB_SIZE), NUM_TOKENS);
   const own = sampledTexts(round.target, (text) => text.length === NUM_TOKENS, VOCAB_SIZE);
   return totalVariation(joint, own);
 }
@@ -58,45 +58,45 @@ const CASES: [string, target: Partial<SamplingParams>, draft: Partial<SamplingPa
   ['with a greedy target and a sampling draft', { temperature: 0 }, {}],
 ];
 
-describe('rejection verification emits the joint distribution of the target', () => {
+describe.each(['rejection', 'block'] as const)('%s verification emits the joint distribution of the target', (rule) => {
   for (const [what, target, draft] of CASES) {
     it.each([1, 2, 3])(`${what}, K = %i`, (k) => {
       const q = toyModel(2, draft);
-      const bias = biasOf({ target: toyModel(1, target), draft: q, stated: q, stops: stopAfter(k) });
+      const bias = biasOf({ rule, target: toyModel(1, target), draft: q, stated: q, stops: stopAfter(k) });
       expect(bias).toBeLessThan(MAX_TOTAL_VARIATION);
     });
   }
 
   it('when the draft is the target', () => {
     const p = toyModel(1);
-    expect(biasOf({ target: p, draft: p, stated: p, stops: stopAfter(3) })).toBeLessThan(MAX_TOTAL_VARIATION);
+    expect(biasOf({ rule, target: p, draft: p, stated: p, stops: stopAfter(3) })).toBeLessThan(MAX_TOTAL_VARIATION);
   });
 
   it.each([0, 1])('when draft tokens come without distributions, drawn at temperature %i', (temperature) => {
     const guesses = toyModel(2, { temperature });
-    const round = { target: toyModel(1), draft: guesses, stated: undefined, stops: stopAfter(2) };
+    const round = { rule, target: toyModel(1), draft: guesses, stated: undefined, stops: stopAfter(2) };
     expect(biasOf(round)).toBeLessThan(MAX_TOTAL_VARIATION);
   });
 
   it('when a draft stops early and keeps the unlikely token that made it stop', () => {
     const q = toyModel(2);
-    const round = { target: toyModel(1), draft: q, stated: q, stops: stopsEarly(q) };
+    const round = { rule, target: toyModel(1), draft: q, stated: q, stops: stopsEarly(q) };
     expect(biasOf(round)).toBeLessThan(MAX_TOTAL_VARIATION);
   });
 });
 
-describe('the enumeration sees', () => {
+describe.each(['rejection', 'block'] as const)('the enumeration of %s verification sees', (rule) => {
   const target = toyModel(1);
   const q = toyModel(2);
 
   it('a draft that drops the unlikely token that made it stop', () => {
     const trim = (draft: string, context: string) => (isUnlikely(q, draft, context) ? draft.slice(0, -1) : draft);
-    expect(biasOf({ target, draft: q, stated: q, stops: stopsEarly(q), trim })).toBeGreaterThan(0.01);
+    expect(biasOf({ rule, target, draft: q, stated: q, stops: stopsEarly(q), trim })).toBeGreaterThan(0.01);
   });
 
   it('a draft that states another distribution than it draws from', () => {
     const stated = toyModel(2, { temperature: 1.2 });
-    expect(biasOf({ target, draft: q, stated, stops: stopAfter(2) })).toBeGreaterThan(0.01);
+    expect(biasOf({ rule, target, draft: q, stated, stops: stopAfter(2) })).toBeGreaterThan(0.01);
   });
 });
 
@@ -108,7 +108,7 @@ describe('greedy verification emits the target’s own greedy text', () => {
       const round = new Map<string, number>();
       for (const [draft, mass] of sampledTexts(anything, stopAfter(k), VOCAB_SIZE)) {
         const targets = Array.from({ length: k + 1 }, (_, i) => argmaxAfter(context + draft.slice(0, i)));
-        const text = emittedText(draft, verifyGreedy(Int32Array.from(draft, Number), Int32Array.from(targets)));
+        const text = emittedText(draft, verifyTargetTokens(Int32Array.from(draft, Number), Int32Array.from(targets)));
         round.set(text, (round.get(text) ?? 0) + mass);
       }
       return round;
@@ -125,6 +125,6 @@ function isUnlikely(q: Model, draft: string, context: string): boolean {
 }
 
 /** Three tokens, or up to and with the first one that the draft finds unlikely. */
-function stopsEarly(q: Model): RejectionRound['stops'] {
+function stopsEarly(q: Model): SampledRounds['stops'] {
   return (draft, context) => draft.length === 3 || (draft.length > 0 && isUnlikely(q, draft, context));
 }

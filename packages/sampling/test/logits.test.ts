@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { applyPenalties, argmax, logSumExp, topLogprobs } from '../src/index.ts';
-import { randomLogits, sampling } from './support.ts';
+import { adjustLogits, argmax, logSumExp, topLogprobs } from '../src/index.ts';
+import { output, randomLogits, sampling } from './support.ts';
 
 const invalidLogits = expect.objectContaining({ code: 'invalid_logits' });
 
@@ -41,26 +41,26 @@ describe('argmax', () => {
   });
 });
 
-describe('applyPenalties', () => {
+describe('adjustLogits', () => {
   it('takes presence once and frequency per occurrence, and adds the bias', () => {
     const row = Float32Array.of(1, 1, 1, 1);
     const logitBias = new Map([
       [0, 2],
       [3, -Infinity],
     ]);
-    applyPenalties(row, [1, 2, 1], sampling({ presencePenalty: 0.5, frequencyPenalty: 0.25, logitBias }));
+    adjustLogits(row, sampling({ presencePenalty: 0.5, frequencyPenalty: 0.25, logitBias }), output([1, 2, 1]));
     expect([...row]).toEqual([3, 0, 0.25, -Infinity]);
   });
 
   it('passes over ids that the row does not have', () => {
     const row = Float32Array.of(1, 1);
-    applyPenalties(row, [2, 7], sampling({ presencePenalty: 1, logitBias: new Map([[9, 1]]) }));
+    adjustLogits(row, sampling({ presencePenalty: 1, logitBias: new Map([[9, 1]]) }), output([2, 7]));
     expect([...row]).toEqual([1, 1]);
   });
 
   it('leaves its scratch as it found it', () => {
     const counts = new Int32Array(3);
-    applyPenalties(new Float32Array(3), [0, 0, 2], sampling({ frequencyPenalty: 1 }), null, counts);
+    adjustLogits(new Float32Array(3), sampling({ frequencyPenalty: 1 }), output([0, 0, 2]), { counts });
     expect([...counts]).toEqual([0, 0, 0]);
   });
 });

@@ -1,5 +1,5 @@
 /** What several tests share: plain parameters, seeded noise, and the slow, obvious way to make a distribution. */
-import { CounterRng, type SamplingParams, type TokenDistribution } from '../src/index.ts';
+import { CounterRng, type SamplingParams, type TextSoFar, type TokenDistribution } from '../src/index.ts';
 
 export function sampling(overrides: Partial<SamplingParams> = {}): SamplingParams {
   return {
@@ -7,12 +7,17 @@ export function sampling(overrides: Partial<SamplingParams> = {}): SamplingParam
     topK: 0,
     topP: 1,
     minP: 0,
+    repetitionPenalty: 1,
     presencePenalty: 0,
     frequencyPenalty: 0,
     logitBias: new Map(),
+    suppressTokens: [],
     ...overrides,
   };
 }
+
+/** A text without a prompt. */
+export const output = (tokenIds: readonly number[]): TextSoFar => ({ tokenIds, outputStart: 0 });
 
 const NOISE = 1_000; // a stream that the package itself does not use
 

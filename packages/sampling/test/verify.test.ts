@@ -1,14 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import {
   CounterRng,
-  DistributionBuilder,
   drawFrom,
   oneHotDistribution,
-  type RejectionInput,
+  type SampledRound,
+  Sampler,
   STREAM,
   type TokenDistribution,
-  verifyGreedy,
   verifyRejection,
+  verifyTargetTokens,
 } from '../src/index.ts';
 import { randomLogits, sampling } from './support.ts';
 
@@ -16,10 +16,13 @@ const dense = (...probs: number[]): TokenDistribution => ({ tokenIds: null, prob
 
 describe('verifyRejection', () => {
   const even = dense(0.5, 0.5, 0);
-  const input = (overrides: Partial<RejectionInput>): RejectionInput => ({
+  const input = ({
+    targetDistributions = [even, even, even],
+    ...overrides
+  }: Partial<SampledRound> & { targetDistributions?: TokenDistribution[] }): SampledRound => ({
     draftTokenIds: Int32Array.of(0, 1),
     draftDistributions: [even, even],
-    targetDistributions: [even, even, even],
+    targetDistribution: (i) => targetDistributions[i]!,
     acceptanceUniforms: [1, 1],
     followUniform: 1,
     ...overrides,
@@ -87,24 +90,23 @@ describe('verifyRejection', () => {
       expect.objectContaining({ code: 'invalid_distribution' }),
     );
     const invalidArgument = expect.objectContaining({ code: 'invalid_argument' });
-    expect(() => verifyRejection(input({ targetDistributions: [even, even] }))).toThrow(invalidArgument);
     expect(() => verifyRejection(input({ acceptanceUniforms: [1] }))).toThrow(invalidArgument);
     expect(() => verifyRejection(input({ draftDistributions: [even, even, even] }))).toThrow(invalidArgument);
   });
 });
 
-describe('verifyGreedy', () => {
+describe('verifyTargetTokens', () => {
   const target = Int32Array.of(4, 5, 6, 7);
 
   it('keeps the draft tokens that are the argmax and corrects the first that is not', () => {
-    expect(verifyGreedy(Int32Array.of(4, 5, 6), target)).toEqual({ numAcceptedTokens: 3, bonusTokenId: 7 });
-    expect(verifyGreedy(Int32Array.of(4, 9, 6), target)).toEqual({ numAcceptedTokens: 1, recoveredTokenId: 5 });
-    expect(verifyGreedy(Int32Array.of(0, 5, 6), target)).toEqual({ numAcceptedTokens: 0, recoveredTokenId: 4 });
-    expect(verifyGreedy(new Int32Array(0), Int32Array.of(4))).toEqual({ numAcceptedTokens: 0, bonusTokenId: 4 });
+    expect(verifyTargetTokens(Int32Array.of(4, 5, 6), target)).toEqual({ numAcceptedTokens: 3, bonusTokenId: 7 });
+    expect(verifyTargetTokens(Int32Array.of(4, 9, 6), target)).toEqual({ numAcceptedTokens: 1, recoveredTokenId: 5 });
+    expect(verifyTargetTokens(Int32Array.of(0, 5, 6), target)).toEqual({ numAcceptedTokens: 0, recoveredTokenId: 4 });
+    expect(verifyTargetTokens(new Int32Array(0), Int32Array.of(4))).toEqual({ numAcceptedTokens: 0, bonusTokenId: 4 });
   });
 
   it('needs one target token more than draft tokens', () => {
-    expect(() => verifyGreedy(Int32Array.of(4), Int32Array.of(4))).toThrow(
+    expect(() => verifyTargetTokens(Int32Array.of(4), Int32Array.of(4))).toThrow(
       expect.objectContaining({ code: 'invalid_argument' }),
     );
   });
@@ -116,11 +118,11 @@ describe('verifyGreedy', () => {
       const { emptyResidual, ...outcome } = verifyRejection({
         draftTokenIds,
         draftDistributions: [],
-        targetDistributions: Array.from(targetArgmax, oneHotDistribution),
+        targetDistribution: (i) => oneHotDistribution(targetArgmax[i]!),
         acceptanceUniforms: [0.3, 0.6, 1],
         followUniform: 0.4,
       });
-      expect(outcome).toEqual(verifyGreedy(draftTokenIds, targetArgmax));
+      expect(outcome).toEqual(verifyTargetTokens(draftTokenIds, targetArgmax));
       expect(emptyResidual).toBe(false);
     }
   });
@@ -129,7 +131,7 @@ describe('verifyGreedy', () => {
 describe('generation with a seed', () => {
   const VOCAB = 24;
   const MASKED = 5;
-  const builder = new DistributionBuilder(VOCAB);
+  const builder = new Sampler(VOCAB);
   const params = sampling({ temperature: 0.9, topP: 0.95 });
   const distributionAfter = (model: number, prefix: readonly number[]): TokenDistribution => {
     const row = randomLogits(model * 1_000 + (prefix.at(-1) ?? VOCAB), VOCAB, 2);
@@ -159,7 +161,7 @@ describe('generation with a seed', () => {
       const outcome = verifyRejection({
         draftTokenIds,
         draftDistributions,
-        targetDistributions,
+        targetDistribution: (i) => targetDistributions[i]!,
         acceptanceUniforms,
         followUniform,
       });

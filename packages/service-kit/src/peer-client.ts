@@ -47,6 +47,8 @@ export interface CallOptions {
   readonly requestId: string;
   readonly timeoutMs: number;
   readonly signal?: AbortSignal | undefined;
+  /** Told of the body bytes of a frame that was answered, be it with an error. */
+  readonly onTraffic?: ((sentBytes: number, receivedBytes: number) => void) | undefined;
 }
 
 /** What callers need of a peer; tests have toy ones. */
@@ -65,7 +67,7 @@ export interface PeerClientOptions {
   readonly useChannels?: boolean;
   /** Bearer token to send. */
   readonly token?: string | undefined;
-  /** Told of the body bytes of every frame that was answered, be it with an error. Calls without a frame do not count. */
+  /** Told of every frame, as a call's own `onTraffic` is. Calls without a frame do not count. */
   readonly onTraffic?: (sentBytes: number, receivedBytes: number) => void;
 }
 
@@ -109,6 +111,7 @@ export class PeerClient implements Peer {
         : byHttp(),
     );
     this.#onTraffic(body.byteLength, reply.body.byteLength);
+    options.onTraffic?.(body.byteLength, reply.body.byteLength);
     return this.#bodyOf(reply);
   }
 

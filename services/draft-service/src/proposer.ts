@@ -1,11 +1,11 @@
 /**
- * Continues a sequence by up to K tokens, one pass per token. Each is drawn from the draft's own distribution, which goes back with
- * it, since the verification rule must know what the token was really drawn from.
+ * Continues a sequence by up to K tokens, one pass per token. Each is drawn from the draft's own distribution, which goes
+ * back with it where the verification rule must know what the token was really drawn from.
  */
 import { type Engine, type SequenceLease, sequenceMismatch, type Transfer } from '@forerunner/engine';
 import { encodeReply, type ReplyOptions, samplingParams, timingOf } from '@forerunner/model-service/beside-model';
 import { type ProposeReply, type ProposeRequest, packDistributions, proposeReplyFrame } from '@forerunner/protocol';
-import { DistributionBuilder } from '@forerunner/sampling';
+import { Sampler } from '@forerunner/sampling';
 import { TokenDrawer } from './token-drawer.ts';
 
 export interface ProposeCall {
@@ -15,11 +15,11 @@ export interface ProposeCall {
 
 export class Proposer {
   readonly #engine: Engine;
-  readonly #distributions: DistributionBuilder;
+  readonly #sampler: Sampler;
 
   constructor(engine: Engine) {
     this.#engine = engine;
-    this.#distributions = new DistributionBuilder(engine.signature.headSize, engine.signature.draftToTarget ?? null);
+    this.#sampler = new Sampler(engine.signature.headSize, engine.signature.draftToTarget ?? null);
   }
 
   /** Errors: those of Engine.run; SamplingError invalid_logits. */
@@ -43,9 +43,11 @@ export class Proposer {
           const message = `hidden states were sent from position ${hiddenStatesFrom} on, ${lease.length} tokens are cached`;
           throw sequenceMismatch(message, lease.length);
         }
-        const drawer = new TokenDrawer(this.#distributions, {
+        const drawer = new TokenDrawer(this.#sampler, {
           params: samplingParams(request.sampling),
           seed: request.seed,
+          isCoupled: request.coupled,
+          noiseOffset: request.noise_offset,
           minConfidence: request.min_confidence,
           outputStart: request.sampling.output_start,
         });

@@ -1,14 +1,6 @@
 import { openRunner } from '@forerunner/engine';
 import { distributionAt, modelCardSchema, numDistributionRows } from '@forerunner/protocol';
-import {
-  argmax,
-  CounterRng,
-  DistributionBuilder,
-  drawFrom,
-  probOf,
-  type SamplingParams,
-  STREAM,
-} from '@forerunner/sampling';
+import { argmax, CounterRng, drawFrom, probOf, Sampler, type SamplingParams, STREAM } from '@forerunner/sampling';
 import { TINY_VOCAB_SIZE } from '@forerunner/testkit';
 import { someIds } from '@forerunner/testkit/in-process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -46,9 +38,11 @@ const neutral: SamplingParams = {
   topK: 0,
   topP: 1,
   minP: 0,
+  repetitionPenalty: 1,
   presencePenalty: 0,
   frequencyPenalty: 0,
   logitBias: new Map(),
+  suppressTokens: [],
 };
 let nextId = 0;
 const freshId = () => `d-${nextId++}`;
@@ -70,7 +64,7 @@ describe('a greedy proposal', () => {
     const request = proposing(freshId(), text, 0, { sampling: { ...sampling, output_start: 12 } });
     const { draftTokenIds } = await propose(draft.app, request);
     const rows = await logitsOf(concat(text, draftTokenIds));
-    const builder = new DistributionBuilder(TINY_VOCAB_SIZE);
+    const sampler = new Sampler(TINY_VOCAB_SIZE);
     const params = {
       ...neutral,
       temperature: 0,
@@ -80,7 +74,7 @@ describe('a greedy proposal', () => {
     };
     const expected = rows
       .slice(11, 16)
-      .map((row, i) => builder.distribution(row, params, draftTokenIds.slice(0, i)).tokenIds![0]);
+      .map((row, i) => sampler.likeliest(row, params, { tokenIds: draftTokenIds.slice(0, i), outputStart: 0 }));
     expect([...draftTokenIds]).toEqual(expected);
     expect(draftTokenIds[0]).not.toBe(plain[0]);
   });
@@ -96,28 +90,30 @@ describe('a sampled proposal', () => {
       proposing(freshId(), text, 0, { sampling, seed: 7 }),
     );
     const rows = await logitsOf(concat(text, draftTokenIds));
-    const builder = new DistributionBuilder(TINY_VOCAB_SIZE);
+    const sampler = new Sampler(TINY_VOCAB_SIZE);
     const rng = new CounterRng(7);
     expect(numDistributionRows(distributions!)).toBe(5);
     draftTokenIds.forEach((tokenId, i) => {
       const distribution = distributionAt(distributions!, i);
-      const own = builder.distribution(rows[11 + i]!, { ...neutral, temperature: 0.9, topK: 40, topP: 0.95 });
+      const own = sampler.distribution(rows[11 + i]!, { ...neutral, temperature: 0.9, topK: 40, topP: 0.95 });
       expect(distribution.tokenIds).toEqual(own.tokenIds);
       for (const [j, p] of distribution.probs.entries()) expect(p).toBeCloseTo(own.probs[j]!, 5);
-      expect(tokenId).toBe(drawFrom(distribution, rng.uniform(STREAM.draftDraw, 12 + i)));
+      expect(tokenId).toBe(drawFrom(distribution, rng.uniform(STREAM.draftDraw, 12 + i, i)));
       expect(probOf(distribution, tokenId)).toBeGreaterThan(0);
     });
   });
 
-  it('depends on the seed and the absolute position, not on how it was asked for', async () => {
+  it('of coupled draws depends on the seed and the absolute position, not on how it was asked for', async () => {
     const text = someIds(12, 4);
-    const once = await propose(draft.app, proposing(freshId(), text, 0, { sampling, seed: 11 }));
+    const coupled = true;
+    const once = await propose(draft.app, proposing(freshId(), text, 0, { sampling, seed: 11, coupled }));
+    expect(once.distributions).toBeUndefined();
     const id = freshId();
     const parts: number[] = [];
     for (let i = 0; i < 5; i++) {
       const so = concat(text, Int32Array.from(parts));
       const position = i === 0 ? 0 : so.length - 1;
-      const request = proposing(id, so, position, { sampling, seed: 11, num_speculative_tokens: 1 });
+      const request = proposing(id, so, position, { sampling, seed: 11, coupled, num_speculative_tokens: 1 });
       parts.push((await propose(draft.app, request)).draftTokenIds[0]!);
     }
     expect(parts).toEqual([...once.draftTokenIds]);
@@ -158,8 +154,10 @@ describe('the confidence threshold', () => {
       proposing(freshId(), text, 0, { sampling, seed: 3, num_speculative_tokens: 8 }),
     );
     const rows = await logitsOf(concat(text, all.draftTokenIds));
-    const builder = new DistributionBuilder(TINY_VOCAB_SIZE);
-    const confidences = [...all.draftTokenIds].map((id, i) => probOf(builder.distribution(rows[9 + i]!, neutral), id));
+    const sampler = new Sampler(TINY_VOCAB_SIZE);
+    // A sampled draft is drawn from the 64 likeliest tokens.
+    const params = { ...neutral, topK: sampling.temperature === 0 ? 0 : 64 };
+    const confidences = [...all.draftTokenIds].map((id, i) => probOf(sampler.distribution(rows[9 + i]!, params), id));
     // A threshold that the first token passes and a later one does not.
     const below = confidences.findIndex((confidence) => confidence < confidences[0]!);
     expect(below).toBeGreaterThan(0);
@@ -263,7 +261,7 @@ describe('refusals', () => {
     ['more tokens than the wire allows', { num_speculative_tokens: 33 }, 'invalid_request', 'num_speculative_tokens'],
     ['a confidence above 1', { min_confidence: 2 }, 'invalid_request', 'min_confidence'],
     ['a negative seed', { seed: -1 }, 'invalid_request', 'seed'],
-    ['another protocol version', { protocol_version: 3 }, 'protocol_mismatch', '3'],
+    ['another protocol version', { protocol_version: 99 }, 'protocol_mismatch', '99'],
     ['an unknown field', { draft_k: 5 }, 'unknown_field', 'draft_k'],
   ])('%s', async (_what, more, code, says = '') => {
     const reply = await post(draft.app, { ...proposing('bad', someIds(4)), ...more });

@@ -22,7 +22,7 @@ describe('a draft with a reduced head', () => {
     draft = await openDraft({ MODEL_SIZE: '135m-draft' });
     const { draftTokenIds, distributions, vocab_size } = await propose(draft.app, proposing('a', text, 0, { seed: 5 }));
     const head = headTokens();
-    expect([vocab_size, head.size, distributions!.tokenIds!.length]).toEqual([49_152, 16_384, 5 * 16_384]);
+    expect([vocab_size, head.size, distributions!.tokenIds!.length]).toEqual([49_152, 16_384, 5 * 64]);
     draftTokenIds.forEach((id, i) => {
       expect(head.has(id)).toBe(true);
       expect(probOf(distributionAt(distributions!, i), id)).toBeGreaterThan(0);

@@ -91,6 +91,16 @@ export function createMetrics(
       'forerunner_degraded_rounds_total',
       'Rounds that wanted a draft and had none because the draft-service did not answer or was caching the text again.',
     ),
+    verifiedRounds: counter(
+      'forerunner_verified_rounds_total',
+      'Rounds after the prompt, by verification rule. Denominator of bytes per round.',
+      ['verification'],
+    ),
+    roundBytes: counter(
+      'forerunner_round_bytes_total',
+      'Bytes of frames to and from draft- and target-service in rounds after the prompt, by verification rule. Divide by forerunner_verified_rounds_total for bytes per round.',
+      ['verification'],
+    ),
     roundSeconds: histogram('forerunner_round_seconds', 'One round: propose, score, verify. Seconds.'),
     predictedSpeedup: new Histogram({
       name: 'forerunner_predicted_speedup_ratio',
@@ -131,7 +141,7 @@ export function createMetrics(
 export function createTrafficCounter(registry: Registry): Counter<'peer' | 'direction'> {
   return new Counter({
     name: 'forerunner_peer_bytes_total',
-    help: 'Bytes of frames between the coordinator and its peers (direction: sent, received). Divide by forerunner_round_seconds_count for bytes per round.',
+    help: 'Bytes of frames between the coordinator and its peers (direction: sent, received). Prompts included; bytes per round are forerunner_round_bytes_total.',
     labelNames: ['peer', 'direction'],
     registers: [registry],
   });

@@ -116,19 +116,20 @@ describe('a draft of the other kind', () => {
   });
 
   it.each(swaps)(
-    'gets a sequence and noise of its own, %s before %s; the old sequence is freed',
+    'gets a sequence of its own and noise by the places of the one text, %s before %s; the old sequence is freed',
     async (first, second) => {
       const { draft } = await answer({ first, arrivals: new Map([[5, second]]), temperature: 1 });
       expect(draft.sequenceIds.size).toBe(2);
       expect([draft.numFreed, draft.numSequences]).toEqual([2, 0]);
-      const isFeature = (message: Record<string, unknown>) => message.hidden_states !== undefined;
-      const seeds = (kind: Kind) =>
-        new Set(
-          draft.messages.filter((message) => isFeature(message) === (kind === 'feature')).map(({ seed }) => seed),
-        );
-      expect(seeds(first)).toEqual(new Set([1]));
-      expect(seeds(second).size).toBe(1);
-      expect(seeds(second)).not.toContain(1);
+      const proposals = draft.messages.filter((message) => (message.num_speculative_tokens as number) > 0);
+      expect(new Set(proposals.map(({ seed }) => seed))).toEqual(new Set([1]));
+      expect(new Set(proposals.map(({ noise_offset }) => noise_offset)).size).toBe(2);
+      // No place is drawn for in two proposals as the first one, whatever the sessions' own positions are.
+      const firstPlaces = proposals.map(
+        (message) =>
+          (message.position as number) + (message.token_ids as Int32Array).length + (message.noise_offset as number),
+      );
+      expect(firstPlaces).toEqual([...new Set(firstPlaces)].sort((a, b) => a - b));
     },
   );
 

@@ -1,4 +1,5 @@
 /** The distribution of sampled answers over the whole loop, messages included, against the target's exact distribution. */
+import type { VerificationRuleName } from '@forerunner/protocol';
 import { CounterRng, STREAM } from '@forerunner/sampling';
 import { describe, expect, it } from 'vitest';
 import { HIDDEN_WIDTH, mixed, type ToyModel, ToyPeer, toyModel, VOCAB_SIZE } from './toy-peers.ts';
@@ -12,10 +13,19 @@ const p = toyModel(1, 3);
 const q = mixed(p, toyModel(5, 4), 0.15);
 
 /** χ² of the second and third token together, given the prompt; tokens 2 and 3 are emitted by a drafted round. */
-async function chiSquare(trio: ToyTrio, expected: ToyModel): Promise<{ statistic: number; limit: number }> {
+async function chiSquare(
+  trio: ToyTrio,
+  expected: ToyModel,
+  verification: VerificationRuleName = 'rejection',
+): Promise<{ statistic: number; limit: number }> {
   const counts = new Map<string, number>();
   for (let seed = 1; seed <= NUM_ANSWERS; seed++) {
-    const { output } = await trio.generate({ seed, maxNewTokens: NUM_TOKENS, numSpeculativeTokens: 3 });
+    const { output } = await trio.generate({
+      seed,
+      maxNewTokens: NUM_TOKENS,
+      numSpeculativeTokens: 3,
+      verification,
+    });
     const key = output.tokenIds.slice(0, 3).join(',');
     counts.set(key, (counts.get(key) ?? 0) + 1);
   }
@@ -73,6 +83,16 @@ describe.each([
 });
 
 describe('the joint distribution of sampled tokens', () => {
+  it.each(['block', 'coupled'] as const)("is the target's with %s verification", async (verification) => {
+    const { statistic, limit } = await chiSquare(trioOf(), p, verification);
+    expect(statistic).toBeLessThan(limit);
+  });
+
+  it('of coupled draws would not be, if the target drew from another model (negative control)', async () => {
+    const { statistic, limit } = await chiSquare(trioOf(), mixed(p, q, 0.8), 'coupled');
+    expect(statistic).toBeGreaterThan(limit);
+  });
+
   it("is the target's when a feature draft's text and its hidden states' beginning are lost again and again", async () => {
     const trio = noisyFeatureTrio();
     trio.maxWindowBytes = 3 * 2 * HIDDEN_WIDTH; // three rows
@@ -92,8 +112,10 @@ describe('the joint distribution of sampled tokens', () => {
   it('never depends on distributions that make no sense: such a draft is left out', async () => {
     const trio = trioOf();
     trio.draft.claimedModel = () => new Float32Array(VOCAB_SIZE).fill(Number.NaN);
-    const { output, statistics } = await trio.generate({ seed: 1 });
-    expect(output.tokenIds).toEqual((await trioOf().generate({ seed: 1, numSpeculativeTokens: 0 })).output.tokenIds);
+    const verification = 'rejection';
+    const { output, statistics } = await trio.generate({ seed: 1, verification });
+    const alone = await trioOf().generate({ seed: 1, verification, numSpeculativeTokens: 0 });
+    expect(output.tokenIds).toEqual(alone.output.tokenIds);
     expect(statistics.speculative_decoding.num_drafts).toBe(0);
   });
 

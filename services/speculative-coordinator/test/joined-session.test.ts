@@ -9,7 +9,10 @@ import type { DraftSession, ProposeResult } from '../src/drafting/draft-session.
 import { JoinedSession, type TextGuesses } from '../src/drafting/joined-session.ts';
 import { Generation } from '../src/generation/generation.ts';
 import { RoundObserver } from '../src/generation/round-observer.ts';
-import { RejectionRule } from '../src/generation/verification/rejection.ts';
+import { TrafficMeter } from '../src/generation/traffic-meter.ts';
+import type { VerificationRule } from '../src/generation/verification/rule.ts';
+import { CoupledRule } from '../src/generation/verification/target-tokens.ts';
+import { VerdictRule } from '../src/generation/verification/verdict.ts';
 import { type CoordinatorMetrics, createMetrics } from '../src/metrics.ts';
 import { TargetReplicas } from '../src/pair/target-replicas.ts';
 import { TargetSequence } from '../src/pair/target-sequence.ts';
@@ -274,6 +277,7 @@ describe('the joint distribution of answers with guesses from texts', () => {
     promptTokenIds: Int32Array,
     texts: Partial<TextGuesses>,
     metrics: CoordinatorMetrics,
+    rule: VerificationRule = new VerdictRule('rejection', seed),
   ): Promise<number[]> {
     const target = new ToyPeer('target-service', p);
     const context = {
@@ -294,12 +298,13 @@ describe('the joint distribution of answers with guesses from texts', () => {
         numTopLogprobs: null,
       },
       {
-        rule: new RejectionRule(seed),
+        rule,
         target: new TargetSequence(new TargetReplicas([target]), context),
         draft: new JoinedSession(null, { numPromptTokens, maxTextTokens: 3, promptLookup: false, ...texts }),
         decoder: new IncrementalDecoder(toyText),
         draftLength: lengthsWith(3),
-        observer: new RoundObserver(metrics),
+        observer: new RoundObserver(metrics, 'rejection'),
+        traffic: new TrafficMeter(),
       },
     );
     for await (const _ of generation.rounds());
@@ -333,6 +338,23 @@ describe('the joint distribution of answers with guesses from texts', () => {
     statistic += (rest.observed - rest.expected) ** 2 / Math.max(rest.expected, 1e-9);
     return { statistic, limit: bins + 10 * Math.sqrt(2 * bins) };
   }
+
+  it('coupled, is that of the target alone token by token, whatever was predicted', async () => {
+    const metrics = createMetrics(new Registry(), {
+      admission: new Admission({ maxRunning: 1, maxWaiting: 0 }),
+      draft: null,
+    });
+    const prompt = Int32Array.of(3, 5);
+    let numKept = 0;
+    for (let seed = 1; seed <= 50; seed++) {
+      const alone = await answer(seed, prompt, {}, metrics, new CoupledRule(seed));
+      for (const predictionTokenIds of [Int32Array.from(alone), Int32Array.of(7, 9, 2, 4)]) {
+        expect(await answer(seed, prompt, { predictionTokenIds }, metrics, new CoupledRule(seed))).toEqual(alone);
+        numKept += predictionTokenIds[0] === alone[0] ? 1 : 0;
+      }
+    }
+    expect(numKept).toBeGreaterThanOrEqual(50);
+  });
 
   const likeliest = (text: number[]) => {
     const distribution = p(Int32Array.from(text));

@@ -72,7 +72,7 @@ describe('the monitor of peers', () => {
 
   it.each([
     ['another tokenizer', { tokenizer_fingerprint: 'e'.repeat(64) }, /tokenizer \(f+\) is not that of target/],
-    ['another protocol', { protocol_version: PROTOCOL_VERSION + 1 }, /speaks protocol version 3, the coordinator 2/],
+    ['another protocol', { protocol_version: PROTOCOL_VERSION + 1 }, /speaks protocol version 4, the coordinator 3/],
   ])('serves no target with %s in the place of one that fits', async (_what, change, reason) => {
     const { targetChange, monitor } = watched();
     await monitor.check();

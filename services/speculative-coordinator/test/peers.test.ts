@@ -22,7 +22,7 @@ describe('a pair', () => {
       /"toy-draft-service".*"toy-target-service".*tokenizers/,
     ],
     ['a wider vocabulary', { vocab_size: 17 }, /vocabulary of 17/],
-    ['another protocol', { protocol_version: PROTOCOL_VERSION + 1 }, /protocol version 3/],
+    ['another protocol', { protocol_version: PROTOCOL_VERSION + 1 }, /protocol version 4/],
     [
       'hidden states that the target does not offer',
       { hidden_states_wanted: { name: 'hidden_states', width: 8, dtype: 'float16' as const, target_digest: null } },

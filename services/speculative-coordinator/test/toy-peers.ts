@@ -3,6 +3,7 @@
  * the real ones, and every fault on demand.
  */
 import {
+  distributionAt,
   encodeFrame,
   type Frame,
   flattenFrame,
@@ -12,11 +13,23 @@ import {
   parseOrThrow,
   proposeReplyFrame,
   proposeRequestSchema,
+  readDistributionRows,
+  type ScoreReply,
+  type ScoreRequest,
   scoreReplyFrame,
   scoreRequestSchema,
   TokenPrefix,
 } from '@forerunner/protocol';
-import { CounterRng, drawFrom, oneHotDistribution, STREAM, type TokenDistribution } from '@forerunner/sampling';
+import {
+  CounterRng,
+  CoupledNoise,
+  drawCoupled,
+  drawFrom,
+  oneHotDistribution,
+  STREAM,
+  seededVerdict,
+  type TokenDistribution,
+} from '@forerunner/sampling';
 import { type Peer, PeerError } from '@forerunner/service-kit';
 import { testCard } from '@forerunner/testkit';
 
@@ -157,11 +170,7 @@ export class ToyPeer implements Peer {
     return encodeFrame(
       scoreReplyFrame({
         ...this.#header(request.sequence_id, text, reused),
-        ...(request.rows === 'argmax'
-          ? { argmaxTokenIds: Int32Array.from(distributions, (distribution) => argmaxOf(distribution.probs)) }
-          : {
-              distributions: packDistributions(distributions.map((one) => sampled(one, request.sampling.temperature))),
-            }),
+        ...rowsOf(request, distributions, text),
         ...(request.include_hidden_states && {
           hiddenStates: this.#hiddenStatesOf(text, end - hiddenStatesFrom),
           hidden_states_from: hiddenStatesFrom,
@@ -189,7 +198,9 @@ export class ToyPeer implements Peer {
       const id =
         request.sampling.temperature === 0
           ? argmaxOf(distribution.probs)
-          : drawFrom(distribution, rng.uniform(STREAM.draftDraw, text.length));
+          : request.coupled
+            ? drawCoupled(distribution, new CoupledNoise(request.seed, text.length + request.noise_offset))
+            : drawFrom(distribution, rng.uniform(STREAM.draftDraw, text.length + request.noise_offset, i));
       draftTokenIds.push(id);
       distributions.push(this.claimedModel ? { tokenIds: null, probs: this.claimedModel(text.ids()) } : distribution);
       if (i + 1 < request.num_speculative_tokens) {
@@ -201,7 +212,8 @@ export class ToyPeer implements Peer {
       proposeReplyFrame({
         ...this.#header(request.sequence_id, text, reused),
         draftTokenIds: Int32Array.from(draftTokenIds),
-        ...(request.sampling.temperature > 0 && { distributions: packDistributions(distributions) }),
+        ...(request.sampling.temperature > 0 &&
+          !request.coupled && { distributions: packDistributions(distributions) }),
       }),
     );
   }
@@ -286,6 +298,29 @@ export class ToyPeer implements Peer {
       timing: { queue_ms: 0, model_ms: 0, total_ms: 0, num_sequences: 1 },
     };
   }
+}
+
+/** What the target answers of the rows after the text's last tokens, by the functions that the real one uses. */
+function rowsOf(request: ScoreRequest, distributions: TokenDistribution[], text: TokenPrefix): Partial<ScoreReply> {
+  const { rows, seed, sampling } = request;
+  const first = text.length - distributions.length + 1; // position of the first row's token
+  if (rows === 'argmax') return { argmaxTokenIds: Int32Array.from(distributions, ({ probs }) => argmaxOf(probs)) };
+  if (rows === 'samples') {
+    const draw = (one: TokenDistribution, i: number) => drawCoupled(one, new CoupledNoise(seed, first + i));
+    return { sampledTokenIds: Int32Array.from(distributions, draw) };
+  }
+  const drafts = request.prob_offsets ? readDistributionRows(request, VOCAB_SIZE) : null;
+  const verdict = seededVerdict(request.verification!, {
+    seed,
+    position: first,
+    draftTokenIds: text.ids(first).slice(),
+    draftDistributions: drafts ? distributions.slice(1).map((_, i) => distributionAt(drafts, i)) : [],
+    targetDistribution: (i) => sampled(distributions[i]!, sampling.temperature),
+  });
+  return {
+    num_accepted_tokens: verdict.numAcceptedTokens,
+    next_token_id: verdict.bonusTokenId ?? verdict.recoveredTokenId,
+  };
 }
 
 /** What a token is drawn from: at temperature 0 the likeliest one alone. */

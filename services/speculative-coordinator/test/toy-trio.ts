@@ -1,5 +1,5 @@
 /** A coordinator's loop over toy peers, without HTTP. */
-import type { WireSampling } from '@forerunner/protocol';
+import { DEFAULT_VERIFICATION, type VerificationRuleName, type WireSampling } from '@forerunner/protocol';
 import { createLogger } from '@forerunner/service-kit';
 import { IncrementalDecoder } from '@forerunner/tokenizer';
 import { Registry } from 'prom-client';
@@ -12,6 +12,7 @@ import { FeatureDraftSession } from '../src/drafting/feature-draft-session.ts';
 import { Generation, type GenerationParams } from '../src/generation/generation.ts';
 import type { RoundRecord } from '../src/generation/round.ts';
 import { RoundObserver } from '../src/generation/round-observer.ts';
+import { TrafficMeter } from '../src/generation/traffic-meter.ts';
 import { chooseRule } from '../src/generation/verification/choose-rule.ts';
 import type { VerificationRule } from '../src/generation/verification/rule.ts';
 import { createMetrics } from '../src/metrics.ts';
@@ -40,9 +41,11 @@ export const sampling = (change: Partial<WireSampling> = {}): WireSampling => ({
   top_k: 0,
   top_p: 1,
   min_p: 0,
+  repetition_penalty: 1,
   presence_penalty: 0,
   frequency_penalty: 0,
   logit_bias: {},
+  suppress_tokens: [],
   output_start: 0,
   ...change,
 });
@@ -53,6 +56,8 @@ export interface ToyParams extends GenerationParams {
   /** Default: `numSpeculativeTokens` in every round. */
   readonly draftLength?: DraftLengthPolicy;
   /** Default: what requests have that name none. */
+  readonly verification?: VerificationRuleName;
+  /** Default: what `verification` names. */
   readonly rule?: VerificationRule;
 }
 
@@ -103,19 +108,22 @@ export class ToyTrio {
       numTopLogprobs: null,
       ...change,
     };
-    const context = { requestId: 'r', signal, cacheScope: '' };
+    const traffic = new TrafficMeter();
+    const context = { requestId: 'r', signal, cacheScope: '', onTraffic: traffic.add };
     const target = new TargetSequence(this.#targets, {
       ...context,
       timeoutMs: 1000,
       modelDigest: 'd'.repeat(64),
     });
     const { numSpeculativeTokens, seed, sampling: wire } = params;
-    const rule = params.rule ?? chooseRule('rejection', { temperature: wire.temperature, seed });
-    const draftContext = { ...context, seed: rule.draftSeed, sampling: wire };
+    const rule =
+      params.rule ?? chooseRule(params.verification ?? DEFAULT_VERIFICATION, { temperature: wire.temperature, seed });
+    const draftContext = { ...context, noise: rule.draftNoise, sampling: wire };
     const draft = numSpeculativeTokens === 0 ? null : this.openDraft(draftContext);
-    const observer = new RoundObserver(this.#metrics);
+    const observer = new RoundObserver(this.#metrics, rule.name);
     const generation = new Generation(params, {
       rule,
+      traffic,
       draftLength: params.draftLength ?? fixedLength(numSpeculativeTokens),
       target,
       draft,

@@ -6,12 +6,14 @@ import {
   type ScoreRequest,
   ServiceError,
   scoreRequestSchema,
+  VERDICT_RULES,
 } from '@forerunner/protocol';
 import type { ServiceApp } from '@forerunner/service-kit';
 import type { TargetConfig } from './config.ts';
 import type { TargetMethods } from './engine.ts';
+import { draftDistributionsOf } from './row-readers.ts';
 
-/** Most bytes of rows in one reply. */
+/** Most bytes of rows that one request keeps. */
 const MAX_ROW_BYTES = 2 ** 28;
 
 export function buildTargetApp(
@@ -22,12 +24,9 @@ export function buildTargetApp(
   return createModelApp(config, deps, (routes) => {
     serveCall(routes, '/v1/score', scoreRequestSchema, async (given, replyOptions, signal) => {
       const request = checked(given, model.info, card);
-      const tokenIds = detachable(request.token_ids);
-      return model.call(
-        'score',
-        { request: { ...request, token_ids: tokenIds }, replyOptions },
-        { signal, transfer: [tokenIds.buffer as ArrayBuffer] },
-      );
+      const sections = detachedSections(request);
+      const transfer = Object.values(sections).map((section) => section.buffer as ArrayBuffer);
+      return model.call('score', { request: { ...request, ...sections }, replyOptions }, { signal, transfer });
     });
   });
 }
@@ -55,7 +54,8 @@ function checked(
   if (numRows > numTokens) {
     throw new ServiceError('invalid_request', `"num_rows": must be at most the ${numTokens} token_ids, got ${numRows}`);
   }
-  const numBytes = request.rows === 'argmax' && !request.include_logits ? 0 : numRows * facts.vocabSize * 4;
+  const keepsRows = request.rows !== 'argmax' && request.rows !== 'samples';
+  const numBytes = keepsRows ? numRows * facts.vocabSize * 4 : 0;
   if (numBytes > MAX_ROW_BYTES) {
     const most = Math.floor(MAX_ROW_BYTES / facts.vocabSize / 4);
     throw new ServiceError(
@@ -67,7 +67,42 @@ function checked(
     throw new ServiceError('unsupported_value', '"include_hidden_states": this model has no such output');
   }
   checkHiddenStatesFrom(request);
+  checkVerdict(request, numRows, facts.vocabSize);
   return { ...request, num_rows: numRows };
+}
+
+/** Errors: invalid_request, malformed_frame. */
+function checkVerdict(request: ScoreRequest, numRows: number, vocabSize: number): void {
+  const { rows, verification, num_top_logprobs: numTopLogprobs } = request;
+  const fail = (why: string): never => {
+    throw new ServiceError('invalid_request', why);
+  };
+  if ((rows === 'probs' || rows === 'logits') && numTopLogprobs !== undefined)
+    fail(`"num_top_logprobs": ${rows} are whole rows, of which the caller can compute them`);
+  if (rows !== 'verdict') {
+    const given = (['verification', 'prob_offsets', 'prob_token_ids', 'probs'] as const).find(
+      (name) => request[name] !== undefined,
+    );
+    if (given) fail(`"${given}": needs rows "verdict", got "${rows}"`);
+    return;
+  }
+  if (!verification) fail(`"verification": a verdict needs ${VERDICT_RULES.join(' or ')}`);
+  if (numRows === 0) fail('"num_rows": a verdict needs at least 1, the guesses and one more, got 0');
+  if (!request.prob_offsets && (request.prob_token_ids || request.probs)) fail('"prob_offsets": is missing');
+  const numDistributions = draftDistributionsOf(request, vocabSize).length;
+  if (request.prob_offsets && numDistributions !== numRows - 1)
+    fail(`"prob_offsets": must be of ${numRows - 1} distributions, one for each guess, got ${numDistributions}`);
+}
+
+/** The request's arrays, with memory of their own. */
+function detachedSections(request: ScoreRequest) {
+  const { prob_offsets, prob_token_ids, probs } = request;
+  return {
+    token_ids: detachable(request.token_ids),
+    ...(prob_offsets && { prob_offsets: detachable(prob_offsets) }),
+    ...(prob_token_ids && { prob_token_ids: detachable(prob_token_ids) }),
+    ...(probs && { probs: detachable(probs) }),
+  };
 }
 
 function checkHiddenStatesFrom(request: ScoreRequest): void {

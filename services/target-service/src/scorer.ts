@@ -1,23 +1,22 @@
-/** Scores the new tokens of a sequence: one pass (or a prefill's chunks), and each wanted row in the form asked for. */
+/** Scores the new tokens of a sequence: one pass (or a prefill's chunks), and each wanted row in the hands of the reader that was asked for. */
 import type { Engine, SequenceLease, Transfer } from '@forerunner/engine';
 import { encodeReply, type ReplyOptions, samplingParams, timingOf } from '@forerunner/model-service/beside-model';
-import { packDistributions, type ScoreReply, type ScoreRequest, scoreReplyFrame } from '@forerunner/protocol';
-import { argmax, DistributionBuilder, type TokenDistribution } from '@forerunner/sampling';
+import { type ScoreReply, type ScoreRequest, scoreReplyFrame } from '@forerunner/protocol';
+import { Sampler, type TextSoFar } from '@forerunner/sampling';
+import { openRowReader } from './row-readers.ts';
 
 export interface ScoreCall {
   readonly request: ScoreRequest & { readonly num_rows: number };
   readonly replyOptions: ReplyOptions;
 }
 
-type Rows = Pick<ScoreReply, 'argmaxTokenIds' | 'distributions' | 'logits'>;
-
 export class Scorer {
   readonly #engine: Engine;
-  readonly #distributions: DistributionBuilder;
+  readonly #sampler: Sampler;
 
   constructor(engine: Engine) {
     this.#engine = engine;
-    this.#distributions = new DistributionBuilder(engine.signature.vocabSize);
+    this.#sampler = new Sampler(engine.signature.vocabSize);
   }
 
   /** Errors: those of Engine.run; SamplingError invalid_logits. */
@@ -30,7 +29,13 @@ export class Scorer {
     const wantedFrom = request.hidden_states_from ?? request.position;
     // Rows and hidden states exist only where the model computed.
     const firstComputed = wantsHiddenStates && !request.prefer_reuse ? Math.min(wantedFrom, firstRow) : firstRow;
-    const collector = this.#collector(request);
+    const params = samplingParams(request.sampling);
+    const reader = openRowReader({ request, sampler: this.#sampler, params, vocabSize });
+    const outputStart = request.sampling.output_start;
+    const textUpTo = (lease: SequenceLease, length: number): TextSoFar => ({
+      tokenIds: lease.tokenIds(0, length),
+      outputStart,
+    });
 
     const reply = await this.#engine.run(
       {
@@ -47,7 +52,13 @@ export class Scorer {
         const hiddenStates = new Float16Array((end - hiddenStatesFrom) * width);
         await lease.append(tokenIds.subarray(lease.numReusedTokens), {
           numLogitRows: numRows,
-          onLogits: (rows, first) => collector.add(rows, first, lease, firstRow),
+          // Row i follows the token at position firstRow + i, which penalties count, too.
+          onLogits: (rows, first) => {
+            for (let i = 0; i < rows.length / vocabSize; i++) {
+              const row = rows.subarray(i * vocabSize, (i + 1) * vocabSize);
+              reader.add(row, textUpTo(lease, firstRow + first + i + 1));
+            }
+          },
           numHiddenStateRows: end - hiddenStatesFrom,
           onHiddenStates: wantsHiddenStates ? (rows, first) => hiddenStates.set(rows, first * width) : undefined,
         });
@@ -57,47 +68,11 @@ export class Scorer {
           vocab_size: vocabSize,
           num_reused_tokens: lease.numReusedTokens,
           timing: timingOf(replyOptions, lease.timing),
-          ...collector.rows(),
+          ...reader.rows(textUpTo(lease, end)),
           ...(wantsHiddenStates && { hiddenStates, hidden_states_from: hiddenStatesFrom }),
         };
       },
     );
     return encodeReply(scoreReplyFrame(reply), replyOptions);
-  }
-
-  #collector(request: ScoreRequest & { num_rows: number }) {
-    const { rows: kind, num_rows: numRows, sampling } = request;
-    const { vocabSize } = this.#engine.signature;
-    const wire = samplingParams(sampling);
-    const params = kind === 'argmax' ? { ...wire, temperature: 0 } : wire;
-    const isPlain = wire.logitBias.size === 0 && wire.presencePenalty === 0 && wire.frequencyPenalty === 0;
-
-    const argmaxTokenIds = kind === 'argmax' ? new Int32Array(numRows) : null;
-    const distributions: TokenDistribution[] | null = kind === 'probs' ? [] : null;
-    const logits = kind === 'logits' || request.include_logits ? new Float32Array(numRows * vocabSize) : null;
-
-    return {
-      /** Rows from `first` on; row i follows the token at position firstPosition + i, which penalties count, too. */
-      add: (rows: Float32Array, first: number, lease: SequenceLease, firstPosition: number) => {
-        logits?.set(rows, first * vocabSize);
-        if (kind === 'logits') return;
-        for (let i = 0; i < rows.length / vocabSize; i++) {
-          const row = rows.subarray(i * vocabSize, (i + 1) * vocabSize);
-          if (argmaxTokenIds && isPlain) {
-            argmaxTokenIds[first + i] = argmax(row);
-            continue;
-          }
-          const soFar = lease.tokenIds(sampling.output_start, firstPosition + first + i + 1);
-          const distribution = this.#distributions.distribution(row, params, soFar);
-          if (argmaxTokenIds) argmaxTokenIds[first + i] = distribution.tokenIds![0]!;
-          else distributions!.push(distribution);
-        }
-      },
-      rows: (): Rows => ({
-        ...(argmaxTokenIds && { argmaxTokenIds }),
-        ...(distributions && { distributions: packDistributions(distributions) }),
-        ...(logits && { logits }),
-      }),
-    };
   }
 }

@@ -1,5 +1,5 @@
 import { distributionAt, modelCardSchema, numDistributionRows } from '@forerunner/protocol';
-import { argmax, DistributionBuilder, type SamplingParams } from '@forerunner/sampling';
+import { argmax, Sampler, type SamplingParams } from '@forerunner/sampling';
 import { TINY_VOCAB_SIZE } from '@forerunner/testkit';
 import { someIds } from '@forerunner/testkit/in-process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -28,9 +28,11 @@ const neutral: SamplingParams = {
   topK: 0,
   topP: 1,
   minP: 0,
+  repetitionPenalty: 1,
   presencePenalty: 0,
   frequencyPenalty: 0,
   logitBias: new Map(),
+  suppressTokens: [],
 };
 
 describe('rows', () => {
@@ -56,11 +58,14 @@ describe('rows', () => {
   it('are distributions after temperature and filters, sparse where something was filtered', async () => {
     const text = someIds(6);
     const sampling = { temperature: 0.8, top_k: 20, top_p: 0.9, min_p: 0.01 };
-    const request = scoring(freshId(), text, 0, { rows: 'probs', num_rows: 2, sampling, include_logits: true });
-    const { distributions, logits } = await score(target.app, request);
-    const builder = new DistributionBuilder(TINY_VOCAB_SIZE);
+    const { distributions } = await score(
+      target.app,
+      scoring(freshId(), text, 0, { rows: 'probs', num_rows: 2, sampling }),
+    );
+    const { logits } = await score(target.app, scoring(freshId(), text, 0, { rows: 'logits', num_rows: 2 }));
+    const sampler = new Sampler(TINY_VOCAB_SIZE);
     const expected = rowsOf(logits).map((row) =>
-      builder.distribution(row, { ...neutral, temperature: 0.8, topK: 20, topP: 0.9, minP: 0.01 }),
+      sampler.distribution(row, { ...neutral, temperature: 0.8, topK: 20, topP: 0.9, minP: 0.01 }),
     );
     expect(numDistributionRows(distributions!)).toBe(2);
     expect([0, 1].map((i) => distributionAt(distributions!, i))).toEqual(expected);
@@ -111,9 +116,9 @@ describe('rows', () => {
       });
     if (rows === 'argmax') expect([...reply.argmaxTokenIds!]).toEqual(expected.map((row) => argmax(row)));
     else {
-      const builder = new DistributionBuilder(TINY_VOCAB_SIZE);
+      const sampler = new Sampler(TINY_VOCAB_SIZE);
       expected.forEach((row, i) => {
-        const { probs } = builder.distribution(row, { ...neutral, temperature: 0.9 });
+        const { probs } = sampler.distribution(row, { ...neutral, temperature: 0.9 });
         const largest = probs.reduce(
           (most, p, v) => Math.max(most, Math.abs(p - distributionAt(reply.distributions!, i).probs[v]!)),
           0,

@@ -7,7 +7,6 @@
  * feature draft that joins begins in the middle of the text, with the first hidden states that it sees.
  */
 import type { TokenPrefix } from '@forerunner/protocol';
-import { deriveSeed } from '@forerunner/sampling';
 import type { DraftPeer } from '../pair/draft-peer.ts';
 import { ClassicDraftSession } from './classic-draft-session.ts';
 import type { DraftContext } from './draft-sequence.ts';
@@ -26,7 +25,6 @@ export class CardDraftSession implements DraftSession {
   #session: DraftSession | null = null;
   /** Width of the hidden states that `#session` reads; 0: a classic draft. */
   #hiddenStatesWidth = 0;
-  #numOpened = 0;
   readonly #closings: Promise<void>[] = [];
 
   constructor(peer: DraftPeer, context: DraftContext, options: CardDraftOptions) {
@@ -72,12 +70,8 @@ export class CardDraftSession implements DraftSession {
   }
 
   #open(hiddenStatesWidth: number): DraftSession {
-    // The kinds count positions differently. Under one seed a new session could draw what the last one drew already.
-    const { seed } = this.#context;
-    const ordinal = this.#numOpened++;
-    const context = ordinal === 0 ? this.#context : { ...this.#context, seed: deriveSeed(seed, `session/${ordinal}`) };
-    if (hiddenStatesWidth === 0) return new ClassicDraftSession(this.#peer, context);
+    if (hiddenStatesWidth === 0) return new ClassicDraftSession(this.#peer, this.#context);
     const { maxWindowBytes } = this.#options;
-    return new FeatureDraftSession(this.#peer, context, { width: hiddenStatesWidth, maxWindowBytes });
+    return new FeatureDraftSession(this.#peer, this.#context, { width: hiddenStatesWidth, maxWindowBytes });
   }
 }

@@ -60,7 +60,6 @@ export class ClassicDraftSession implements DraftSession {
   }
 
   #ask(text: TokenPrefix, length: DraftLength): Promise<ProposeResult> {
-    const { seed, sampling } = this.#context;
-    return this.#sequence.propose({ text, ...length, seed, sampling });
+    return this.#sequence.propose({ text, ...length, sampling: this.#context.sampling });
   }
 }

@@ -21,15 +21,16 @@ import type { DraftLength } from './draft-length.ts';
 import type { ProposeResult } from './draft-session.ts';
 
 export interface DraftContext extends SequenceContext {
-  /** Seed of the draft's own noise. */
-  readonly seed: number;
+  /** Which noise the draft draws with, and its seed. */
+  readonly noise: { readonly seed: number; readonly isCoupled: boolean };
   readonly sampling: WireSampling;
 }
 
 export interface DraftCall extends DraftLength {
   /** The text as the draft knows it. */
   readonly text: TokenPrefix;
-  readonly seed: number;
+  /** Position of the text's first token in the target's. */
+  readonly textStart?: number;
   readonly sampling: WireSampling;
   /** For a draft that reads hidden states: their rows from a position of the text to its end; null when they are lost. */
   readonly hiddenStatesFrom?: (position: number) => Float16Array | null;
@@ -127,9 +128,7 @@ export class DraftSequence {
         kind: 'proposal',
         origin: 'draft',
         draftTokenIds,
-        draftDistributions: distributions
-          ? Array.from(draftTokenIds, (_, i) => distributionAt(distributions, i))
-          : null,
+        draftDistributions: distributions ?? null,
         timing,
       };
     } catch (error) {
@@ -161,6 +160,7 @@ export class DraftSequence {
   /** Errors: PeerError; the signal's reason when aborted. */
   async #call(call: DraftCall): Promise<ProposeReply> {
     const { text, hiddenStatesFrom } = call;
+    const { noise } = this.#context;
     this.#used = true;
     const bytes = await callHealing(this.#numCachedTokens, text.length, (position) => {
       const hiddenStates = hiddenStatesFrom?.(position);
@@ -171,7 +171,9 @@ export class DraftSequence {
           hidden_states: hiddenStates,
           num_speculative_tokens: call.numSpeculativeTokens,
           sampling: call.sampling,
-          seed: call.seed,
+          seed: noise.seed,
+          coupled: noise.isCoupled,
+          noise_offset: call.textStart ?? 0,
           min_confidence: call.minConfidence,
         },
         this.#peer.timeoutFor(text.length - position),
@@ -198,6 +200,7 @@ export class DraftSequence {
       requestId: this.#context.requestId,
       timeoutMs,
       signal: this.#signal,
+      onTraffic: this.#context.onTraffic,
     });
   }
 }

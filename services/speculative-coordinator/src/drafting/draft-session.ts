@@ -1,6 +1,5 @@
 /** Where guesses come from, as the loop sees it. A drafter that has nothing to propose says so; it never fails. */
-import type { DraftSource, Timing, TokenPrefix } from '@forerunner/protocol';
-import type { TokenDistribution } from '@forerunner/sampling';
+import type { DistributionRows, DraftSource, Timing, TokenPrefix } from '@forerunner/protocol';
 import type { GuessLengths } from './draft-length.ts';
 
 /** Who guessed: a model, the text that the client predicted, or the prompt and the answer so far. */
@@ -10,8 +9,8 @@ export interface Proposal {
   readonly kind: 'proposal';
   readonly origin: ProposalOrigin;
   readonly draftTokenIds: Int32Array; // [k], 1 <= k
-  /** Distributions that the tokens were drawn from; null where each is one-hot. */
-  readonly draftDistributions: readonly TokenDistribution[] | null; // [k]
+  /** Distributions that the tokens were drawn from; null where each is one-hot, or nobody needs them. */
+  readonly draftDistributions: DistributionRows | null; // k distributions
   /** What the draft-service says of its time; null: no service was asked. */
   readonly timing: Timing | null;
 }

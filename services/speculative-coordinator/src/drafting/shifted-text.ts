@@ -4,7 +4,6 @@
  * stands before the base shapes the hidden states, so only texts that are equal there, too, may share it.
  */
 import { TokenPrefix } from '@forerunner/protocol';
-import { deriveSeed } from '@forerunner/sampling';
 import type { DraftPeer } from '../pair/draft-peer.ts';
 import type { DraftLength } from './draft-length.ts';
 import { type DraftContext, DraftSequence } from './draft-sequence.ts';
@@ -57,14 +56,13 @@ export class ShiftedText {
 
   /** Never fails but for the caller's own abort, or `close`. */
   propose(length: DraftLength, window: HiddenStateWindow): Promise<ProposeResult> {
-    const { seed, sampling } = this.#context;
+    const { sampling } = this.#context;
     const { base } = this;
     const end = base + this.length;
     return this.#sequence.propose({
       text: this.#tokens,
       ...length,
-      // The draft keys its noise by its own positions: with another base they are other tokens' positions.
-      seed: base === 0 ? seed : deriveSeed(seed, `draft-base/${base}`),
+      textStart: base + 1,
       sampling: { ...sampling, output_start: Math.max(0, sampling.output_start - base - 1) },
       hiddenStatesFrom: (position) => window.slice(base + position, end),
     });

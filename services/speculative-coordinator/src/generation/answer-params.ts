@@ -8,7 +8,7 @@ export interface AnswerParams extends DraftingParams {
   readonly sampling: Omit<WireSampling, 'output_start'>;
   /** Absent: drawn at random. */
   readonly seed?: number | undefined;
-  /** Absent: rejection. */
+  /** Absent: DEFAULT_VERIFICATION. */
   readonly verification?: VerificationRuleName | undefined;
   readonly stop: readonly string[];
   readonly ignoreEos: boolean;
@@ -32,6 +32,13 @@ export function checkAnswer(params: AnswerParams, card: ModelCard, maxSpeculativ
       'context_length_exceeded',
       `a prompt of ${numPromptTokens} tokens and ${maxNewTokens} new ones exceed the context of ${limit} tokens`,
       { prompt_tokens: numPromptTokens, max_new_tokens: maxNewTokens, context_length: limit },
+    );
+  }
+  const badId = sampling.suppress_tokens.find((id) => id >= card.vocab_size);
+  if (badId !== undefined) {
+    throw new ServiceError(
+      'token_out_of_range',
+      `"suppress_tokens": there is no token ${badId}; the vocabulary has ${card.vocab_size}`,
     );
   }
   const badBias = Object.keys(sampling.logit_bias).find((id) => Number(id) >= card.vocab_size);

@@ -3,6 +3,7 @@
  * and in the end freed, whatever happened. Routes differ in how they read and write; this is the same for all of them.
  */
 import { randomInt } from 'node:crypto';
+import { DEFAULT_VERIFICATION } from '@forerunner/protocol';
 import type { Logger } from '@forerunner/service-kit';
 import type { Admission } from '../admission.ts';
 import type { CoordinatorConfig } from '../config.ts';
@@ -21,6 +22,7 @@ import type { Output } from './output.ts';
 import type { RoundRecord } from './round.ts';
 import { RoundObserver } from './round-observer.ts';
 import type { GenerationStatistics } from './statistics.ts';
+import { TrafficMeter } from './traffic-meter.ts';
 import { chooseRule } from './verification/choose-rule.ts';
 import type { VerificationRule } from './verification/rule.ts';
 
@@ -114,7 +116,10 @@ export class AnswerRunner {
     const arrivedMs = performance.now();
     checkAnswer(params, pair.card, config.MAX_DRAFT_TOKENS);
     const seed = params.seed ?? randomInt(2 ** 48 - 1);
-    const rule = chooseRule(params.verification ?? 'rejection', { temperature: params.sampling.temperature, seed });
+    const rule = chooseRule(params.verification ?? DEFAULT_VERIFICATION, {
+      temperature: params.sampling.temperature,
+      seed,
+    });
     const leave = await admission.enter(caller.signal);
     try {
       metrics.queueSeconds.observe((performance.now() - arrivedMs) / 1000);
@@ -141,7 +146,8 @@ export class AnswerRunner {
     const numPromptTokens = params.promptTokenIds.length;
     const sampling = { ...params.sampling, output_start: numPromptTokens };
     const { requestId, signal, cacheScope } = caller;
-    const context: SequenceContext = { requestId, signal, cacheScope };
+    const traffic = new TrafficMeter();
+    const context: SequenceContext = { requestId, signal, cacheScope, onTraffic: traffic.add };
     const target = new TargetSequence(pair.targets, {
       ...context,
       timeoutMs: config.TARGET_TIMEOUT_MS,
@@ -150,7 +156,7 @@ export class AnswerRunner {
     const openDraft = (): DraftSession =>
       openDraftSession(
         pair.draft,
-        { ...context, seed: rule.draftSeed, sampling },
+        { ...context, noise: rule.draftNoise, sampling },
         {
           ...params,
           numPromptTokens,
@@ -166,7 +172,7 @@ export class AnswerRunner {
       fixedConfidence: params.minConfidence,
       replica: () => target.replica,
     });
-    const observer = new RoundObserver(metrics);
+    const observer = new RoundObserver(metrics, rule.name);
     const generation = new Generation(
       { ...params, sampling, eosTokenIds: params.ignoreEos ? [] : card.eos_token_ids },
       {
@@ -174,6 +180,7 @@ export class AnswerRunner {
         draft,
         draftLength,
         rule,
+        traffic,
         decoder: pair.codec.incrementalDecoder(),
         observer,
       },

@@ -13,9 +13,10 @@ import type { IncrementalDecoder } from '@forerunner/tokenizer';
 import { type DraftLengthPolicy, type PlannedLength, RoundLengths } from '../drafting/draft-length.ts';
 import type { DraftSession, Proposal, ProposeResult } from '../drafting/draft-session.ts';
 import type { TargetSequence } from '../pair/target-sequence.ts';
-import { logprobsOfRow } from './logprobs.ts';
+import { logprobsOfToken } from './logprobs.ts';
 import { Output, type OutputRules } from './output.ts';
 import type { EmittedToken, GenerationObserver, RoundRecord } from './round.ts';
+import type { TrafficMeter } from './traffic-meter.ts';
 import type { VerificationRule } from './verification/rule.ts';
 
 export interface GenerationParams extends OutputRules {
@@ -31,6 +32,7 @@ export interface GenerationDeps {
   readonly draft: DraftSession | null;
   readonly draftLength: DraftLengthPolicy;
   readonly rule: VerificationRule;
+  readonly traffic: TrafficMeter;
   readonly decoder: IncrementalDecoder;
   readonly observer: GenerationObserver;
 }
@@ -124,17 +126,16 @@ export class Generation {
     const reply = await target.score({
       committed: this.#committed,
       draftTokenIds,
-      rows: rule.rows,
+      wanted: rule.ask(proposal?.draftDistributions ?? null),
       numRows: numDraftTokens + 1,
       sampling: this.#params.sampling,
-      includeLogits: this.#params.numTopLogprobs !== null,
+      numTopLogprobs: this.#params.numTopLogprobs,
       hiddenStatesFrom: hiddenStates?.from,
       prefersReuse: hiddenStates?.prefersReuse,
     });
     const scoreMs = performance.now() - scoreStartMs;
 
-    const draftDistributions = proposal?.draftDistributions ?? null;
-    const outcome = rule.judge({ position, draftTokenIds, draftDistributions, reply });
+    const outcome = rule.judge(draftTokenIds, reply);
     const { numAcceptedTokens } = outcome;
     target.keep(position + numAcceptedTokens);
     if (proposal) draft?.settle(numAcceptedTokens);
@@ -155,6 +156,7 @@ export class Generation {
       numDraftTokens,
       numAcceptedTokens,
       numReusedTokens: reply.num_reused_tokens,
+      numBytes: this.#deps.traffic.take(),
       times: { startMs, proposeMs, scoreMs, roundMs },
       timings: { draft: proposal?.timing ?? null, target: reply.timing },
       forecast: length?.forecast ?? null,
@@ -175,7 +177,7 @@ export class Generation {
         tokenId,
         provenance,
         text,
-        logprobs: logprobsOfRow(reply, i, tokenId, this.#params.numTopLogprobs),
+        logprobs: logprobsOfToken(reply, i),
       });
     }
     return tokens;

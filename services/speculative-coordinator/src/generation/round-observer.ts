@@ -1,5 +1,5 @@
 /** Counts the rounds of one answer: in the metrics of the service, and in the statistics of the answer's own reply. */
-import type { DraftSource } from '@forerunner/protocol';
+import type { DraftSource, VerificationRuleName } from '@forerunner/protocol';
 import type { CoordinatorMetrics } from '../metrics.ts';
 import { LostDraftClock } from './lost-draft-clock.ts';
 import type { GenerationObserver, RoundRecord } from './round.ts';
@@ -8,10 +8,12 @@ import { GenerationStatistics } from './statistics.ts';
 export class RoundObserver implements GenerationObserver {
   readonly statistics = new GenerationStatistics();
   readonly #metrics: CoordinatorMetrics;
+  readonly #verification: VerificationRuleName;
   readonly #lostDraft = new LostDraftClock();
 
-  constructor(metrics: CoordinatorMetrics) {
+  constructor(metrics: CoordinatorMetrics, verification: VerificationRuleName) {
     this.#metrics = metrics;
+    this.#verification = verification;
   }
 
   begin(numPromptTokens: number): void {
@@ -26,6 +28,9 @@ export class RoundObserver implements GenerationObserver {
       return;
     }
     this.#observeTimes(round);
+    const verification = this.#verification;
+    this.#metrics.verifiedRounds.inc({ verification });
+    this.#metrics.roundBytes.inc({ verification }, round.numBytes);
     this.statistics.countRound(round);
     if (round.origin) this.#countDraft(round, round.origin);
     else if (round.proposal !== 'none') this.#metrics.degradedRounds.inc();

@@ -36,6 +36,8 @@ export interface RoundRecord {
   readonly numAcceptedTokens: number;
   /** Tokens of the text that the target had in a cached prefix, and so did not compute. */
   readonly numReusedTokens: number;
+  /** Bytes of frames to and from both services since the round before. */
+  readonly numBytes: number;
   readonly times: RoundTimes;
   /** What the services say of their part; null: the draft made no guess. */
   readonly timings: { readonly draft: Timing | null; readonly target: Timing };

@@ -56,10 +56,13 @@ function commonParams(body: CommonRequest, promptTokenIds: Int32Array, { draftin
       top_p: Math.max(body.top_p ?? 1, SMALLEST_TOP_P),
       top_k: extra?.top_k ?? 0,
       min_p: extra?.min_p ?? 0,
+      repetition_penalty: 1,
       presence_penalty: body.presence_penalty ?? 0,
       frequency_penalty: body.frequency_penalty ?? 0,
       logit_bias: body.logit_bias ?? {},
+      suppress_tokens: [],
     },
+    verification: extra?.verification,
     stop: body.stop ?? [],
     ignoreEos: extra?.ignore_eos ?? false,
   };

@@ -17,6 +17,7 @@ const forerunnerFieldSchema = z.strictObject({
   speculative: ours.speculative,
   prompt_lookup: ours.prompt_lookup,
   min_confidence: ours.min_confidence,
+  verification: ours.verification,
   top_k: samplingFields.top_k,
   min_p: samplingFields.min_p,
   ignore_eos: ours.ignore_eos,
@@ -36,7 +37,7 @@ export const commonFields = {
   logit_bias: samplingFields.logit_bias.nullish().describe(samplingFields.logit_bias.description!),
   seed: boundedInteger(0, Number.MAX_SAFE_INTEGER, 'seed')
     .nullish()
-    .describe('Equal seeds give equal answers from the same pair. Drawn at random when absent.'),
+    .describe('Equal seeds give equal answers from the same target. Drawn at random when absent.'),
   stop: z.union([z.null(), ours.stop]).optional().describe('The answer ends before the first of these.'),
   stream: z.boolean().nullish().describe('Server-sent events instead of one reply.'),
   stream_options: z

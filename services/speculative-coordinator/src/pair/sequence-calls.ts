@@ -6,6 +6,8 @@ export interface SequenceContext {
   readonly signal: AbortSignal;
   /** Cached prefixes are shared only within a scope. */
   readonly cacheScope: string;
+  /** Told of the bytes of every call's frames. */
+  readonly onTraffic?: (sentBytes: number, receivedBytes: number) => void;
 }
 
 /** The first answer may correct what this side believes, the second sends everything; one more would be a defect. */

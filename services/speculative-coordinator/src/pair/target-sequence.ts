@@ -27,11 +27,12 @@ const BACKOFF_MS = 50;
 export interface ScoreCall {
   readonly committed: TokenPrefix;
   readonly draftTokenIds: Int32Array; // [k]
-  readonly rows: NonNullable<ScoreRequestInput['rows']>;
-  /** Rows are for the last tokens. */
+  /** What is wanted of the rows of the last tokens. */
+  readonly wanted: Pick<ScoreRequestInput, 'rows' | 'seed' | 'verification' | 'draftDistributions'>;
   readonly numRows: number;
   readonly sampling: NonNullable<ScoreRequestInput['sampling']>;
-  readonly includeLogits?: boolean;
+  /** Log probabilities beside each token of the reply; null: none. */
+  readonly numTopLogprobs?: number | null;
   /** Hidden states are wanted from this position on, or from the first new token, if that is later. */
   readonly hiddenStatesFrom?: number | undefined;
   /** They may begin later, where the target has a text cached. */
@@ -151,10 +152,10 @@ export class TargetSequence {
           token_ids: concat(committed.ids(position), call.draftTokenIds),
           cache_scope: this.#context.cacheScope,
           model_digest: this.#context.modelDigest,
-          rows: call.rows,
+          ...call.wanted,
           num_rows: call.numRows,
           sampling: call.sampling,
-          include_logits: call.includeLogits ?? false,
+          ...(call.numTopLogprobs != null && { num_top_logprobs: call.numTopLogprobs }),
           include_hidden_states: hiddenStatesFrom !== undefined,
           ...(hiddenStatesFrom !== undefined && {
             hidden_states_from: Math.max(position, hiddenStatesFrom),

@@ -52,18 +52,33 @@ function answer<T>(
 }
 
 function paramsOf(body: GenerateRequest, { codec, draftingDefaults }: ServedPair): AnswerParams {
-  const { temperature, top_k, top_p, min_p, presence_penalty, frequency_penalty, logit_bias } = body;
   return {
     promptTokenIds:
       body.messages === undefined ? codec.encodePrompt(body.prompt ?? '') : codec.encodeChat(body.messages),
     maxNewTokens: body.max_new_tokens,
     ...draftingDefaults.resolve(body),
-    sampling: { temperature, top_k, top_p, min_p, presence_penalty, frequency_penalty, logit_bias },
+    sampling: samplingOf(body),
     seed: body.seed,
     verification: body.verification,
     stop: body.stop,
     ignoreEos: body.ignore_eos,
     numTopLogprobs: null,
+  };
+}
+
+function samplingOf(body: GenerateRequest): AnswerParams['sampling'] {
+  const { temperature, top_k, top_p, min_p, repetition_penalty, presence_penalty, frequency_penalty } = body;
+  const { logit_bias, suppress_tokens } = body;
+  return {
+    temperature,
+    top_k,
+    top_p,
+    min_p,
+    repetition_penalty,
+    presence_penalty,
+    frequency_penalty,
+    logit_bias,
+    suppress_tokens,
   };
 }
 

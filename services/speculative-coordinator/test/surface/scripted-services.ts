@@ -3,17 +3,22 @@
  * nearly all of the mass, the draft guesses it, wrong at chosen places. So tests know every character of an answer.
  */
 import {
+  distributionAt,
   encodeFrame,
   type ModelCard,
   packDistributions,
   proposeReplyFrame,
   proposeRequestSchema,
+  readDistributionRows,
+  type ScoreReply,
+  type ScoreRequest,
   ServiceError,
   scoreReplyFrame,
   scoreRequestSchema,
   TokenPrefix,
   type WireSampling,
 } from '@forerunner/protocol';
+import { CoupledNoise, drawCoupled, logprobOf, seededVerdict, topLogprobs } from '@forerunner/sampling';
 import { createApp, createLogger, createRegistry, installFrameParser, type ServiceApp } from '@forerunner/service-kit';
 import { testCard } from '@forerunner/testkit';
 
@@ -90,6 +95,49 @@ export async function startScripted(
     probs[tokenId] = 0.99 ** (1 / temperature);
     return { tokenIds: null, probs };
   };
+  /** What the target says of the rows whose likeliest tokens are `next`. */
+  const answerTo = (body: ScoreRequest, text: TokenPrefix, next: readonly number[]): Partial<ScoreReply> => {
+    const first = text.length - next.length + 1;
+    const draftTokenIds = text.ids(first).slice();
+    const distributions = next.map((id) => distributionOf(id, body.sampling.temperature));
+    if (body.rows === 'verdict') {
+      const drafts = body.prob_offsets ? readDistributionRows(body, script.vocabSize) : null;
+      const verdict = seededVerdict(body.verification!, {
+        seed: body.seed,
+        position: first,
+        draftTokenIds,
+        draftDistributions: drafts ? Array.from(draftTokenIds, (_, i) => distributionAt(drafts, i)) : [],
+        targetDistribution: (i) => distributions[i]!,
+      });
+      const last = verdict.bonusTokenId ?? verdict.recoveredTokenId;
+      const emitted = [...draftTokenIds.slice(0, verdict.numAcceptedTokens), last];
+      return {
+        num_accepted_tokens: verdict.numAcceptedTokens,
+        next_token_id: last,
+        ...logprobsOf(next, emitted, body.num_top_logprobs),
+      };
+    }
+    const isGreedy = body.rows === 'argmax';
+    const tokenIds = distributions.map((one, i) =>
+      isGreedy ? next[i]! : drawCoupled(one, new CoupledNoise(body.seed, first + i)),
+    );
+    return {
+      [isGreedy ? 'argmaxTokenIds' : 'sampledTokenIds']: Int32Array.from(tokenIds),
+      ...logprobsOf(next, tokenIds, body.num_top_logprobs),
+    };
+  };
+  const logprobsOf = (next: readonly number[], tokenIds: readonly number[], numTop: number | undefined) => {
+    if (numTop === undefined) return {};
+    const rows = tokenIds.map((_, i) => new Float32Array(script.vocabSize).fill(12, next[i], next[i]! + 1));
+    const top = rows.flatMap((row) => topLogprobs(row, numTop));
+    return {
+      logprobs: {
+        logprobs: Float32Array.from(tokenIds, (id, i) => logprobOf(rows[i]!, id)),
+        topTokenIds: Int32Array.from(top, ({ tokenId }) => tokenId),
+        topLogprobs: Float32Array.from(top, ({ logprob }) => logprob),
+      },
+    };
+  };
   const append = (request: SequenceRequest): TokenPrefix => {
     service.scopes.add(request.cache_scope);
     const text = sequences.get(request.sequence_id) ?? new TokenPrefix();
@@ -122,17 +170,10 @@ export async function startScripted(
     const text = append(body);
     const numRows = body.num_rows ?? body.token_ids.length;
     const next = Array.from({ length: numRows }, (_, i) => nextToken(text.length - numRows + 1 + i, body.sampling));
-    const logits = new Float32Array(numRows * script.vocabSize);
-    next.forEach((tokenId, row) => {
-      logits[row * script.vocabSize + tokenId] = 12;
-    });
     return encodeFrame(
       scoreReplyFrame({
         ...headerOf(body, text),
-        ...(body.rows === 'argmax'
-          ? { argmaxTokenIds: Int32Array.from(next) }
-          : { distributions: packDistributions(next.map((id) => distributionOf(id, body.sampling.temperature))) }),
-        ...(body.include_logits && { logits }),
+        ...answerTo(body, text, next),
       }),
     );
   });
@@ -147,11 +188,12 @@ export async function startScripted(
       proposeReplyFrame({
         ...headerOf(body, text),
         draftTokenIds,
-        ...(!isGreedy && {
-          distributions: packDistributions(
-            Array.from(draftTokenIds, (id) => distributionOf(id, body.sampling.temperature)),
-          ),
-        }),
+        ...(!isGreedy &&
+          !body.coupled && {
+            distributions: packDistributions(
+              Array.from(draftTokenIds, (id) => distributionOf(id, body.sampling.temperature)),
+            ),
+          }),
       }),
     );
   });

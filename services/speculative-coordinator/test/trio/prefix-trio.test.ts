@@ -24,6 +24,7 @@ const startCoordinator = (target: ServiceProcess, draft: ServiceProcess, env: Re
     DRAFT_ENDPOINT: draft.url,
     DRAFT_TIMEOUT_MS: '2000',
     PEER_CHECK_INTERVAL_MS: '100',
+    DEFAULT_DRAFT_TOKENS: '4',
     ...env,
   });
 

@@ -23,7 +23,7 @@ beforeAll(async () => {
     target: 'tiny',
     draft: 'tiny-draft',
     env: { LOG_LEVEL: 'debug' },
-    coordinatorEnv: { DRAFT_TIMEOUT_MS: '2000', MAX_DRAFT_TOKENS: '8' },
+    coordinatorEnv: { DRAFT_TIMEOUT_MS: '2000', MAX_DRAFT_TOKENS: '8', DEFAULT_DRAFT_TOKENS: '4' },
   });
   url = trio.coordinator.url;
 });

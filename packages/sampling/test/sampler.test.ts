@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { expNegative } from '../src/exp.ts';
-import { DistributionBuilder, type SamplingParams } from '../src/index.ts';
-import { naiveDistribution, randomLogits, sampling } from './support.ts';
+import { Sampler, type SamplingParams } from '../src/index.ts';
+import { naiveDistribution, output, randomLogits, sampling } from './support.ts';
 
 const FILTERS: Partial<SamplingParams>[] = [
   {},
@@ -38,12 +38,12 @@ function rowsOf(seed: number): [string, Float32Array][] {
   ];
 }
 
-describe('DistributionBuilder', () => {
+describe('Sampler', () => {
   it.each(FILTERS)('agrees with sorting the whole row: %j', (overrides) => {
     const params = sampling(overrides);
     for (const seed of [1, 2, 3]) {
       for (const [shape, row] of rowsOf(seed)) {
-        const distribution = new DistributionBuilder(row.length).distribution(row, params);
+        const distribution = new Sampler(row.length).distribution(row, params);
         const expected = naiveDistribution(row, params);
         const ids = distribution.tokenIds ?? distribution.probs.keys().toArray();
         const actual = new Map(
@@ -57,7 +57,7 @@ describe('DistributionBuilder', () => {
 
   it('is dense when nothing is filtered, and lists an ascending support otherwise', () => {
     const row = randomLogits(1, 100);
-    const builder = new DistributionBuilder(100);
+    const builder = new Sampler(100);
     expect(builder.distribution(row, sampling()).tokenIds).toBeNull();
     expect(builder.distribution(row, sampling({ topK: 100 })).tokenIds).toBeNull();
     const { tokenIds } = builder.distribution(row, sampling({ topK: 99 }));
@@ -66,28 +66,28 @@ describe('DistributionBuilder', () => {
   });
 
   it('keeps the lowest ids where a filter cuts through equal logits', () => {
-    const builder = new DistributionBuilder(6);
+    const builder = new Sampler(6);
     const row = Float32Array.of(0, 1, 1, 1, 1, 0);
     expect([...builder.distribution(row, sampling({ topK: 2 })).tokenIds!]).toEqual([1, 2]);
     expect([...builder.distribution(new Float32Array(6), sampling({ topP: 0.5 })).tokenIds!]).toEqual([0, 1, 2]);
   });
 
   it('is one-hot on the lowest argmax at temperature 0, after bias and penalties', () => {
-    const builder = new DistributionBuilder(3);
+    const builder = new Sampler(3);
     const row = Float32Array.of(1, 2, 2);
     expect(builder.distribution(row, sampling({ temperature: 0 }))).toEqual({
       tokenIds: Int32Array.of(1),
       probs: Float32Array.of(1),
     });
     const penalised = sampling({ temperature: 0, presencePenalty: 1.5 });
-    expect([...builder.distribution(row, penalised, [1, 2]).tokenIds!]).toEqual([0]);
+    expect([...builder.distribution(row, penalised, output([1, 2])).tokenIds!]).toEqual([0]);
     const biased = sampling({ temperature: 0, logitBias: new Map([[0, 5]]) });
     expect([...builder.distribution(row, biased).tokenIds!]).toEqual([0]);
     expect([...row]).toEqual([1, 2, 2]);
   });
 
   it('tends to the argmax as the temperature falls, without overflow', () => {
-    const { tokenIds, probs } = new DistributionBuilder(3).distribution(
+    const { tokenIds, probs } = new Sampler(3).distribution(
       Float32Array.of(-80, 80, 79),
       sampling({ temperature: 1e-320 }),
     );
@@ -96,20 +96,20 @@ describe('DistributionBuilder', () => {
   });
 
   it('forgets the row before: equal input gives equal bits whatever was computed in between', () => {
-    const builder = new DistributionBuilder(300);
+    const builder = new Sampler(300);
     const row = randomLogits(1, 300);
     const params = sampling({ topK: 30, topP: 0.9, frequencyPenalty: 0.5 });
-    const first = builder.distribution(row, params, [4, 4, 9]);
-    for (const overrides of FILTERS) builder.distribution(randomLogits(2, 300), sampling(overrides), [1]);
-    expect(builder.distribution(row, params, [4, 4, 9])).toEqual(first);
+    const first = builder.distribution(row, params, output([4, 4, 9]));
+    for (const overrides of FILTERS) builder.distribution(randomLogits(2, 300), sampling(overrides), output([1]));
+    expect(builder.distribution(row, params, output([4, 4, 9]))).toEqual(first);
   });
 
   it('never gives a masked token a place, whatever the filter', () => {
     const row = Float32Array.of(-Infinity, 0, -Infinity, 0);
     for (const overrides of [{ topK: 3 }, { topP: 0.999 }, { minP: 1e-9 }]) {
-      expect([...new DistributionBuilder(4).distribution(row, sampling(overrides)).tokenIds!]).toEqual([1, 3]);
+      expect([...new Sampler(4).distribution(row, sampling(overrides)).tokenIds!]).toEqual([1, 3]);
     }
-    expect([...new DistributionBuilder(4).distribution(row, sampling()).probs]).toEqual([0, 0.5, 0, 0.5]);
+    expect([...new Sampler(4).distribution(row, sampling()).probs]).toEqual([0, 0.5, 0, 0.5]);
   });
 
   it.each(FILTERS)('refuses rows with NaN or without a token: %j', (overrides) => {
@@ -117,22 +117,20 @@ describe('DistributionBuilder', () => {
     const row = randomLogits(1, 50);
     row[49] = Number.NaN;
     const invalid = expect.objectContaining({ code: 'invalid_logits' });
-    expect(() => new DistributionBuilder(50).distribution(row, params)).toThrow(invalid);
-    expect(() => new DistributionBuilder(50).distribution(new Float32Array(50).fill(-Infinity), params)).toThrow(
-      invalid,
-    );
+    expect(() => new Sampler(50).distribution(row, params)).toThrow(invalid);
+    expect(() => new Sampler(50).distribution(new Float32Array(50).fill(-Infinity), params)).toThrow(invalid);
   });
 
   it('refuses a row of another length', () => {
-    expect(() => new DistributionBuilder(4).distribution(new Float32Array(5), sampling())).toThrow(
+    expect(() => new Sampler(4).distribution(new Float32Array(5), sampling())).toThrow(
       expect.objectContaining({ code: 'invalid_argument' }),
     );
   });
 });
 
-describe('DistributionBuilder over a reduced vocabulary', () => {
+describe('Sampler over a reduced vocabulary', () => {
   const draftToTarget = Int32Array.of(2, 3, 5, 90);
-  const builder = new DistributionBuilder(4, draftToTarget);
+  const builder = new Sampler(4, draftToTarget);
   const row = Float32Array.of(1, 4, 2, 3);
 
   it('names target ids, filtered or not', () => {
@@ -150,14 +148,14 @@ describe('DistributionBuilder over a reduced vocabulary', () => {
         [4, 50],
       ]),
     });
-    expect([...builder.distribution(row, params, [3, 4, 1000]).tokenIds!]).toEqual([5]);
+    expect([...builder.distribution(row, params, output([3, 4, 1000])).tokenIds!]).toEqual([5]);
   });
 
   it('refuses a map that is not ascending or not one id per logit', () => {
     const invalid = expect.objectContaining({ code: 'invalid_argument' });
-    expect(() => new DistributionBuilder(2, Int32Array.of(3, 3))).toThrow(invalid);
-    expect(() => new DistributionBuilder(2, Int32Array.of(-1, 3))).toThrow(invalid);
-    expect(() => new DistributionBuilder(3, Int32Array.of(1, 2))).toThrow(invalid);
+    expect(() => new Sampler(2, Int32Array.of(3, 3))).toThrow(invalid);
+    expect(() => new Sampler(2, Int32Array.of(-1, 3))).toThrow(invalid);
+    expect(() => new Sampler(3, Int32Array.of(1, 2))).toThrow(invalid);
   });
 });
 
