@@ -9,7 +9,7 @@ export interface GuessPlan {
   readonly expectedAccepted: number;
 }
 
-export const NOTHING_TO_GUESS: GuessPlan = { numGuesses: 0, expectedAccepted: 0 };
+const NOTHING_TO_GUESS: GuessPlan = { numGuesses: 0, expectedAccepted: 0 };
 
 /** `rateAt` is the probability that the token after a match of some length is the answer's; each one kept adds to the match. */
 export function planGuesses(
