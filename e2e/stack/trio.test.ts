@@ -84,8 +84,11 @@ describe('the trio on the default pair', () => {
     const prometheus = await startPrometheus(Object.fromEntries(MEMBERS.map((name) => [name, stack.urlOf(name)])));
     try {
       // Rates need a sample from before.
-      await until('a first scrape', async () => (await prometheus.query('spec_decode_num_drafts_total')) !== undefined);
-      const before = await prometheus.query('spec_decode_num_drafts_total');
+      await until(
+        'a first scrape',
+        async () => (await prometheus.query('sum(spec_decode_num_drafts_total)')) !== undefined,
+      );
+      const before = await prometheus.query('sum(spec_decode_num_drafts_total)');
       const answers: Answer[] = [];
       for (const seed of [1, 2, 3]) {
         answers.push(await generate(stack.url, { prompt: 'The old house', max_new_tokens: 24, seed }));
@@ -93,7 +96,7 @@ describe('the trio on the default pair', () => {
       const sum = (of: 'num_drafts' | 'num_draft_tokens' | 'num_accepted_tokens') =>
         answers.reduce((total, answer) => total + answer.metrics.speculative_decoding[of], 0);
       await until('the new counts are scraped', async () => {
-        return (await prometheus.query('spec_decode_num_drafts_total')) === before! + sum('num_drafts');
+        return (await prometheus.query('sum(spec_decode_num_drafts_total)')) === before! + sum('num_drafts');
       });
       await until('the rules see them', async () => {
         const length = await prometheus.query('forerunner:mean_acceptance_length:rate5m');

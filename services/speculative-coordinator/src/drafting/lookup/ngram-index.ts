@@ -6,11 +6,11 @@
  */
 
 /** Shorter matches are not found. */
-export const MIN_MATCH = 2;
+const MIN_MATCH = 2;
 /** No longer match is told from this one. */
 export const MAX_MATCH = 32;
 /** Places that one search looks at, the latest first. */
-export const MAX_CANDIDATES = 512;
+const MAX_CANDIDATES = 512;
 
 export interface Occurrence {
   /** Position after the occurrence: the token there followed it. */
