@@ -35,7 +35,14 @@ afterAll(async () => {
   rmSync(draftDir, { recursive: true, force: true });
 });
 
-const greedy = { draft_k: 4, prompt: 'Once upon a time', temperature: 0, max_new_tokens: 60, ignore_eos: true };
+const greedy = {
+  draft_k: 4,
+  prompt_lookup: false,
+  prompt: 'Once upon a time',
+  temperature: 0,
+  max_new_tokens: 60,
+  ignore_eos: true,
+};
 /** Hidden states of 64 hidden units in float16. */
 const ROW_BYTES = 2 * 64;
 const alone = (body: object) => generate(url, { ...body, speculative: false });
