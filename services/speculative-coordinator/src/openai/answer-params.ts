@@ -12,14 +12,14 @@ const SMALLEST_TOP_P = 1e-9;
 const DEFAULT_COMPLETION_TOKENS = 16;
 
 export function chatAnswers(body: ChatRequest, pair: AnsweringPair): AnswerParams[] {
-  const promptTokenIds = pair.codec.encodeChat(body.messages);
+  const promptTokenIds = pair.codec.encodeChat({ turns: body.messages });
   const limit = body.max_completion_tokens ?? body.max_tokens;
   const { prediction } = body;
   const params = {
     ...commonParams(body, promptTokenIds, pair, { predicted: !!prediction }),
     maxNewTokens: limit ?? remainingTokens(promptTokenIds.length, pair.card),
     numTopLogprobs: body.logprobs ? (body.top_logprobs ?? 0) : null,
-    predictionTokenIds: prediction ? pair.codec.encodeFragment(prediction.content) : undefined,
+    predictionTokenIds: prediction ? pair.codec.encodeFragment(prediction.content, 'prediction') : undefined,
   };
   return withSeeds(Array(body.n ?? 1).fill(params), body.seed);
 }
@@ -35,7 +35,10 @@ export function completionAnswers(body: CompletionRequest, pair: AnsweringPair):
     );
   }
   const answers = prompts.flatMap((prompt) => {
-    const promptTokenIds = typeof prompt === 'string' ? pair.codec.encodePrompt(prompt) : checkedIds(prompt, pair.card);
+    const promptTokenIds =
+      typeof prompt === 'string'
+        ? pair.codec.encodePrompt(prompt, { parseSpecial: body.parse_special ?? false })
+        : checkedIds(prompt, pair.card);
     const params = {
       ...commonParams(body, promptTokenIds, pair),
       maxNewTokens: body.max_tokens ?? DEFAULT_COMPLETION_TOKENS,

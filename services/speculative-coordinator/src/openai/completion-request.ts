@@ -22,6 +22,10 @@ export const completionRequestSchema = z
         error: `must be a text or an array of token ids, or at most ${MAX_CHOICES} of either, none empty`,
       })
       .describe('What to continue: text, token ids, or several of either.'),
+    parse_special: z
+      .boolean()
+      .nullish()
+      .describe('Names of special tokens in a text become those tokens. Otherwise they are text.'),
     max_tokens: boundedInteger(1, MAX_NEW_TOKENS, 'tokens').nullish().describe('Longest answer. Default 16.'),
     logprobs: boundedInteger(0, MAX_TOP_LOGPROBS, 'alternatives per token')
       .nullish()
