@@ -2,4 +2,4 @@ export { type Chat, ChatTemplateError, type ChatTurn } from './chat-template.ts'
 export { tokenizerFingerprint } from './fingerprint.ts';
 export { IncrementalDecoder } from './incremental-decoder.ts';
 export { TextEncodingError } from './stand-ins.ts';
-export { Tokenizer } from './tokenizer.ts';
+export { type DecodeOptions, type EncodeOptions, Tokenizer } from './tokenizer.ts';

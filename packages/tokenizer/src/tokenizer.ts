@@ -9,6 +9,18 @@ import { joinStrings, mapStrings } from './map-strings.ts';
 import { type AddedToken, SpecialTokens } from './special-tokens.ts';
 import { StandIns, TextEncodingError } from './stand-ins.ts';
 
+export interface EncodeOptions {
+  /** Names of special tokens in the text become those tokens. Default: false. */
+  readonly parseSpecial?: boolean | undefined;
+  /** With the special tokens, such as <s>, that the tokenizer puts around a text. Default: true. */
+  readonly addSpecialTokens?: boolean | undefined;
+}
+
+export interface DecodeOptions {
+  /** Special tokens have no text. Default: true. */
+  readonly skipSpecialTokens?: boolean | undefined;
+}
+
 export class Tokenizer {
   readonly #tokenizer: HfTokenizer;
   readonly #chatTemplate: ChatTemplate | null;
@@ -37,12 +49,9 @@ export class Tokenizer {
     return this.#chatTemplate !== null;
   }
 
-  /**
-   * Ids of raw text, with the special tokens that the model's own tokenizer adds. Names of special tokens in the text are
-   * text unless `parseSpecial`. Errors: TextEncodingError.
-   */
-  encode(text: string, { parseSpecial = false } = {}): Int32Array {
-    return parseSpecial ? this.#encode(text, true) : this.#encodeAsText(text, true);
+  /** Ids of raw text. Errors: TextEncodingError. */
+  encode(text: string, { parseSpecial = false, addSpecialTokens = true }: EncodeOptions = {}): Int32Array {
+    return parseSpecial ? this.#encode(text, addSpecialTokens) : this.#encodeAsText(text, addSpecialTokens);
   }
 
   /** Ids of a piece of text that stands inside a longer one: no special tokens are added or parsed. Errors: as above. */
@@ -119,18 +128,18 @@ export class Tokenizer {
     }
   }
 
-  /** Text of ids; special tokens are left out. Incomplete characters come out as U+FFFD. */
-  decode(tokenIds: ArrayLike<number>): string {
+  /** Text of ids. Incomplete characters come out as U+FFFD. */
+  decode(tokenIds: ArrayLike<number>, { skipSpecialTokens = true }: DecodeOptions = {}): string {
     if (tokenIds.length === 0) return '';
     return this.#tokenizer.decode(Array.from(tokenIds), {
-      skip_special_tokens: true,
+      skip_special_tokens: skipSpecialTokens,
       clean_up_tokenization_spaces: false,
     });
   }
 
   /** A decoder for one answer that grows token by token. */
-  incrementalDecoder(): IncrementalDecoder {
-    return new IncrementalDecoder((ids) => this.decode(ids));
+  incrementalDecoder(options: DecodeOptions = {}): IncrementalDecoder {
+    return new IncrementalDecoder((ids) => this.decode(ids, options));
   }
 
   /** A token's own text as the vocabulary spells it, for people (log probabilities). */

@@ -25,6 +25,7 @@ import { TextCodec } from './pair/text-codec.ts';
 import { registerPlayground } from './playground/routes.ts';
 import { createCallerOf } from './routes/caller.ts';
 import { registerGenerateRoute } from './routes/generate.ts';
+import { lenientValidatorCompiler } from './routes/lenient-requests.ts';
 import { RequestCounter } from './routes/request-counter.ts';
 
 const modelDocs = documented({
@@ -100,11 +101,12 @@ export async function buildCoordinator(
     onTokens: (request, numPrompt, numCompletion) => guard.countTokens(request, numPrompt, numCompletion),
   });
   const routeDeps = {
-    pairs: new PairDirectory(pair),
+    pairs: new PairDirectory(pair, config.MODEL_ALIASES),
     runner,
     requests: new RequestCounter(metrics, admission),
     callerOf,
   };
+  if (!config.STRICT_REQUESTS) app.setValidatorCompiler(lenientValidatorCompiler(logger));
   registerGenerateRoute(app, routeDeps);
   await registerOpenAiRoutes(app, routeDeps);
   registerPlayground(app);

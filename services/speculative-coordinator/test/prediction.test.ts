@@ -103,7 +103,7 @@ describe('the joint distribution of answers with a prediction', () => {
         sampling: sampling({ output_start: PROMPT.length }),
         maxNewTokens: 4,
         stop: [],
-        eosTokenIds: [0],
+        stopTokenIds: [0],
         numTopLogprobs: null,
       },
       {

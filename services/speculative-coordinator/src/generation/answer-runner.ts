@@ -15,8 +15,10 @@ import type { SequenceContext } from '../pair/sequence-calls.ts';
 import { TargetSequence } from '../pair/target-sequence.ts';
 import { type AnswerParams, checkAnswer } from './answer-params.ts';
 import { Generation } from './generation.ts';
+import type { TokenLogprobs } from './logprobs.ts';
 import { outcomeOf } from './outcome.ts';
 import type { Output } from './output.ts';
+import { promptLogprobs } from './prompt-logprobs.ts';
 import type { RoundRecord } from './round.ts';
 import { RoundObserver } from './round-observer.ts';
 import type { GenerationStatistics } from './statistics.ts';
@@ -47,6 +49,8 @@ export interface RunningAnswer {
   readonly seed: number;
   readonly modelId: string;
   readonly numPromptTokens: number;
+  /** One entry per token of the prompt, where the reply begins with it and has log probabilities. */
+  readonly promptLogprobs: readonly (TokenLogprobs | null)[] | null;
   readonly output: Output;
   readonly statistics: GenerationStatistics;
   /** Must be run to its end. */
@@ -115,7 +119,8 @@ export class AnswerRunner {
     const leave = await admission.enter(caller.signal);
     try {
       metrics.queueSeconds.observe((performance.now() - arrivedMs) / 1000);
-      const { answer, target, draft } = this.#open({ params, pair, caller, seed, rule });
+      const logprobs = await this.#scorePrompt(params, pair, caller);
+      const { answer, target, draft } = this.#open({ params, pair, caller, seed, rule }, logprobs);
       let outcome = 'completed';
       try {
         return await consume(answer);
@@ -131,18 +136,32 @@ export class AnswerRunner {
     }
   }
 
-  #open({ params, pair, caller, seed, rule }: CheckedAnswer) {
+  /** null where the reply does not begin with the prompt, or has no log probabilities. */
+  async #scorePrompt(params: AnswerParams, pair: ServedPair, caller: Caller) {
+    const { promptTokenIds: tokenIds, echo, numTopLogprobs: numTop } = params;
+    if (!echo || numTop === null) return null;
+    const target = this.#openTarget(pair, caller);
+    try {
+      return await promptLogprobs(target, { tokenIds, numTop, vocabSize: pair.card.vocab_size });
+    } finally {
+      await target.close(); // what it cached is the answer's to take over
+    }
+  }
+
+  #openTarget({ targets, card }: ServedPair, { requestId, signal, cacheScope }: Caller): TargetSequence {
+    const { TARGET_TIMEOUT_MS: timeoutMs } = this.#deps.config;
+    const context: SequenceContext = { requestId, signal, cacheScope };
+    return new TargetSequence(targets, { ...context, timeoutMs, modelDigest: card.model_digest });
+  }
+
+  #open({ params, pair, caller, seed, rule }: CheckedAnswer, logprobs: RunningAnswer['promptLogprobs']) {
     const { config, metrics } = this.#deps;
     const { card } = pair;
     const numPromptTokens = params.promptTokenIds.length;
     const sampling = { ...params.sampling, output_start: numPromptTokens };
     const { requestId, signal, cacheScope } = caller;
     const context: SequenceContext = { requestId, signal, cacheScope };
-    const target = new TargetSequence(pair.targets, {
-      ...context,
-      timeoutMs: config.TARGET_TIMEOUT_MS,
-      modelDigest: card.model_digest,
-    });
+    const target = this.#openTarget(pair, caller);
     const openDraft = (): DraftSession =>
       openDraftSession(
         pair.draft,
@@ -156,13 +175,17 @@ export class AnswerRunner {
     const draft = params.numSpeculativeTokens > 0 ? openDraft() : null;
     const observer = new RoundObserver(metrics);
     const generation = new Generation(
-      { ...params, sampling, eosTokenIds: params.ignoreEos ? [] : card.eos_token_ids },
+      {
+        ...params,
+        sampling,
+        stopTokenIds: [...(params.ignoreEos ? [] : card.eos_token_ids), ...(params.stopTokenIds ?? [])],
+      },
       {
         target,
         draft,
         draftLength: new FixedDraftLength(params),
         rule,
-        decoder: pair.codec.incrementalDecoder(),
+        decoder: pair.codec.incrementalDecoder(params),
         observer,
       },
     );
@@ -170,6 +193,7 @@ export class AnswerRunner {
       seed,
       modelId: card.model_id,
       numPromptTokens,
+      promptLogprobs: logprobs,
       output: generation.output,
       statistics: observer.statistics,
       rounds: () => generation.rounds(),

@@ -14,6 +14,7 @@ import type { DraftLengthPolicy } from '../drafting/draft-length.ts';
 import type { DraftSession, Proposal, ProposeResult } from '../drafting/draft-session.ts';
 import type { TargetSequence } from '../pair/target-sequence.ts';
 import { logprobsOfRow } from './logprobs.ts';
+import { MinTokens } from './min-tokens.ts';
 import { Output, type OutputRules } from './output.ts';
 import type { EmittedToken, GenerationObserver, RoundRecord } from './round.ts';
 import type { VerificationRule } from './verification/rule.ts';
@@ -49,6 +50,7 @@ export class Generation {
   readonly #params: GenerationParams;
   readonly #deps: GenerationDeps;
   readonly #committed: TokenPrefix;
+  readonly #minTokens: MinTokens;
 
   constructor(params: GenerationParams, deps: GenerationDeps) {
     this.#params = params;
@@ -56,12 +58,14 @@ export class Generation {
     this.#committed = new TokenPrefix(params.promptTokenIds.length + params.maxNewTokens);
     this.#committed.append(params.promptTokenIds);
     this.output = new Output(params, deps.decoder);
+    this.#minTokens = new MinTokens(params.sampling, params.stopTokenIds, params.minNewTokens);
   }
 
   /** Errors: ServiceError of the target; the signal's reason when aborted. Whoever began must run it to its end. */
   async *rounds(): AsyncGenerator<RoundRecord> {
     const { draft, draftLength, observer } = this.#deps;
     observer.begin(this.#committed.length);
+    if (this.output.finishReason !== null) return; // no token was asked for
     await draft?.prefill(this.#committed);
     let round = await this.#round(0, { result: { kind: 'none' }, startMs: performance.now(), proposeMs: 0 });
     let proposing: Promise<Proposed> | undefined;
@@ -89,7 +93,11 @@ export class Generation {
     const startMs = performance.now();
     const wanted = draftLength.next();
     // A round emits its guesses and one token more: never draft what could not be emitted.
-    const numSpeculativeTokens = Math.min(wanted.numSpeculativeTokens, this.output.numRemainingTokens - 1);
+    const numSpeculativeTokens = Math.min(
+      wanted.numSpeculativeTokens,
+      this.output.numRemainingTokens - 1,
+      this.#minTokens.maxDraftTokens(this.output.tokenIds.length),
+    );
     const result: ProposeResult =
       draft && numSpeculativeTokens > 0
         ? await draft.propose({ ...wanted, committed: this.#committed, numSpeculativeTokens })
@@ -111,7 +119,7 @@ export class Generation {
       draftTokenIds,
       rows: rule.rows,
       numRows: numDraftTokens + 1,
-      sampling: this.#params.sampling,
+      sampling: this.#minTokens.samplingAt(this.output.tokenIds.length),
       includeLogits: this.#params.numTopLogprobs !== null,
       hiddenStatesFrom: hiddenStates?.from,
       prefersReuse: hiddenStates?.prefersReuse,

@@ -1,12 +1,15 @@
 /** Answers one parsed request in a dialect: as one reply, or as a stream of chunks. */
+import { createHash } from 'node:crypto';
 import type { GenerationMetrics, ModelCard } from '@forerunner/protocol';
 import { toServiceError } from '@forerunner/service-kit';
 import type { FastifyReply } from 'fastify';
 import type { AnswerParams } from '../generation/answer-params.ts';
 import type { Caller, RunningAnswer } from '../generation/answer-runner.ts';
+import type { ServedPair } from '../pair/pair.ts';
 import type { AnswerRouteDeps } from '../routes/answer-route.ts';
 import { EventStream } from '../sse.ts';
 import { type Dialect, type PlacedToken, provenanceOf, roundOf } from './dialect.ts';
+import { type Echo, echoOf } from './echo.ts';
 import { openAiError } from './errors.ts';
 import type { CommonRequest } from './fields.ts';
 import { TokenTail } from './token-tail.ts';
@@ -25,8 +28,11 @@ export async function answerWhole<Body extends CommonRequest>(call: AnswerCall<B
     const pair = deps.pairs.find(body.model);
     const answers = dialect.answers(body, pair);
     const released: PlacedToken[][] = answers.map(() => []);
-    const choices = await deps.runner.run({ answers, pair }, caller, async (answer, index) => {
-      const tail = new TokenTail();
+    const echoes: (Echo | null)[] = answers.map(() => null);
+    const choices = await deps.runner.run({ answers, pair }, scopedCaller(call), async (answer, index) => {
+      const echo = echoIn(answers[index]!, answer, pair);
+      echoes[index] = echo;
+      const tail = new TokenTail(echo?.text.length);
       for await (const round of answer.rounds()) released[index]!.push(...tail.add(round));
       return answer;
     });
@@ -36,8 +42,10 @@ export async function answerWhole<Body extends CommonRequest>(call: AnswerCall<B
         ...dialect.choice(
           {
             index,
-            text: output.text,
-            logprobTokens: dialect.wantsLogprobs(body) ? released[index]! : null,
+            text: (echoes[index]?.text ?? '') + output.text,
+            logprobTokens: dialect.wantsLogprobs(body)
+              ? [...(echoes[index]?.logprobTokens ?? []), ...released[index]!]
+              : null,
             finishReason: output.finishReason,
           },
           pair.codec,
@@ -69,7 +77,7 @@ export async function answerStream<Body extends CommonRequest>(
 }
 
 async function sendChunks<Body extends CommonRequest>(call: AnswerCall<Body>, events: EventStream): Promise<void> {
-  const { dialect, body, caller, deps } = call;
+  const { dialect, body, deps } = call;
   const pair = deps.pairs.find(body.model);
   const answers = dialect.answers(body, pair);
   const includeUsage = body.stream_options?.include_usage === true;
@@ -77,11 +85,16 @@ async function sendChunks<Body extends CommonRequest>(call: AnswerCall<Body>, ev
   const wantsLogprobs = dialect.wantsLogprobs(body);
   const wantsProvenance = body.forerunner?.return_provenance === true;
   const sendChoice = (choice: object) => events.send({ ...head, choices: [choice] });
-  const choices = await deps.runner.run({ answers, pair }, caller, async (answer, index) => {
-    const tail = new TokenTail();
-    for await (const round of answer.rounds()) {
-      const opening = round.index === 0 ? dialect.opening(index) : null;
+  const choices = await deps.runner.run({ answers, pair }, scopedCaller(call), async (answer, index) => {
+    const echo = echoIn(answers[index]!, answer, pair);
+    const tail = new TokenTail(echo?.text.length);
+    const open = async () => {
+      const opening = dialect.opening(index, echo, pair.codec);
       if (opening) await sendChoice(opening);
+    };
+    if (answers[index]!.maxNewTokens === 0) await open(); // there will be no round
+    for await (const round of answer.rounds()) {
+      if (round.index === 0) await open();
       const tokens = tail.add(round);
       if (round.text === '' && !(wantsLogprobs && tokens.length > 0)) continue;
       const part = { index, text: round.text, logprobTokens: wantsLogprobs ? tokens : null, finishReason: null };
@@ -95,6 +108,17 @@ async function sendChunks<Body extends CommonRequest>(call: AnswerCall<Body>, ev
   });
   if (includeUsage) await events.send({ ...head, choices: [], ...totalsOf(answers, choices) });
   await events.send('[DONE]');
+}
+
+function echoIn(params: AnswerParams, answer: RunningAnswer, { codec }: ServedPair): Echo | null {
+  return params.echo ? echoOf(params, answer.promptLogprobs, codec) : null;
+}
+
+/** A salt makes a scope of its own within that of the caller. */
+function scopedCaller<Body extends CommonRequest>({ body, caller }: AnswerCall<Body>): Caller {
+  if (body.cache_salt == null) return caller;
+  const digest = createHash('sha256').update(`${caller.cacheScope}\0${body.cache_salt}`).digest('hex');
+  return { ...caller, cacheScope: `salt:${digest}` };
 }
 
 function headOf<Body extends CommonRequest>({ dialect, caller }: AnswerCall<Body>, object: string, card: ModelCard) {

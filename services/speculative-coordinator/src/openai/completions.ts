@@ -23,6 +23,6 @@ export const completionDialect: Dialect<CompletionRequest> = {
   answers: completionAnswers,
   wantsLogprobs: (body) => body.logprobs != null,
   choice,
-  opening: () => null,
+  opening: (index, echo, codec) => echo && choice({ index, ...echo, finishReason: null }, codec),
   chunk: choice,
 };

@@ -5,6 +5,7 @@ import type { AnswerParams } from '../generation/answer-params.ts';
 import type { EmittedToken, RoundRecord } from '../generation/round.ts';
 import type { ServedPair } from '../pair/pair.ts';
 import type { TextCodec } from '../pair/text-codec.ts';
+import type { Echo } from './echo.ts';
 import type { CommonRequest } from './fields.ts';
 
 /** A token of an answer and the character at which it begins. */
@@ -13,12 +14,18 @@ export interface PlacedToken {
   readonly token: EmittedToken;
 }
 
+/** As much of it as log probabilities are about. */
+export interface LogprobToken {
+  readonly start: number;
+  readonly token: Pick<EmittedToken, 'tokenId' | 'logprobs'>;
+}
+
 /** A whole choice, or the part of one that a chunk of a stream carries. */
 export interface ChoicePart {
   readonly index: number;
   readonly text: string;
   /** null: no log probabilities were asked for. */
-  readonly logprobTokens: readonly PlacedToken[] | null;
+  readonly logprobTokens: readonly LogprobToken[] | null;
   /** null while the choice goes on. */
   readonly finishReason: FinishReason | null;
 }
@@ -40,8 +47,8 @@ export interface Dialect<Body extends CommonRequest> {
   answers(body: Body, pair: AnsweringPair): AnswerParams[];
   wantsLogprobs(body: Body): boolean;
   choice(part: ChoicePart, codec: Speller): object;
-  /** What opens a choice of a stream; null when nothing does. */
-  opening(index: number): object | null;
+  /** What opens a choice of a stream, with the prompt where it is echoed; null when nothing does. */
+  opening(index: number, echo: Echo | null, codec: Speller): object | null;
   chunk(part: ChoicePart, codec: Speller): object;
 }
 

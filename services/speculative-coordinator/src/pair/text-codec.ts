@@ -3,6 +3,8 @@ import { ServiceError } from '@forerunner/protocol';
 import {
   type Chat,
   ChatTemplateError,
+  type DecodeOptions,
+  type EncodeOptions,
   type IncrementalDecoder,
   TextEncodingError,
   type Tokenizer,
@@ -16,11 +18,11 @@ export class TextCodec {
   }
 
   /**
-   * Ids of raw text, in which names of special tokens are text unless `parseSpecial`. Errors: invalid_request for a text
-   * without tokens.
+   * Ids of raw text, in which names of special tokens are text unless `parseSpecial`; `addSpecialTokens`: with those that
+   * the tokenizer puts around a text. Errors: invalid_request for a text without tokens.
    */
-  encodePrompt(text: string, { parseSpecial = false } = {}): Int32Array {
-    return encoded('prompt', () => nonEmpty(this.#tokenizer.encode(text, { parseSpecial })));
+  encodePrompt(text: string, options: EncodeOptions = {}): Int32Array {
+    return encoded('prompt', () => nonEmpty(this.#tokenizer.encode(text, options)));
   }
 
   /**
@@ -42,8 +44,8 @@ export class TextCodec {
   }
 
   /** For the tokens of one answer, one after the other. */
-  incrementalDecoder(): IncrementalDecoder {
-    return this.#tokenizer.incrementalDecoder();
+  incrementalDecoder(options: DecodeOptions = {}): IncrementalDecoder {
+    return this.#tokenizer.incrementalDecoder(options);
   }
 }
 

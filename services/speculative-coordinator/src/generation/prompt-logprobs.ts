@@ -1,0 +1,46 @@
+/**
+ * Log probabilities of a prompt's own tokens, from passes of the target over all of it: nothing comes from a cached
+ * prefix, whose rows nobody kept. In chunks, so that rows take the same memory however long the prompt is. The passes leave
+ * the prompt cached for the answer that follows.
+ */
+import { TokenPrefix } from '@forerunner/protocol';
+import type { TargetSequence } from '../pair/target-sequence.ts';
+import { logprobsOfRow, type TokenLogprobs } from './logprobs.ts';
+
+/** Most bytes of rows in one reply. */
+const MAX_ROW_BYTES = 1 << 24;
+
+interface PromptToScore {
+  readonly tokenIds: Int32Array;
+  /** Alternatives per token. */
+  readonly numTop: number;
+  readonly vocabSize: number;
+  readonly maxRowBytes?: number;
+}
+
+/** One entry per token; the first has no text before it, and null. Errors: those of TargetSequence.score. */
+export async function promptLogprobs(
+  target: TargetSequence,
+  { tokenIds, numTop, vocabSize, maxRowBytes = MAX_ROW_BYTES }: PromptToScore,
+): Promise<(TokenLogprobs | null)[]> {
+  const logprobs: (TokenLogprobs | null)[] = [null];
+  const committed = new TokenPrefix(tokenIds.length);
+  const maxRows = Math.max(1, Math.floor(maxRowBytes / (4 * vocabSize)));
+  // The last token's row is of what follows the prompt.
+  for (let start = 0; start < tokenIds.length - 1; start += maxRows) {
+    const chunk = tokenIds.subarray(start, Math.min(start + maxRows, tokenIds.length - 1));
+    committed.append(chunk);
+    const reply = await target.score({
+      committed,
+      draftTokenIds: new Int32Array(0),
+      rows: 'argmax',
+      numRows: chunk.length,
+      sampling: {},
+      includeLogits: true,
+    });
+    for (let row = 0; row < chunk.length; row++) {
+      logprobs.push(logprobsOfRow(reply, row, tokenIds[start + row + 1]!, numTop));
+    }
+  }
+  return logprobs;
+}
