@@ -25,6 +25,7 @@ import { TextCodec } from './pair/text-codec.ts';
 import { registerPlayground } from './playground/routes.ts';
 import { createCallerOf } from './routes/caller.ts';
 import { registerGenerateRoute } from './routes/generate.ts';
+import { registerHealthRoutes } from './routes/health.ts';
 import { lenientValidatorCompiler } from './routes/lenient-requests.ts';
 import { RequestCounter } from './routes/request-counter.ts';
 
@@ -109,6 +110,7 @@ export async function buildCoordinator(
   if (!config.STRICT_REQUESTS) app.setValidatorCompiler(lenientValidatorCompiler(logger));
   registerGenerateRoute(app, routeDeps);
   await registerOpenAiRoutes(app, routeDeps);
+  registerHealthRoutes(app, () => monitor.readiness);
   registerPlayground(app);
   await installReader(app);
   app.get('/v1/model', { schema: modelDocs }, async () => ({ target: pair.serve().card, draft: draft.card }));

@@ -6,6 +6,7 @@ import type { ChatRequest } from './chat-request.ts';
 import { type CompletionRequest, promptsOf } from './completion-request.ts';
 import type { AnsweringPair } from './dialect.ts';
 import { type CommonRequest, MAX_CHOICES } from './fields.ts';
+import { numTopLogprobsOf, type ResponseRequest, turnsOf } from './responses/request.ts';
 import { templateOptions } from './vllm-fields.ts';
 
 /** OpenAI allows 0: the smallest set whose mass reaches it, which is the likeliest token alone. */
@@ -46,6 +47,20 @@ export function completionAnswers(body: CompletionRequest, pair: AnsweringPair):
     return Array<AnswerParams>(n).fill(params);
   });
   return withSeeds(answers, body.seed);
+}
+
+export function responseAnswer(body: ResponseRequest, pair: AnsweringPair): AnswerParams {
+  const template = templateOptions({
+    chat_template_kwargs: body.chat_template_kwargs,
+    reasoning_effort: body.reasoning?.effort,
+  });
+  const promptTokenIds = lastTokens(pair.codec.encodeChat({ turns: turnsOf(body), ...template }), body);
+  return {
+    ...commonParams(body, promptTokenIds, pair),
+    maxNewTokens: body.max_output_tokens ?? remainingTokens(promptTokenIds.length, pair.card),
+    numTopLogprobs: numTopLogprobsOf(body),
+    ...(body.seed != null && { seed: body.seed }),
+  };
 }
 
 function commonParams(

@@ -1,5 +1,4 @@
 /** Answers one parsed request in a dialect: as one reply, or as a stream of chunks. */
-import { createHash } from 'node:crypto';
 import type { GenerationMetrics, ModelCard } from '@forerunner/protocol';
 import { toServiceError } from '@forerunner/service-kit';
 import type { FastifyReply } from 'fastify';
@@ -12,6 +11,7 @@ import { type Dialect, type PlacedToken, provenanceOf, roundOf } from './dialect
 import { type Echo, echoOf } from './echo.ts';
 import { openAiError } from './errors.ts';
 import type { CommonRequest } from './fields.ts';
+import { scopedCaller } from './scoped-caller.ts';
 import { TokenTail } from './token-tail.ts';
 import { metricsOf, usageOf } from './usage.ts';
 
@@ -29,7 +29,7 @@ export async function answerWhole<Body extends CommonRequest>(call: AnswerCall<B
     const answers = dialect.answers(body, pair);
     const released: PlacedToken[][] = answers.map(() => []);
     const echoes: (Echo | null)[] = answers.map(() => null);
-    const choices = await deps.runner.run({ answers, pair }, scopedCaller(call), async (answer, index) => {
+    const choices = await deps.runner.run({ answers, pair }, scopedCaller(call.caller, body), async (answer, index) => {
       const echo = echoIn(answers[index]!, answer, pair);
       echoes[index] = echo;
       const tail = new TokenTail(echo?.text.length);
@@ -85,7 +85,7 @@ async function sendChunks<Body extends CommonRequest>(call: AnswerCall<Body>, ev
   const wantsLogprobs = dialect.wantsLogprobs(body);
   const wantsProvenance = body.forerunner?.return_provenance === true;
   const sendChoice = (choice: object) => events.send({ ...head, choices: [choice] });
-  const choices = await deps.runner.run({ answers, pair }, scopedCaller(call), async (answer, index) => {
+  const choices = await deps.runner.run({ answers, pair }, scopedCaller(call.caller, body), async (answer, index) => {
     const echo = echoIn(answers[index]!, answer, pair);
     const tail = new TokenTail(echo?.text.length);
     const open = async () => {
@@ -112,13 +112,6 @@ async function sendChunks<Body extends CommonRequest>(call: AnswerCall<Body>, ev
 
 function echoIn(params: AnswerParams, answer: RunningAnswer, { codec }: ServedPair): Echo | null {
   return params.echo ? echoOf(params, answer.promptLogprobs, codec) : null;
-}
-
-/** A salt makes a scope of its own within that of the caller. */
-function scopedCaller<Body extends CommonRequest>({ body, caller }: AnswerCall<Body>): Caller {
-  if (body.cache_salt == null) return caller;
-  const digest = createHash('sha256').update(`${caller.cacheScope}\0${body.cache_salt}`).digest('hex');
-  return { ...caller, cacheScope: `salt:${digest}` };
 }
 
 function headOf<Body extends CommonRequest>({ dialect, caller }: AnswerCall<Body>, object: string, card: ModelCard) {

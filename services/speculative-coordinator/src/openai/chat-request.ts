@@ -35,15 +35,14 @@ const messageSchema = z
     ...(name != null && { name }),
   }));
 
+export const messagesSchema = z.array(messageSchema).min(1, 'must not be empty');
+
 const tokenLimit = boundedInteger(1, MAX_NEW_TOKENS, 'tokens').nullish();
 
 export const chatRequestSchema = z
   .strictObject({
     ...commonFields,
-    messages: z
-      .array(messageSchema)
-      .min(1, 'must not be empty')
-      .describe("The chat so far, written out by the model's own template."),
+    messages: messagesSchema.describe("The chat so far, written out by the model's own template."),
     max_completion_tokens: tokenLimit.describe('Longest answer; up to the end of the context when absent.'),
     max_tokens: tokenLimit.describe('Older name of max_completion_tokens.'),
     logprobs: z

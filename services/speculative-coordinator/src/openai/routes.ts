@@ -12,8 +12,10 @@ import type { Dialect } from './dialect.ts';
 import { openAiError, openAiErrorSchema } from './errors.ts';
 import type { CommonRequest } from './fields.ts';
 import { modelListSchema, modelSchema } from './reply-schemas.ts';
+import { registerResponsesRoute } from './responses/routes.ts';
+import { registerTokenizeRoutes } from './tokenize.ts';
 
-/** Registers everything under /v1. */
+/** Registers everything under /v1, and vLLM's two routes beside it. */
 export async function registerOpenAiRoutes(app: ServiceApp, deps: AnswerRouteDeps): Promise<void> {
   await app.register(
     async (instance) => {
@@ -22,9 +24,11 @@ export async function registerOpenAiRoutes(app: ServiceApp, deps: AnswerRouteDep
       registerModels(scope, deps.pairs);
       registerDialect(scope, chatDialect, deps);
       registerDialect(scope, completionDialect, deps);
+      registerResponsesRoute(scope, deps);
     },
     { prefix: '/v1' },
   );
+  registerTokenizeRoutes(app, deps.pairs);
 }
 
 function registerDialect<Body extends CommonRequest>(

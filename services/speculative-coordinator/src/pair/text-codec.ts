@@ -25,6 +25,16 @@ export class TextCodec {
     return encoded('prompt', () => nonEmpty(this.#tokenizer.encode(text, options)));
   }
 
+  /** Ids of any text, also one without tokens. Errors: invalid_request. */
+  encodeText(text: string, options: EncodeOptions = {}): Int32Array {
+    return encoded('prompt', () => this.#tokenizer.encode(text, options));
+  }
+
+  /** Text of ids, with special tokens by name. */
+  decode(tokenIds: ArrayLike<number>): string {
+    return this.#tokenizer.decode(tokenIds, { skipSpecialTokens: false });
+  }
+
   /**
    * Ids of a chat by the model's own template; no message can write a special token. Errors: invalid_request when the
    * model has no template, or it refuses the roles.
