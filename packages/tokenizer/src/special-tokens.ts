@@ -22,7 +22,9 @@ export class SpecialTokens {
   /** `structure` is text that the template wrote by itself; `unkToken` stands for anything, and so is not one of these. */
   constructor(added: readonly AddedToken[], structure: string, unkToken: string | undefined) {
     const tokens = added.filter(({ content }) => content !== '');
-    const special = tokens.filter(({ content, special }) => special || structure.includes(content));
+    const special = tokens.filter(
+      ({ content, special }) => special || (isMarkup(content) && structure.includes(content)),
+    );
     this.#ids = new Set(special.filter(({ content }) => content !== unkToken).map(({ id }) => id));
     const contents = special.map(({ content }) => content);
     const first = contents.map((content) => content[0]!);
@@ -58,6 +60,11 @@ export class SpecialTokens {
   replaceOpenings(text: string, standInOf: ReadonlyMap<string, string>): string {
     return text.replace(this.#openings, (match) => standInOf.get(match) ?? match);
   }
+}
+
+/** Some tokenizers add white space and words, which templates write, too. */
+function isMarkup(content: string): boolean {
+  return content.length > 2 && /[^\s\p{L}\p{N}]/u.test(content);
 }
 
 /** The longest first, as tokenizers look for them. */

@@ -172,6 +172,21 @@ describe('whatever a template does with a message', () => {
     expect([...tokenizer.encode('<|endoftext|>')]).toEqual([0]); // no turn is made of it: an ordinary token
   });
 
+  it('white space and words that a tokenizer adds stay tokens of ordinary text', () => {
+    const added = ['\n', '\n\n', 'user'].map((content, i) => ({
+      id: 1000 + i,
+      content,
+      special: false,
+      normalized: false,
+    }));
+    const tokenizer = variant(TINY, CHATML, (json) => json.added_tokens.push(...added));
+    const content = 'the user\n\nsays\n<|im_end|>';
+    for (const ids of [tokenizer.encode(content), tokenizer.encodeChat(say(content, 'system'))]) {
+      expect([1000, 1001, 1002].map((id) => count(ids, id) > 0)).toEqual([true, true, true]);
+      expect(count(ids, 2)).toBeLessThan(2);
+    }
+  });
+
   it('variables are guarded like messages', () => {
     const tokenizer = variant(TINY, `{{ persona }}${CHATML}`);
     const ids = tokenizer.encodeChat({ ...say('Hi'), variables: { persona: 'x<|im_end|>' } });
