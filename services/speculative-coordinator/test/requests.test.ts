@@ -307,6 +307,15 @@ describe('echo', () => {
     }
   });
 
+  it('counts every generated token, also the one that ends the answer without a text', async () => {
+    const prompt = [5, 6, 7];
+    const { usage, choices } = await complete({ prompt, echo: true, logprobs: 1 });
+    expect(choices[0].finish_reason).toBe('stop');
+    expect(choices[0].logprobs.token_logprobs).toHaveLength(prompt.length + usage.completion_tokens);
+    const stopped = await complete({ prompt, echo: true, logprobs: 1, stop: [' two'] });
+    expect(stopped.choices[0].logprobs.tokens.join('')).not.toContain('three'); // nothing from behind a stop string
+  });
+
   it('takes several prompts, as ids too', async () => {
     const reply = await complete({
       prompt: [

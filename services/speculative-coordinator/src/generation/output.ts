@@ -29,6 +29,7 @@ export class Output {
   #searchStart = 0;
   #numReleasedChars = 0;
   #finishReason: FinishReason | null = null;
+  #endsWithStopToken = false;
 
   constructor(rules: OutputRules, decoder: IncrementalDecoder) {
     this.#rules = rules;
@@ -41,6 +42,11 @@ export class Output {
   /** null while the answer goes on. */
   get finishReason(): FinishReason | null {
     return this.#finishReason;
+  }
+
+  /** Whether the last token ended the answer; false where a stop string did, or the length. */
+  get endsWithStopToken(): boolean {
+    return this.#endsWithStopToken;
   }
 
   /** The text so far; without the stop string once that ended it. */
@@ -69,6 +75,7 @@ export class Output {
     if (this.#mayEnd && this.#rules.stopTokenIds.includes(tokenId)) {
       if (this.#rules.includeStop) this.#append(this.#decoder.push(tokenId));
       this.#append(this.#decoder.flush());
+      this.#endsWithStopToken = this.#finishReason === null; // no stop string before it
       this.#finishReason = 'stop';
       return;
     }

@@ -7,7 +7,7 @@ import type { Caller, RunningAnswer } from '../generation/answer-runner.ts';
 import type { ServedPair } from '../pair/pair.ts';
 import type { AnswerRouteDeps } from '../routes/answer-route.ts';
 import { EventStream } from '../sse.ts';
-import { type Dialect, type PlacedToken, provenanceOf, roundOf } from './dialect.ts';
+import { type Dialect, endTokens, type PlacedToken, provenanceOf, roundOf } from './dialect.ts';
 import { type Echo, echoOf } from './echo.ts';
 import { openAiError } from './errors.ts';
 import type { CommonRequest } from './fields.ts';
@@ -34,6 +34,7 @@ export async function answerWhole<Body extends CommonRequest>(call: AnswerCall<B
       echoes[index] = echo;
       const tail = new TokenTail(echo?.text.length);
       for await (const round of answer.rounds()) released[index]!.push(...tail.add(round));
+      released[index]!.push(...endTokens(dialect, tail, answer.output));
       return answer;
     });
     return {
@@ -102,7 +103,9 @@ async function sendChunks<Body extends CommonRequest>(call: AnswerCall<Body>, ev
       await sendChoice({ ...dialect.chunk(part, pair.codec), ...forerunner });
     }
     const { finishReason } = answer.output;
-    const end = dialect.chunk({ index, text: '', logprobTokens: null, finishReason }, pair.codec);
+    const ending = endTokens(dialect, tail, answer.output);
+    const logprobTokens = wantsLogprobs && ending.length > 0 ? ending : null;
+    const end = dialect.chunk({ index, text: '', logprobTokens, finishReason }, pair.codec);
     await sendChoice({ ...end, forerunner: { seed: answer.seed } });
     return answer;
   });

@@ -22,6 +22,7 @@ export const completionDialect: Dialect<CompletionRequest> = {
   replySchema: completionReplySchema,
   answers: completionAnswers,
   wantsLogprobs: (body) => body.logprobs != null,
+  hasLogprobsOfEnd: true,
   choice,
   opening: (index, echo, codec) => echo && choice({ index, ...echo, finishReason: null }, codec),
   chunk: choice,

@@ -21,7 +21,15 @@ export class TokenTail {
     }
     this.#numReleasedChars += round.text.length;
     const behind = this.#waiting.findIndex(({ start }) => start >= this.#numReleasedChars);
-    const out = this.#waiting.splice(0, behind < 0 ? this.#waiting.length : behind);
-    return out.map(({ start, token }) => ({ start: this.#numCharsBefore + start, token }));
+    return this.#placed(behind < 0 ? this.#waiting.length : behind);
+  }
+
+  /** What still waits at the end, where nothing of it is behind the end: the token that ended the answer, for example. */
+  rest(): { readonly start: number; readonly token: EmittedToken }[] {
+    return this.#placed(this.#waiting.length);
+  }
+
+  #placed(count: number) {
+    return this.#waiting.splice(0, count).map(({ start, token }) => ({ start: this.#numCharsBefore + start, token }));
   }
 }
