@@ -266,9 +266,9 @@ assert extra.metrics["speculative_decoding"]["num_draft_tokens"] == 0
 response = client.responses.create(model=model, input=messages, temperature=0, max_output_tokens=40)
 assert response.output_text == text, (response, text)
 with client.responses.stream(model=model, input=messages, temperature=0, max_output_tokens=40) as events:
-    for _ in events:
+    for event in events:  # its get_final_response wants response.completed, and the length ends this one
         pass
-    assert events.get_final_response().output_text == text
+    assert event.response.output_text == text, event
 scored = client.completions.create(model=model, prompt="Once upon a time", max_tokens=0, echo=True, logprobs=1)
 assert scored.choices[0].logprobs.token_logprobs[0] is None
 try:
