@@ -150,8 +150,7 @@ export class AnswerRunner {
 
   #openTarget({ targets, card }: ServedPair, { requestId, signal, cacheScope }: Caller): TargetSequence {
     const { TARGET_TIMEOUT_MS: timeoutMs } = this.#deps.config;
-    const context: SequenceContext = { requestId, signal, cacheScope };
-    return new TargetSequence(targets, { ...context, timeoutMs, modelDigest: card.model_digest });
+    return new TargetSequence(targets, { requestId, signal, cacheScope, timeoutMs, modelDigest: card.model_digest });
   }
 
   #open({ params, pair, caller, seed, rule }: CheckedAnswer, logprobs: RunningAnswer['promptLogprobs']) {

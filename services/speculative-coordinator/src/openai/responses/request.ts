@@ -42,6 +42,8 @@ const messageSchema = z
   })
   .transform(({ role, content }): ChatTurn => ({ role: role === 'developer' ? 'system' : role, content }));
 
+const { $schema: _, ...messageJson } = z.toJSONSchema(messageSchema, { io: 'input' });
+
 /** A text alone is what the user says. */
 const inputSchema = z
   .preprocess(
@@ -52,7 +54,7 @@ const inputSchema = z
     description: "What to answer: a text, or the messages so far, written out by the model's own template.",
     anyOf: [
       { type: 'string', minLength: 1 },
-      { type: 'array', minItems: 1, items: z.toJSONSchema(messageSchema, { io: 'input' }) },
+      { type: 'array', minItems: 1, items: messageJson },
     ],
   });
 
