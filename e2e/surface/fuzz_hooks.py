@@ -19,7 +19,7 @@ def map_body(context, body):
     for field in limits:
         if isinstance(body.get(field), int) and body[field] > MOST_TOKENS:
             body[field] = MOST_TOKENS
-    if limits and ("messages" in body or "input" in body) and not any(field in body for field in limits):
+    if limits and ("messages" in body or "input" in body) and all(body.get(field) is None for field in limits):
         body[limits[0]] = MOST_TOKENS
     if isinstance(body.get("stop_token_ids"), list):
         body["stop_token_ids"] = [id % VOCABULARY if isinstance(id, int) else id for id in body["stop_token_ids"]]
