@@ -116,6 +116,57 @@ describe('the official JavaScript client', () => {
     expect(predicted.usage!.completion_tokens_details!.accepted_prediction_tokens).toBeGreaterThan(20);
   });
 
+  it('responds, and its stream helper gathers the same response', async () => {
+    const request = { model, input: 'Tell me about the sea.', temperature: 0, max_output_tokens: 30 };
+    const whole = await client.responses.create(request);
+    expect(whole.output_text.length).toBeGreaterThan(0);
+    expect(whole.usage!.output_tokens).toBeLessThanOrEqual(30);
+    const stream = client.responses.stream(request);
+    const names: string[] = [];
+    let text = '';
+    for await (const event of stream) {
+      if (names.at(-1) !== event.type) names.push(event.type);
+      if (event.type === 'response.output_text.delta') text += event.delta;
+    }
+    const final = await stream.finalResponse();
+    expect(text).toBe(whole.output_text);
+    expect(final.output_text).toBe(whole.output_text);
+    expect(final.status).toBe(whole.status);
+    expect(names).toEqual([
+      'response.created',
+      'response.in_progress',
+      'response.output_item.added',
+      'response.content_part.added',
+      'response.output_text.delta',
+      'response.output_text.done',
+      'response.content_part.done',
+      'response.output_item.done',
+      `response.${whole.status}`,
+    ]);
+    const said = whole.output.filter((item) => item.type === 'message');
+    const next = await client.responses.create({
+      ...request,
+      instructions: 'Be brief.',
+      input: [{ role: 'user', content: request.input }, ...said, { role: 'user', content: 'And the land?' }],
+    });
+    expect(next.usage!.input_tokens).toBeGreaterThan(whole.usage!.input_tokens);
+    const refused = await client.responses
+      .create({ ...request, previous_response_id: whole.id })
+      .catch((error: unknown) => error);
+    expect(refused).toBeInstanceOf(BadRequestError);
+    expect(refused).toMatchObject({ param: 'previous_response_id' });
+  });
+
+  it('scores a prompt', async () => {
+    const prompt = 'Once upon a time';
+    const scored = await client.completions.create({ model, prompt, max_tokens: 0, echo: true, logprobs: 1 });
+    const { text, logprobs } = scored.choices[0]!;
+    expect(text).toBe(prompt);
+    expect(logprobs!.tokens!.join('')).toBe(prompt);
+    expect(logprobs!.token_logprobs![0]).toBe(null);
+    expect(logprobs!.token_logprobs!.slice(1).every((one) => one < 0)).toBe(true);
+  });
+
   it('reads errors as its own classes, with the field', async () => {
     const refused = await client.chat.completions
       .create({ model, messages, tools: [{ type: 'function', function: { name: 'f' } }] })
@@ -207,9 +258,19 @@ predicted = client.chat.completions.create(
 assert predicted.usage.completion_tokens_details.accepted_prediction_tokens > 10
 assert predicted.choices[0].message.content == text
 extra = client.chat.completions.create(
-    model=model, messages=messages, max_tokens=8, extra_body={"forerunner": {"speculative": False}}
+    model=model, messages=messages, max_tokens=8,
+    extra_body={"forerunner": {"speculative": False}, "top_k": 5, "min_tokens": 4, "ignore_eos": True},
 )
+assert extra.usage.completion_tokens == 8
 assert extra.metrics["speculative_decoding"]["num_draft_tokens"] == 0
+response = client.responses.create(model=model, input=messages, temperature=0, max_output_tokens=40)
+assert response.output_text == text, (response, text)
+with client.responses.stream(model=model, input=messages, temperature=0, max_output_tokens=40) as events:
+    for event in events:  # its get_final_response wants response.completed, and the length ends this one
+        pass
+    assert event.response.output_text == text, event
+scored = client.completions.create(model=model, prompt="Once upon a time", max_tokens=0, echo=True, logprobs=1)
+assert scored.choices[0].logprobs.token_logprobs[0] is None
 try:
     client.chat.completions.create(model=model, messages=messages, tools=[{"type": "function", "function": {"name": "f"}}])
     raise SystemExit("tools were accepted")

@@ -8,15 +8,23 @@ VOCABULARY = 1024  # of the tiny pair
 
 @schemathesis.hook
 def map_body(context, body):
-    if not isinstance(body, dict) or not ("messages" in body or "prompt" in body):
+    if not isinstance(body, dict) or not ({"messages", "prompt", "input"} & body.keys()):
         return body
     path = context.operation.path if context.operation else ""
-    limits = ["max_new_tokens"] if path == "/generate" else ["max_tokens", "max_completion_tokens"]
+    limits = {
+        "/generate": ["max_new_tokens"],
+        "/v1/responses": ["max_output_tokens"],
+        "/tokenize": [],
+    }.get(path, ["max_tokens", "max_completion_tokens"])
     for field in limits:
         if isinstance(body.get(field), int) and body[field] > MOST_TOKENS:
             body[field] = MOST_TOKENS
-    if isinstance(body.get("messages"), list) and not any(field in body for field in limits):
+    if limits and ("messages" in body or "input" in body) and all(body.get(field) is None for field in limits):
         body[limits[0]] = MOST_TOKENS
+    if isinstance(body.get("stop_token_ids"), list):
+        body["stop_token_ids"] = [id % VOCABULARY if isinstance(id, int) else id for id in body["stop_token_ids"]]
+    if isinstance(body.get("min_tokens"), int) and body["min_tokens"] > 1:
+        body["min_tokens"] = 1
     if isinstance(body.get("logit_bias"), dict):
         body["logit_bias"] = {
             (str(int(key) % VOCABULARY) if key.isascii() and key.isdigit() else key): bias

@@ -21,6 +21,12 @@ export const generateRequestSchema = z
       .min(1, 'must not be empty')
       .optional()
       .describe("A chat, written out by the model's own template. Exactly one of prompt and messages."),
+    parse_special: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Names of special tokens in "prompt" become those tokens. Otherwise they are text, as in messages always.',
+      ),
     max_new_tokens: boundedInteger(1, MAX_NEW_TOKENS, 'tokens').default(50).describe('Longest answer.'),
     draft_k: z
       .union([boundedInteger(0, MAX_SPECULATIVE_TOKENS, 'tokens drafted per round'), z.literal('auto')], {
@@ -71,6 +77,10 @@ export const generateRequestSchema = z
   })
   .refine((r) => (r.prompt === undefined) !== (r.messages === undefined), {
     error: 'give exactly one of "prompt" and "messages"',
+  })
+  .refine((r) => !r.parse_special || r.messages === undefined, {
+    error: 'only allowed together with "prompt": a message never holds special tokens',
+    path: ['parse_special'],
   })
   .meta({
     oneOf: [{ required: ['prompt'] }, { required: ['messages'] }],

@@ -7,7 +7,7 @@ import { TINY_TARGET_DIR } from './tiny-pair.ts';
 /** ChatML, which the tokenizer has the tokens for. */
 const TEMPLATE =
   "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}{% endfor %}" +
-  "{{ '<|im_start|>assistant\\n' }}";
+  "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
 
 export interface ChatModel {
   /** For the coordinator's MODEL_DIR: tokenizer files only. */

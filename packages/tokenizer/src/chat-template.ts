@@ -1,15 +1,32 @@
-/** A model's own chat template (Jinja), as tokenizer_config.json carries it. */
+/** A model's own chat template (Jinja), as tokenizer_config.json carries it. Renders text; what becomes a token it does not know. */
 import { Template } from '@huggingface/jinja';
+import { unusedCharacters } from './stand-ins.ts';
 
+/** One message. Fields beside these two reach the template as they are. */
 export interface ChatTurn {
   readonly role: string;
-  readonly content: string;
+  readonly content: string | null;
+  readonly [field: string]: unknown;
+}
+
+export interface Chat {
+  readonly turns: readonly ChatTurn[];
+  /** Further variables of the template, such as `enable_thinking` or `tools`. */
+  readonly variables?: Readonly<Record<string, unknown>> | undefined;
+  /** The opening of the assistant's turn follows the messages. Default: true. */
+  readonly addGenerationPrompt?: boolean | undefined;
+  /** The text ends where the last message's content does, so that it is gone on with. Default: false. */
+  readonly continueFinalMessage?: boolean | undefined;
 }
 
 /** The template refused this chat, for example because of the order of its roles. */
 export class ChatTemplateError extends Error {
   override readonly name = 'ChatTemplateError';
 }
+
+/** Two chats whose markup every template writes; not all of them allow a system message. */
+const TURNS = ['user', 'assistant', 'user'].map((role) => ({ role, content: 'x' }));
+const PROBES: Chat[] = [{ turns: [{ role: 'system', content: 'x' }, ...TURNS] }, { turns: TURNS }];
 
 export class ChatTemplate {
   readonly #template: Template;
@@ -22,12 +39,28 @@ export class ChatTemplate {
     );
   }
 
-  /** The chat as text, with the opening of the assistant's turn. Errors: ChatTemplateError. */
-  render(turns: readonly ChatTurn[]): string {
+  /** Errors: ChatTemplateError. */
+  render(chat: Chat): string {
+    return chat.continueFinalMessage ? this.#renderUnfinished(chat) : this.#render(chat);
+  }
+
+  /** What the template writes by itself around messages of any content. */
+  markup(): string {
+    return PROBES.map((chat) => {
+      try {
+        return this.render(chat);
+      } catch {
+        return '';
+      }
+    }).join('\0');
+  }
+
+  #render({ turns, variables, addGenerationPrompt = true }: Chat): string {
     try {
       return this.#template.render({
-        messages: turns.map(({ role, content }) => ({ role, content })),
-        add_generation_prompt: true,
+        ...variables,
+        messages: turns,
+        add_generation_prompt: addGenerationPrompt,
         ...this.#specialTokens,
       });
     } catch (error) {
@@ -35,6 +68,18 @@ export class ChatTemplate {
         cause: error,
       });
     }
+  }
+
+  /** A mark at the end of the last content tells where to cut, whatever the template adds or trims. */
+  #renderUnfinished(chat: Chat): string {
+    const last = chat.turns.at(-1);
+    if (typeof last?.content !== 'string') throw new ChatTemplateError('the last message has no text to go on with');
+    const [mark] = unusedCharacters(this.#render(chat) + last.content, 1);
+    const turns = [...chat.turns.slice(0, -1), { ...last, content: last.content + mark }];
+    const text = this.#render({ ...chat, turns, addGenerationPrompt: false });
+    const end = text.lastIndexOf(mark!);
+    if (end < 0) throw new ChatTemplateError('the chat template does not write the last message, which was to go on');
+    return text.slice(0, end);
   }
 }
 

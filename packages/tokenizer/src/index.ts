@@ -1,4 +1,5 @@
-export { ChatTemplateError, type ChatTurn } from './chat-template.ts';
+export { type Chat, ChatTemplateError, type ChatTurn } from './chat-template.ts';
 export { tokenizerFingerprint } from './fingerprint.ts';
 export { IncrementalDecoder } from './incremental-decoder.ts';
-export { Tokenizer } from './tokenizer.ts';
+export { TextEncodingError } from './stand-ins.ts';
+export { type DecodeOptions, type EncodeOptions, Tokenizer } from './tokenizer.ts';

@@ -3,12 +3,30 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Tokenizer as HfTokenizer } from '@huggingface/tokenizers';
 import { bytesOfByteLevelToken } from './byte-level.ts';
-import { ChatTemplate, ChatTemplateError, type ChatTurn } from './chat-template.ts';
+import { type Chat, ChatTemplate, ChatTemplateError } from './chat-template.ts';
 import { IncrementalDecoder } from './incremental-decoder.ts';
+import { joinStrings, mapStrings } from './map-strings.ts';
+import { type AddedToken, SpecialTokens } from './special-tokens.ts';
+import { StandIns, TextEncodingError } from './stand-ins.ts';
+
+export interface EncodeOptions {
+  /** Names of special tokens in the text become those tokens. Default: false. */
+  readonly parseSpecial?: boolean | undefined;
+  /** With the special tokens, such as <s>, that the tokenizer puts around a text. Default: true. */
+  readonly addSpecialTokens?: boolean | undefined;
+}
+
+export interface DecodeOptions {
+  /** Special tokens have no text. Default: true. */
+  readonly skipSpecialTokens?: boolean | undefined;
+}
 
 export class Tokenizer {
   readonly #tokenizer: HfTokenizer;
   readonly #chatTemplate: ChatTemplate | null;
+  readonly #special: SpecialTokens;
+  /** Special tokens that the tokenizer puts around every text. */
+  readonly #numAddedTokens: number;
 
   /** `modelDir` holds tokenizer.json and tokenizer_config.json (and chat_template.jinja in newer exports). */
   static load(modelDir: string): Tokenizer {
@@ -16,50 +34,112 @@ export class Tokenizer {
     const config = read('tokenizer_config.json');
     const templateFile = join(modelDir, 'chat_template.jinja');
     const source = existsSync(templateFile) ? readFileSync(templateFile, 'utf8') : config.chat_template;
-    return new Tokenizer(
-      new HfTokenizer(read('tokenizer.json'), config),
-      typeof source === 'string' ? new ChatTemplate(source, config) : null,
-    );
+    const chatTemplate = typeof source === 'string' ? new ChatTemplate(source, config) : null;
+    return new Tokenizer(read('tokenizer.json') as unknown as TokenizerJson, config, chatTemplate);
   }
 
-  private constructor(tokenizer: HfTokenizer, chatTemplate: ChatTemplate | null) {
-    this.#tokenizer = tokenizer;
+  private constructor(json: TokenizerJson, config: object, chatTemplate: ChatTemplate | null) {
+    this.#tokenizer = new HfTokenizer(json, config);
     this.#chatTemplate = chatTemplate;
+    this.#special = new SpecialTokens(json.added_tokens, chatTemplate?.markup() ?? '', json.model.unk_token);
+    this.#numAddedTokens = this.#special.countIds(this.#tokenizer.encode('').ids);
   }
 
   get hasChatTemplate(): boolean {
     return this.#chatTemplate !== null;
   }
 
-  /** Ids of raw text, with the special tokens that the model's own tokenizer adds. */
-  encode(text: string): Int32Array {
-    return Int32Array.from(this.#tokenizer.encode(text).ids);
+  /** Ids of raw text. Errors: TextEncodingError. */
+  encode(text: string, { parseSpecial = false, addSpecialTokens = true }: EncodeOptions = {}): Int32Array {
+    return parseSpecial ? this.#encode(text, addSpecialTokens) : this.#encodeAsText(text, addSpecialTokens);
   }
 
-  /** Ids of a piece of text that stands inside a longer one: no special tokens are added. */
+  /** Ids of a piece of text that stands inside a longer one: no special tokens are added or parsed. Errors: as above. */
   encodeFragment(text: string): Int32Array {
-    return Int32Array.from(this.#tokenizer.encode(text, { add_special_tokens: false }).ids);
+    return this.#encodeAsText(text, false);
   }
 
-  /** Ids of a chat, ending where the assistant's answer begins. Errors: ChatTemplateError. */
-  encodeChat(turns: readonly ChatTurn[]): Int32Array {
+  /**
+   * Ids of a chat, ending where the assistant's answer begins. The template's special tokens are special tokens; their
+   * names in messages and variables are text, whatever the template does with it. Errors: ChatTemplateError,
+   * TextEncodingError.
+   */
+  encodeChat(chat: Chat): Int32Array {
     if (!this.#chatTemplate) throw new ChatTemplateError('this model has no chat template; use "prompt"');
-    // The template writes every special token itself.
-    return Int32Array.from(this.#tokenizer.encode(this.#chatTemplate.render(turns), { add_special_tokens: false }).ids);
+    const text = this.#chatTemplate.render(chat);
+    const given = joinStrings([chat.turns, chat.variables]);
+    if (!this.#special.mayBeginIn(given)) return this.#encodeMarkup(text);
+
+    const standIns = new StandIns(this.#special, given + text);
+    const { turns, variables } = chat;
+    const guarded = this.#chatTemplate.render({
+      ...chat,
+      ...mapStrings({ turns, variables }, (value) => standIns.replace(value)),
+    });
+    // Templates may look at what stands in a message. Where nothing in it became a special token, the ordinary text holds.
+    const holdsSpecial = this.#special.listIn(given).length > 0;
+    const isOrdinary = this.#special.listIn(text).join('\0') === this.#special.listIn(guarded).join('\0');
+    return !holdsSpecial && isOrdinary ? this.#encodeMarkup(text) : this.#encodeMarkup(guarded, { standIns });
   }
 
-  /** Text of ids; special tokens are left out. Incomplete characters come out as U+FFFD. */
-  decode(tokenIds: ArrayLike<number>): string {
+  #encode(text: string, addSpecialTokens: boolean): Int32Array {
+    return Int32Array.from(this.#tokenizer.encode(text, { add_special_tokens: addSpecialTokens }).ids);
+  }
+
+  #encodeAsText(text: string, addSpecialTokens: boolean): Int32Array {
+    if (this.#special.listIn(text).length === 0) return this.#encodeMarkup(text, { addSpecialTokens });
+    const standIns = new StandIns(this.#special, text);
+    return this.#encodeMarkup(standIns.replace(text), { standIns, addSpecialTokens });
+  }
+
+  /**
+   * Ids of a text whose special tokens are meant, but none that stand-ins hide. Errors: TextEncodingError where the
+   * tokenizer makes more of them, from what its normalizer or its vocabulary do with the text.
+   */
+  #encodeMarkup(
+    text: string,
+    { standIns, addSpecialTokens = false }: { standIns?: StandIns; addSpecialTokens?: boolean } = {},
+  ): Int32Array {
+    const ids = standIns
+      ? this.#restoring(standIns, () => this.#encode(text, addSpecialTokens))
+      : this.#encode(text, addSpecialTokens);
+    const numMeant = this.#special.listIn(text).length + (addSpecialTokens ? this.#numAddedTokens : 0);
+    if (this.#special.countIds(ids) > numMeant) {
+      throw new TextEncodingError('it holds the name of a special token, which this tokenizer cannot write as text');
+    }
+    return ids;
+  }
+
+  /**
+   * The tokenizer looks for special tokens while the stand-ins are there, and splits and merges the text without them:
+   * sections are as long as ever, so their tokens are those of any other text.
+   */
+  #restoring<T>(standIns: StandIns, encode: () => T): T {
+    const tokenizer = this.#tokenizer as unknown as { pre_tokenizer: PreTokenize | null };
+    const { pre_tokenizer: preTokenize } = tokenizer;
+    tokenizer.pre_tokenizer = (section, options) => {
+      const text = standIns.restore(section);
+      return preTokenize ? preTokenize(text, options) : [text];
+    };
+    try {
+      return encode();
+    } finally {
+      tokenizer.pre_tokenizer = preTokenize;
+    }
+  }
+
+  /** Text of ids. Incomplete characters come out as U+FFFD. */
+  decode(tokenIds: ArrayLike<number>, { skipSpecialTokens = true }: DecodeOptions = {}): string {
     if (tokenIds.length === 0) return '';
     return this.#tokenizer.decode(Array.from(tokenIds), {
-      skip_special_tokens: true,
+      skip_special_tokens: skipSpecialTokens,
       clean_up_tokenization_spaces: false,
     });
   }
 
   /** A decoder for one answer that grows token by token. */
-  incrementalDecoder(): IncrementalDecoder {
-    return new IncrementalDecoder((ids) => this.decode(ids));
+  incrementalDecoder(options: DecodeOptions = {}): IncrementalDecoder {
+    return new IncrementalDecoder((ids) => this.decode(ids, options));
   }
 
   /** A token's own text as the vocabulary spells it, for people (log probabilities). */
@@ -74,3 +154,10 @@ export class Tokenizer {
     return (special ? null : bytesOfByteLevelToken(spelled)) ?? new TextEncoder().encode(this.tokenText(tokenId));
   }
 }
+
+interface TokenizerJson {
+  readonly added_tokens: readonly AddedToken[];
+  readonly model: { readonly unk_token?: string };
+}
+
+type PreTokenize = (section: string, options: object) => string[];

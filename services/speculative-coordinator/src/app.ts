@@ -25,6 +25,8 @@ import { TextCodec } from './pair/text-codec.ts';
 import { registerPlayground } from './playground/routes.ts';
 import { createCallerOf } from './routes/caller.ts';
 import { registerGenerateRoute } from './routes/generate.ts';
+import { registerHealthRoutes } from './routes/health.ts';
+import { lenientValidatorCompiler } from './routes/lenient-requests.ts';
 import { RequestCounter } from './routes/request-counter.ts';
 
 const modelDocs = documented({
@@ -103,13 +105,15 @@ export async function buildCoordinator(
     onTokens: (request, numPrompt, numCompletion) => guard.countTokens(request, numPrompt, numCompletion),
   });
   const routeDeps = {
-    pairs: new PairDirectory(pair),
+    pairs: new PairDirectory(pair, config.MODEL_ALIASES),
     runner,
     requests: new RequestCounter(metrics, admission),
     callerOf,
   };
+  if (!config.STRICT_REQUESTS) app.setValidatorCompiler(lenientValidatorCompiler(logger));
   registerGenerateRoute(app, routeDeps);
   await registerOpenAiRoutes(app, routeDeps);
+  registerHealthRoutes(app, () => monitor.readiness);
   registerPlayground(app);
   await installReader(app);
   app.get('/v1/model', { schema: modelDocs }, async () => ({ target: pair.serve().card, draft: draft?.card ?? null }));

@@ -24,6 +24,17 @@ const urlList = z.string().transform((text, context) => {
   return urls;
 });
 
+const nameList = z.string().transform((text, context) => {
+  const names = text.split(',').map((part) => part.trim());
+  for (const name of names) {
+    if (!/^[\w.:/@-]{1,128}$/.test(name)) {
+      const message = 'must be names of A-Z a-z 0-9 _ . : / @ -, separated by commas';
+      context.addIssue({ code: 'custom', message });
+    }
+  }
+  return names;
+});
+
 const originList = z.string().transform((text, context) => {
   const origins = text.split(',').map((part) => part.trim());
   for (const origin of origins) {
@@ -75,6 +86,14 @@ export const coordinatorSettings = z.object({
   MODELS_DIR: optionalSetting({ reason: 'Folder with catalogue.json; default: models/ beside the services.' }),
   MODEL_SIZE: stringSetting({ default: '135m', reason: 'Catalogue name of the target, whose tokenizer is used.' }),
   MODEL_DIR: optionalSetting({ reason: "The target's folder itself; overrides MODEL_SIZE." }),
+  MODEL_ALIASES: nameList.default([]).meta({
+    description:
+      'Further names that requests may give as "model", separated by commas, for clients that have one of OpenAI\'s built in.',
+  }),
+  STRICT_REQUESTS: flagSetting({
+    default: true,
+    reason: 'Fields that no route knows are refused by name (400). false: they are ignored, and logged by name.',
+  }),
   MAX_CONCURRENT_REQUESTS: integerSetting({
     default: 16,
     min: 1,

@@ -51,7 +51,10 @@ describe('API keys', () => {
       expect(((await reply.json()) as { error: object }).error).toMatchObject({ code: 'unauthorized' });
     }
     for (const path of ['/v1/model', '/v1/models']) expect((await fetch(trio.url + path)).status).toBe(401);
-    for (const path of ['/healthz', '/readyz', '/', '/openapi.json', '/metrics']) {
+    for (const path of ['/tokenize', '/detokenize', '/v1/responses']) {
+      expect((await ask(path, undefined)).status, path).toBe(401);
+    }
+    for (const path of ['/healthz', '/readyz', '/health', '/version', '/', '/openapi.json', '/metrics']) {
       expect((await fetch(trio.url + path)).status, path).toBe(200);
     }
   });

@@ -18,15 +18,20 @@ describe('the OpenAPI document', () => {
   it('has every public route and nothing else', () => {
     expect(document.openapi).toBe('3.1.0');
     expect(Object.keys(document.paths).sort()).toEqual([
+      '/detokenize',
       '/generate',
+      '/health',
       '/healthz',
       '/metrics',
       '/readyz',
+      '/tokenize',
       '/v1/chat/completions',
       '/v1/completions',
       '/v1/model',
       '/v1/models',
       '/v1/models/{model}',
+      '/v1/responses',
+      '/version',
     ]);
   });
 
@@ -38,6 +43,8 @@ describe('the OpenAPI document', () => {
     expect(bodyOf('/v1/chat/completions').required).toEqual(['messages']);
     expect(bodyOf('/v1/chat/completions').properties.messages.items.properties.role.enum).toContain('developer');
     expect(bodyOf('/v1/completions').properties.forerunner).toBeDefined();
+    expect(bodyOf('/v1/responses').required).toEqual(['input']);
+    expect(bodyOf('/v1/responses').properties.input.anyOf[1].items.properties.role.enum).toContain('developer');
   });
 
   it('describes every field of every body', () => {

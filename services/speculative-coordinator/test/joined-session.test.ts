@@ -294,7 +294,7 @@ describe('the joint distribution of answers with guesses from texts', () => {
         sampling: sampling({ output_start: numPromptTokens }),
         maxNewTokens: 4,
         stop: [],
-        eosTokenIds: [0],
+        stopTokenIds: [0],
         numTopLogprobs: null,
       },
       {

@@ -321,6 +321,9 @@ describe('POST /v1/completions', () => {
   it('gives log probabilities with offsets into the text', async () => {
     const { logprobs, text } = (await complete({ logprobs: 2 })).choices[0];
     expect(logprobs.tokens).toHaveLength(logprobs.text_offset.length);
+    // The token that ended the answer counts, and has no text.
+    expect(logprobs.tokens.pop()).toBe('<|im_end|>');
+    expect(logprobs.text_offset.pop()).toBe(text.length);
     logprobs.tokens.forEach((token: string, i: number) => {
       if (!token.includes('\uFFFD')) expect(text.startsWith(token, logprobs.text_offset[i])).toBe(true);
     });

@@ -5,7 +5,7 @@ import { Output } from '../src/generation/output.ts';
 /** Each token is the text at its index; 0 ends the sequence. */
 function outputOf(vocabulary: string[], rules: { stop?: string[]; maxNewTokens?: number }) {
   const decode = (ids: readonly number[]) => ids.map((id) => vocabulary[id]).join('');
-  return new Output({ maxNewTokens: 50, stop: [], eosTokenIds: [0], ...rules }, new IncrementalDecoder(decode));
+  return new Output({ maxNewTokens: 50, stop: [], stopTokenIds: [0], ...rules }, new IncrementalDecoder(decode));
 }
 
 function run(vocabulary: string[], rules: Parameters<typeof outputOf>[1], ids: number[]) {

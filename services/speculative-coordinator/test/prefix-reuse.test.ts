@@ -29,7 +29,7 @@ async function ask(trio: ToyTrio, promptTokenIds: Int32Array, change: object = {
     promptTokenIds,
     sampling: sampling({ temperature: 0, output_start: promptTokenIds.length }),
     maxNewTokens: 40,
-    eosTokenIds: [],
+    stopTokenIds: [],
     ...change,
   });
   return {

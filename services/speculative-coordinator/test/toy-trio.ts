@@ -103,7 +103,7 @@ export class ToyTrio {
       seed: 1,
       maxNewTokens: 20,
       stop: [],
-      eosTokenIds: [0],
+      stopTokenIds: [0],
       numSpeculativeTokens: 4,
       numTopLogprobs: null,
       ...change,

@@ -1,5 +1,5 @@
 /** What needs no key: health, the pages and their files. Everything else does, once there are keys. */
-const PAGES = ['/healthz', '/readyz', '/', '/favicon.ico', '/openapi.json', '/docs'];
+const PAGES = ['/healthz', '/readyz', '/health', '/version', '/', '/favicon.ico', '/openapi.json', '/docs'];
 const FOLDERS = ['/docs/', '/playground/'];
 
 /** `routeUrl` is a route's pattern; undefined where no route was found. */

@@ -3,6 +3,7 @@ import swagger from '@fastify/swagger';
 import type { ServiceApp } from '@forerunner/service-kit';
 import type { FastifyTypeProviderDefault } from 'fastify';
 import { z } from 'zod';
+import { VERSION } from '../version.ts';
 import { operationalPaths } from './operational-paths.ts';
 
 const DESCRIPTION = `Lossless speculative decoding: a small draft model guesses, the large target model checks, and
@@ -16,7 +17,7 @@ export async function installOpenApi(serviceApp: ServiceApp): Promise<void> {
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
-      info: { title: 'Forerunner', version: '0.1.0', description: DESCRIPTION, license: { name: 'Apache-2.0' } },
+      info: { title: 'Forerunner', version: VERSION, description: DESCRIPTION, license: { name: 'Apache-2.0' } },
       tags: [
         { name: 'Generation', description: "The service's own route." },
         { name: 'OpenAI', description: 'The OpenAI-compatible routes.' },

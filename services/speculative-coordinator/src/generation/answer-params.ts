@@ -12,6 +12,16 @@ export interface AnswerParams extends DraftingParams {
   readonly verification?: VerificationRuleName | undefined;
   readonly stop: readonly string[];
   readonly ignoreEos: boolean;
+  /** These end the answer, too, also where end-of-sequence does not. */
+  readonly stopTokenIds?: readonly number[] | undefined;
+  /** What ended the answer stays in its text. */
+  readonly includeStop?: boolean | undefined;
+  /** The answer does not end by itself before it has so many tokens. */
+  readonly minNewTokens?: number | undefined;
+  /** Absent: true. */
+  readonly skipSpecialTokens?: boolean | undefined;
+  /** The reply begins with the prompt. */
+  readonly echo?: boolean | undefined;
   /** null: no log probabilities. */
   readonly numTopLogprobs: number | null;
   /** What the client expects the answer to be, as tokens: guessed before the draft is asked. */
@@ -36,10 +46,17 @@ export function checkAnswer(params: AnswerParams, card: ModelCard, maxSpeculativ
   }
   const badId = sampling.suppress_tokens.find((id) => id >= card.vocab_size);
   if (badId !== undefined) {
-    throw new ServiceError(
-      'token_out_of_range',
-      `"suppress_tokens": there is no token ${badId}; the vocabulary has ${card.vocab_size}`,
-    );
+    const message = `"suppress_tokens": there is no token ${badId}; the vocabulary has ${card.vocab_size}`;
+    throw new ServiceError('token_out_of_range', message, { field: 'suppress_tokens' });
+  }
+  if ((params.minNewTokens ?? 0) > maxNewTokens) {
+    const message = `"min_tokens": must be at most the ${maxNewTokens} new tokens, got ${params.minNewTokens}`;
+    throw new ServiceError('invalid_request', message, { field: 'min_tokens' });
+  }
+  const badStop = params.stopTokenIds?.find((id) => id >= card.vocab_size);
+  if (badStop !== undefined) {
+    const message = `"stop_token_ids": there is no token ${badStop}; the vocabulary has ${card.vocab_size}`;
+    throw new ServiceError('token_out_of_range', message, { field: 'stop_token_ids' });
   }
   const badBias = Object.keys(sampling.logit_bias).find((id) => Number(id) >= card.vocab_size);
   if (badBias !== undefined) {

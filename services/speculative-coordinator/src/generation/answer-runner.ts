@@ -17,8 +17,10 @@ import type { TargetReplicas } from '../pair/target-replicas.ts';
 import { TargetSequence } from '../pair/target-sequence.ts';
 import { type AnswerParams, checkAnswer } from './answer-params.ts';
 import { Generation } from './generation.ts';
+import type { TokenLogprobs } from './logprobs.ts';
 import { outcomeOf } from './outcome.ts';
 import type { Output } from './output.ts';
+import { promptLogprobs } from './prompt-logprobs.ts';
 import type { RoundRecord } from './round.ts';
 import { RoundObserver } from './round-observer.ts';
 import type { GenerationStatistics } from './statistics.ts';
@@ -50,6 +52,8 @@ export interface RunningAnswer {
   readonly seed: number;
   readonly modelId: string;
   readonly numPromptTokens: number;
+  /** One entry per token of the prompt, where the reply begins with it and has log probabilities. */
+  readonly promptLogprobs: readonly (TokenLogprobs | null)[] | null;
   readonly output: Output;
   readonly statistics: GenerationStatistics;
   /** Must be run to its end. */
@@ -123,7 +127,8 @@ export class AnswerRunner {
     const leave = await admission.enter(caller.signal);
     try {
       metrics.queueSeconds.observe((performance.now() - arrivedMs) / 1000);
-      const { answer, target, draft, draftLength } = this.#open({ params, pair, caller, seed, rule });
+      const logprobs = await this.#scorePrompt(params, pair, caller);
+      const { answer, target, draft, draftLength } = this.#open({ params, pair, caller, seed, rule }, logprobs);
       let outcome = 'completed';
       try {
         return await consume(answer);
@@ -140,7 +145,25 @@ export class AnswerRunner {
     }
   }
 
-  #open({ params, pair, caller, seed, rule }: CheckedAnswer) {
+  /** null where the reply does not begin with the prompt, or has no log probabilities. */
+  async #scorePrompt(params: AnswerParams, pair: ServedPair, caller: Caller) {
+    const { promptTokenIds: tokenIds, echo, numTopLogprobs: numTop } = params;
+    if (!echo || numTop === null) return null;
+    const { requestId, signal, cacheScope } = caller;
+    const target = this.#openTarget(pair, { requestId, signal, cacheScope });
+    try {
+      return await promptLogprobs(target, { tokenIds, numTop, vocabSize: pair.card.vocab_size });
+    } finally {
+      await target.close(); // what it cached is the answer's to take over
+    }
+  }
+
+  #openTarget({ targets, card }: ServedPair, context: SequenceContext): TargetSequence {
+    const { TARGET_TIMEOUT_MS: timeoutMs } = this.#deps.config;
+    return new TargetSequence(targets, { ...context, timeoutMs, modelDigest: card.model_digest });
+  }
+
+  #open({ params, pair, caller, seed, rule }: CheckedAnswer, logprobs: RunningAnswer['promptLogprobs']) {
     const { config, metrics } = this.#deps;
     const { card } = pair;
     const numPromptTokens = params.promptTokenIds.length;
@@ -148,11 +171,7 @@ export class AnswerRunner {
     const { requestId, signal, cacheScope } = caller;
     const traffic = new TrafficMeter();
     const context: SequenceContext = { requestId, signal, cacheScope, onTraffic: traffic.add };
-    const target = new TargetSequence(pair.targets, {
-      ...context,
-      timeoutMs: config.TARGET_TIMEOUT_MS,
-      modelDigest: card.model_digest,
-    });
+    const target = this.#openTarget(pair, context);
     const openDraft = (): DraftSession =>
       openDraftSession(
         pair.draft,
@@ -174,14 +193,18 @@ export class AnswerRunner {
     });
     const observer = new RoundObserver(metrics, rule.name);
     const generation = new Generation(
-      { ...params, sampling, eosTokenIds: params.ignoreEos ? [] : card.eos_token_ids },
+      {
+        ...params,
+        sampling,
+        stopTokenIds: [...(params.ignoreEos ? [] : card.eos_token_ids), ...(params.stopTokenIds ?? [])],
+      },
       {
         target,
         draft,
         draftLength,
         rule,
         traffic,
-        decoder: pair.codec.incrementalDecoder(),
+        decoder: pair.codec.incrementalDecoder(params),
         observer,
       },
     );
@@ -189,6 +212,7 @@ export class AnswerRunner {
       seed,
       modelId: card.model_id,
       numPromptTokens,
+      promptLogprobs: logprobs,
       output: generation.output,
       statistics: observer.statistics,
       rounds: () => generation.rounds(),

@@ -14,6 +14,7 @@ import { type DraftLengthPolicy, type PlannedLength, RoundLengths } from '../dra
 import type { DraftSession, Proposal, ProposeResult } from '../drafting/draft-session.ts';
 import type { TargetSequence } from '../pair/target-sequence.ts';
 import { logprobsOfToken } from './logprobs.ts';
+import { MinTokens } from './min-tokens.ts';
 import { Output, type OutputRules } from './output.ts';
 import type { EmittedToken, GenerationObserver, RoundRecord } from './round.ts';
 import type { TrafficMeter } from './traffic-meter.ts';
@@ -54,6 +55,7 @@ export class Generation {
   readonly #params: GenerationParams;
   readonly #deps: GenerationDeps;
   readonly #committed: TokenPrefix;
+  readonly #minTokens: MinTokens;
 
   constructor(params: GenerationParams, deps: GenerationDeps) {
     this.#params = params;
@@ -61,12 +63,14 @@ export class Generation {
     this.#committed = new TokenPrefix(params.promptTokenIds.length + params.maxNewTokens);
     this.#committed.append(params.promptTokenIds);
     this.output = new Output(params, deps.decoder);
+    this.#minTokens = new MinTokens(params.sampling, params.stopTokenIds, params.minNewTokens);
   }
 
   /** Errors: ServiceError of the target; the signal's reason when aborted. Whoever began must run it to its end. */
   async *rounds(): AsyncGenerator<RoundRecord> {
     const { draft, observer } = this.#deps;
     observer.begin(this.#committed.length);
+    if (this.output.finishReason !== null) return; // no token was asked for
     await draft?.prefill(this.#committed);
     let round = await this.#round(0, { ...NOTHING, startMs: performance.now(), proposeMs: 0 });
     let proposing: Promise<Proposed> | undefined;
@@ -92,7 +96,9 @@ export class Generation {
   async #propose(): Promise<Proposed> {
     const { draft } = this.#deps;
     const startMs = performance.now();
-    const lengths = new RoundLengths(this.#deps.draftLength, this.output.numRemainingTokens - 1);
+    const { output } = this;
+    const maxGuesses = Math.min(output.numRemainingTokens - 1, this.#minTokens.maxDraftTokens(output.tokenIds.length));
+    const lengths = new RoundLengths(this.#deps.draftLength, maxGuesses);
     const result = (await draft?.propose({ committed: this.#committed, lengths })) ?? NOTHING.result;
     const length = lengths.of(result.kind === 'proposal' ? result.origin : null);
     return { result, length, startMs, proposeMs: performance.now() - startMs };
@@ -128,7 +134,7 @@ export class Generation {
       draftTokenIds,
       wanted: rule.ask(proposal?.draftDistributions ?? null),
       numRows: numDraftTokens + 1,
-      sampling: this.#params.sampling,
+      sampling: this.#minTokens.samplingAt(this.output.tokenIds.length),
       numTopLogprobs: this.#params.numTopLogprobs,
       hiddenStatesFrom: hiddenStates?.from,
       prefersReuse: hiddenStates?.prefersReuse,

@@ -9,8 +9,12 @@ import type { IncrementalDecoder } from '@forerunner/tokenizer';
 export interface OutputRules {
   readonly maxNewTokens: number;
   readonly stop: readonly string[];
-  /** Empty when the answer is to go on after an end-of-sequence token. */
-  readonly eosTokenIds: readonly number[];
+  /** Tokens that end the answer: end-of-sequence, unless that is to be ignored, and the request's own. */
+  readonly stopTokenIds: readonly number[];
+  /** What ended the answer stays in its text. Default: false. */
+  readonly includeStop?: boolean | undefined;
+  /** Stop rules, but for the length, look at nothing before so many tokens are there. Default: 0. */
+  readonly minNewTokens?: number | undefined;
 }
 
 export class Output {
@@ -19,19 +23,30 @@ export class Output {
   readonly #rules: OutputRules;
   readonly #decoder: IncrementalDecoder;
   readonly #longestStop: number;
+  readonly #minNewTokens: number;
   #text = '';
+  /** Stop strings are looked for from here on. */
+  #searchStart = 0;
   #numReleasedChars = 0;
   #finishReason: FinishReason | null = null;
+  #endsWithStopToken = false;
 
   constructor(rules: OutputRules, decoder: IncrementalDecoder) {
     this.#rules = rules;
     this.#decoder = decoder;
     this.#longestStop = Math.max(0, ...rules.stop.map((stop) => stop.length));
+    this.#minNewTokens = rules.minNewTokens ?? 0;
+    if (rules.maxNewTokens === 0) this.#finishReason = 'length';
   }
 
   /** null while the answer goes on. */
   get finishReason(): FinishReason | null {
     return this.#finishReason;
+  }
+
+  /** Whether the last token ended the answer; false where a stop string did, or the length. */
+  get endsWithStopToken(): boolean {
+    return this.#endsWithStopToken;
   }
 
   /** The text so far; without the stop string once that ended it. */
@@ -57,8 +72,10 @@ export class Output {
     if (this.#finishReason) throw new Error('the answer has ended');
     this.tokenIds.push(tokenId);
     this.provenance.push(provenance);
-    if (this.#rules.eosTokenIds.includes(tokenId)) {
+    if (this.#mayEnd && this.#rules.stopTokenIds.includes(tokenId)) {
+      if (this.#rules.includeStop) this.#append(this.#decoder.push(tokenId));
       this.#append(this.#decoder.flush());
+      this.#endsWithStopToken = this.#finishReason === null; // no stop string before it
       this.#finishReason = 'stop';
       return;
     }
@@ -76,14 +93,25 @@ export class Output {
     return released;
   }
 
-  /** Adds text and ends the answer before the earliest stop string in it. */
+  get #mayEnd(): boolean {
+    return this.tokenIds.length > this.#minNewTokens;
+  }
+
+  /** Adds text and ends the answer at the earliest stop string in it. */
   #append(piece: string): void {
     if (piece === '') return;
-    const from = Math.max(0, this.#text.length - this.#longestStop + 1);
+    const from = Math.max(this.#searchStart, this.#text.length - this.#longestStop + 1);
     this.#text += piece;
-    const starts = this.#rules.stop.map((stop) => this.#text.indexOf(stop, from)).filter((start) => start >= 0);
-    if (starts.length === 0) return;
-    this.#text = this.#text.slice(0, Math.min(...starts));
+    if (!this.#mayEnd) {
+      this.#searchStart = this.#text.length;
+      return;
+    }
+    const found = this.#rules.stop
+      .map((stop) => ({ stop, start: this.#text.indexOf(stop, from) }))
+      .filter(({ start }) => start >= 0);
+    if (found.length === 0) return;
+    const { stop, start } = found.reduce((first, one) => (one.start < first.start ? one : first));
+    this.#text = this.#text.slice(0, start + (this.#rules.includeStop ? stop.length : 0));
     this.#finishReason = 'stop';
   }
 

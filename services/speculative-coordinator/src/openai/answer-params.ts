@@ -6,20 +6,22 @@ import type { ChatRequest } from './chat-request.ts';
 import { type CompletionRequest, promptsOf } from './completion-request.ts';
 import type { AnsweringPair } from './dialect.ts';
 import { type CommonRequest, MAX_CHOICES } from './fields.ts';
+import { numTopLogprobsOf, type ResponseRequest, turnsOf } from './responses/request.ts';
+import { templateOptions } from './vllm-fields.ts';
 
 /** OpenAI allows 0: the smallest set whose mass reaches it, which is the likeliest token alone. */
 const SMALLEST_TOP_P = 1e-9;
 const DEFAULT_COMPLETION_TOKENS = 16;
 
 export function chatAnswers(body: ChatRequest, pair: AnsweringPair): AnswerParams[] {
-  const promptTokenIds = pair.codec.encodeChat(body.messages);
+  const promptTokenIds = lastTokens(pair.codec.encodeChat({ turns: body.messages, ...templateOptions(body) }), body);
   const limit = body.max_completion_tokens ?? body.max_tokens;
   const { prediction } = body;
   const params = {
     ...commonParams(body, promptTokenIds, pair),
     maxNewTokens: limit ?? remainingTokens(promptTokenIds.length, pair.card),
     numTopLogprobs: body.logprobs ? (body.top_logprobs ?? 0) : null,
-    predictionTokenIds: prediction ? pair.codec.encodeFragment(prediction.content) : undefined,
+    predictionTokenIds: prediction ? pair.codec.encodeFragment(prediction.content, 'prediction') : undefined,
   };
   return withSeeds(Array(body.n ?? 1).fill(params), body.seed);
 }
@@ -35,15 +37,30 @@ export function completionAnswers(body: CompletionRequest, pair: AnsweringPair):
     );
   }
   const answers = prompts.flatMap((prompt) => {
-    const promptTokenIds = typeof prompt === 'string' ? pair.codec.encodePrompt(prompt) : checkedIds(prompt, pair.card);
+    const promptTokenIds = lastTokens(completionPrompt(prompt, body, pair), body);
     const params = {
       ...commonParams(body, promptTokenIds, pair),
       maxNewTokens: body.max_tokens ?? DEFAULT_COMPLETION_TOKENS,
       numTopLogprobs: body.logprobs ?? null,
+      echo: body.echo ?? false,
     };
     return Array<AnswerParams>(n).fill(params);
   });
   return withSeeds(answers, body.seed);
+}
+
+export function responseAnswer(body: ResponseRequest, pair: AnsweringPair): AnswerParams {
+  const template = templateOptions({
+    chat_template_kwargs: body.chat_template_kwargs,
+    reasoning_effort: body.reasoning?.effort,
+  });
+  const promptTokenIds = lastTokens(pair.codec.encodeChat({ turns: turnsOf(body), ...template }), body);
+  return {
+    ...commonParams(body, promptTokenIds, pair),
+    maxNewTokens: body.max_output_tokens ?? remainingTokens(promptTokenIds.length, pair.card),
+    numTopLogprobs: numTopLogprobsOf(body),
+    ...(body.seed != null && { seed: body.seed }),
+  };
 }
 
 function commonParams(body: CommonRequest, promptTokenIds: Int32Array, { draftingDefaults }: AnsweringPair) {
@@ -54,9 +71,9 @@ function commonParams(body: CommonRequest, promptTokenIds: Int32Array, { draftin
     sampling: {
       temperature: body.temperature ?? 1,
       top_p: Math.max(body.top_p ?? 1, SMALLEST_TOP_P),
-      top_k: extra?.top_k ?? 0,
-      min_p: extra?.min_p ?? 0,
-      repetition_penalty: 1,
+      top_k: body.top_k ?? 0,
+      min_p: body.min_p ?? 0,
+      repetition_penalty: body.repetition_penalty ?? 1,
       presence_penalty: body.presence_penalty ?? 0,
       frequency_penalty: body.frequency_penalty ?? 0,
       logit_bias: body.logit_bias ?? {},
@@ -64,7 +81,11 @@ function commonParams(body: CommonRequest, promptTokenIds: Int32Array, { draftin
     },
     verification: extra?.verification,
     stop: body.stop ?? [],
-    ignoreEos: extra?.ignore_eos ?? false,
+    ignoreEos: body.ignore_eos ?? false,
+    stopTokenIds: body.stop_token_ids ?? [],
+    includeStop: body.include_stop_str_in_output ?? false,
+    minNewTokens: body.min_tokens ?? 0,
+    skipSpecialTokens: body.skip_special_tokens ?? true,
   };
 }
 
@@ -72,6 +93,22 @@ function commonParams(body: CommonRequest, promptTokenIds: Int32Array, { draftin
 function withSeeds(answers: readonly AnswerParams[], seed: number | null | undefined): AnswerParams[] {
   if (seed == null) return [...answers];
   return answers.map((params, i) => ({ ...params, seed: i === 0 ? seed : deriveSeed(seed, `choice/${i}`) }));
+}
+
+function completionPrompt(
+  prompt: string | number[],
+  body: CompletionRequest,
+  { codec, card }: AnsweringPair,
+): Int32Array {
+  if (typeof prompt !== 'string') return checkedIds(prompt, card);
+  return codec.encodePrompt(prompt, {
+    parseSpecial: body.parse_special ?? false,
+    addSpecialTokens: body.add_special_tokens ?? true,
+  });
+}
+
+function lastTokens(tokenIds: Int32Array, { truncate_prompt_tokens: numKept }: CommonRequest): Int32Array {
+  return numKept == null ? tokenIds : tokenIds.slice(-numKept);
 }
 
 function remainingTokens(numPromptTokens: number, card: { context_length: number }): number {

@@ -4,11 +4,14 @@ import { toServiceError } from '@forerunner/service-kit';
 import type { FastifyReply } from 'fastify';
 import type { AnswerParams } from '../generation/answer-params.ts';
 import type { Caller, RunningAnswer } from '../generation/answer-runner.ts';
+import type { ServedPair } from '../pair/pair.ts';
 import type { AnswerRouteDeps } from '../routes/answer-route.ts';
 import { EventStream } from '../sse.ts';
-import { type Dialect, type PlacedToken, provenanceOf, roundOf } from './dialect.ts';
+import { type Dialect, endTokens, type PlacedToken, provenanceOf, roundOf } from './dialect.ts';
+import { type Echo, echoOf } from './echo.ts';
 import { openAiError } from './errors.ts';
 import type { CommonRequest } from './fields.ts';
+import { scopedCaller } from './scoped-caller.ts';
 import { TokenTail } from './token-tail.ts';
 import { metricsOf, usageOf } from './usage.ts';
 
@@ -25,9 +28,13 @@ export async function answerWhole<Body extends CommonRequest>(call: AnswerCall<B
     const pair = deps.pairs.find(body.model);
     const answers = dialect.answers(body, pair);
     const released: PlacedToken[][] = answers.map(() => []);
-    const choices = await deps.runner.run({ answers, pair }, caller, async (answer, index) => {
-      const tail = new TokenTail();
+    const echoes: (Echo | null)[] = answers.map(() => null);
+    const choices = await deps.runner.run({ answers, pair }, scopedCaller(call.caller, body), async (answer, index) => {
+      const echo = echoIn(answers[index]!, answer, pair);
+      echoes[index] = echo;
+      const tail = new TokenTail(echo?.text.length);
       for await (const round of answer.rounds()) released[index]!.push(...tail.add(round));
+      released[index]!.push(...endTokens(dialect, tail, answer.output));
       return answer;
     });
     return {
@@ -36,8 +43,10 @@ export async function answerWhole<Body extends CommonRequest>(call: AnswerCall<B
         ...dialect.choice(
           {
             index,
-            text: output.text,
-            logprobTokens: dialect.wantsLogprobs(body) ? released[index]! : null,
+            text: (echoes[index]?.text ?? '') + output.text,
+            logprobTokens: dialect.wantsLogprobs(body)
+              ? [...(echoes[index]?.logprobTokens ?? []), ...released[index]!]
+              : null,
             finishReason: output.finishReason,
           },
           pair.codec,
@@ -69,7 +78,7 @@ export async function answerStream<Body extends CommonRequest>(
 }
 
 async function sendChunks<Body extends CommonRequest>(call: AnswerCall<Body>, events: EventStream): Promise<void> {
-  const { dialect, body, caller, deps } = call;
+  const { dialect, body, deps } = call;
   const pair = deps.pairs.find(body.model);
   const answers = dialect.answers(body, pair);
   const includeUsage = body.stream_options?.include_usage === true;
@@ -77,11 +86,16 @@ async function sendChunks<Body extends CommonRequest>(call: AnswerCall<Body>, ev
   const wantsLogprobs = dialect.wantsLogprobs(body);
   const wantsProvenance = body.forerunner?.return_provenance === true;
   const sendChoice = (choice: object) => events.send({ ...head, choices: [choice] });
-  const choices = await deps.runner.run({ answers, pair }, caller, async (answer, index) => {
-    const tail = new TokenTail();
-    for await (const round of answer.rounds()) {
-      const opening = round.index === 0 ? dialect.opening(index) : null;
+  const choices = await deps.runner.run({ answers, pair }, scopedCaller(call.caller, body), async (answer, index) => {
+    const echo = echoIn(answers[index]!, answer, pair);
+    const tail = new TokenTail(echo?.text.length);
+    const open = async () => {
+      const opening = dialect.opening(index, echo, pair.codec);
       if (opening) await sendChoice(opening);
+    };
+    if (answers[index]!.maxNewTokens === 0) await open(); // there will be no round
+    for await (const round of answer.rounds()) {
+      if (round.index === 0) await open();
       const tokens = tail.add(round);
       if (round.text === '' && !(wantsLogprobs && tokens.length > 0)) continue;
       const part = { index, text: round.text, logprobTokens: wantsLogprobs ? tokens : null, finishReason: null };
@@ -89,12 +103,18 @@ async function sendChunks<Body extends CommonRequest>(call: AnswerCall<Body>, ev
       await sendChoice({ ...dialect.chunk(part, pair.codec), ...forerunner });
     }
     const { finishReason } = answer.output;
-    const end = dialect.chunk({ index, text: '', logprobTokens: null, finishReason }, pair.codec);
+    const ending = endTokens(dialect, tail, answer.output);
+    const logprobTokens = wantsLogprobs && ending.length > 0 ? ending : null;
+    const end = dialect.chunk({ index, text: '', logprobTokens, finishReason }, pair.codec);
     await sendChoice({ ...end, forerunner: { seed: answer.seed } });
     return answer;
   });
   if (includeUsage) await events.send({ ...head, choices: [], ...totalsOf(answers, choices) });
   await events.send('[DONE]');
+}
+
+function echoIn(params: AnswerParams, answer: RunningAnswer, { codec }: ServedPair): Echo | null {
+  return params.echo ? echoOf(params, answer.promptLogprobs, codec) : null;
 }
 
 function headOf<Body extends CommonRequest>({ dialect, caller }: AnswerCall<Body>, object: string, card: ModelCard) {

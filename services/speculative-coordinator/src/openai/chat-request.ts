@@ -1,7 +1,9 @@
 /** The body of POST /v1/chat/completions. */
 import { boundedInteger, MAX_NEW_TOKENS } from '@forerunner/protocol';
 import { z } from 'zod';
-import { commonFields, MAX_TOP_LOGPROBS, onlyDefault, streamOptionsNeedStream } from './fields.ts';
+import { commonFields, MAX_TOP_LOGPROBS, streamOptionsNeedStream } from './fields.ts';
+import { onlyDefault, takenChatFields } from './only-default.ts';
+import { oneEndOfPrompt, templateFields } from './vllm-fields.ts';
 
 const textSchema = z
   .union([z.string(), z.array(z.strictObject({ type: z.literal('text'), text: z.string() })).min(1)], {
@@ -14,26 +16,33 @@ const messageSchema = z
     role: z.enum(['system', 'developer', 'user', 'assistant'], {
       error: 'must be system, developer, user or assistant; tools are not supported',
     }),
-    content: textSchema,
+    content: textSchema.nullish(),
+    name: z.string().min(1).max(64).nullish().describe('Given to the chat template, which may write it.'),
     // What a reply's own message carries, so that it can be sent back as it came.
     refusal: onlyDefault('refusal', []),
     annotations: onlyDefault('annotations', [[]]),
     audio: onlyDefault('audio', []),
     tool_calls: onlyDefault('tool_calls', [[]]),
     function_call: onlyDefault('function_call', []),
-    name: onlyDefault('name', []),
   })
-  .transform(({ role, content }) => ({ role: role === 'developer' ? ('system' as const) : role, content }));
+  .refine(({ role, content }) => content != null || role === 'assistant', {
+    error: 'must be a text, or text parts; only an assistant may have said nothing',
+    path: ['content'],
+  })
+  .transform(({ role, content, name }) => ({
+    role: role === 'developer' ? ('system' as const) : role,
+    content: content ?? '',
+    ...(name != null && { name }),
+  }));
+
+export const messagesSchema = z.array(messageSchema).min(1, 'must not be empty');
 
 const tokenLimit = boundedInteger(1, MAX_NEW_TOKENS, 'tokens').nullish();
 
 export const chatRequestSchema = z
   .strictObject({
     ...commonFields,
-    messages: z
-      .array(messageSchema)
-      .min(1, 'must not be empty')
-      .describe("The chat so far, written out by the model's own template."),
+    messages: messagesSchema.describe("The chat so far, written out by the model's own template."),
     max_completion_tokens: tokenLimit.describe('Longest answer; up to the end of the context when absent.'),
     max_tokens: tokenLimit.describe('Older name of max_completion_tokens.'),
     logprobs: z
@@ -64,14 +73,14 @@ export const chatRequestSchema = z
     function_call: onlyDefault('function_call', ['none', 'auto']),
     modalities: onlyDefault('modalities', [['text']]),
     audio: onlyDefault('audio', []),
-    store: onlyDefault('store', [false]),
-    metadata: onlyDefault('metadata', [{}]),
-    service_tier: onlyDefault('service_tier', ['auto', 'default']),
-    reasoning_effort: onlyDefault('reasoning_effort', ['none']),
-    verbosity: onlyDefault('verbosity', ['medium']),
+    ...templateFields,
+    ...takenChatFields,
+    echo: onlyDefault('echo', [false]),
+    add_special_tokens: onlyDefault('add_special_tokens', [false]),
     web_search_options: onlyDefault('web_search_options', []),
   })
   .refine(...streamOptionsNeedStream)
+  .refine(...oneEndOfPrompt)
   .refine((body) => body.max_tokens == null || body.max_completion_tokens == null, {
     error: 'give max_completion_tokens or max_tokens, not both',
     path: ['max_tokens'],

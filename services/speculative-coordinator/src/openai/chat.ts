@@ -22,6 +22,7 @@ export const chatDialect: Dialect<ChatRequest> = {
   replySchema: chatReplySchema,
   answers: chatAnswers,
   wantsLogprobs: (body) => body.logprobs === true,
+  hasLogprobsOfEnd: false,
   choice: (part, codec) => ({
     index: part.index,
     message: { role: 'assistant', content: part.text, refusal: null },

@@ -1,7 +1,8 @@
 /** The body of POST /v1/completions: raw text, or token ids, to continue. */
 import { boundedInteger, MAX_NEW_TOKENS } from '@forerunner/protocol';
 import { z } from 'zod';
-import { commonFields, MAX_CHOICES, MAX_TOP_LOGPROBS, onlyDefault, streamOptionsNeedStream } from './fields.ts';
+import { commonFields, MAX_CHOICES, MAX_TOP_LOGPROBS, streamOptionsNeedStream } from './fields.ts';
+import { onlyDefault } from './only-default.ts';
 
 const tokenIds = z
   .array(
@@ -22,15 +23,32 @@ export const completionRequestSchema = z
         error: `must be a text or an array of token ids, or at most ${MAX_CHOICES} of either, none empty`,
       })
       .describe('What to continue: text, token ids, or several of either.'),
-    max_tokens: boundedInteger(1, MAX_NEW_TOKENS, 'tokens').nullish().describe('Longest answer. Default 16.'),
+    parse_special: z
+      .boolean()
+      .nullish()
+      .describe('Names of special tokens in a text become those tokens. Otherwise they are text.'),
+    add_special_tokens: z
+      .boolean()
+      .nullish()
+      .describe('false: without the special tokens, such as <s>, that the tokenizer puts around a text.'),
+    max_tokens: boundedInteger(0, MAX_NEW_TOKENS, 'tokens')
+      .nullish()
+      .describe('Longest answer. Default 16. 0 only with echo.'),
     logprobs: boundedInteger(0, MAX_TOP_LOGPROBS, 'alternatives per token')
       .nullish()
       .describe("Log probabilities of the model's own distribution, with this many alternatives per token."),
     best_of: onlyDefault('best_of', [1]),
-    echo: onlyDefault('echo', [false]),
+    echo: z
+      .boolean()
+      .nullish()
+      .describe('The text begins with the prompt, and logprobs with those of its tokens; the first token has none.'),
     suffix: onlyDefault('suffix', ['']),
   })
   .refine(...streamOptionsNeedStream)
+  .refine((body) => body.max_tokens !== 0 || body.echo === true, {
+    error: 'must be at least 1, or 0 together with "echo": true, got 0',
+    path: ['max_tokens'],
+  })
   .meta({ examples: [{ prompt: 'Once upon a time', max_tokens: 40, seed: 7 }] });
 export type CompletionRequest = z.output<typeof completionRequestSchema>;
 

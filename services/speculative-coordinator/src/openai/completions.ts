@@ -22,7 +22,8 @@ export const completionDialect: Dialect<CompletionRequest> = {
   replySchema: completionReplySchema,
   answers: completionAnswers,
   wantsLogprobs: (body) => body.logprobs != null,
+  hasLogprobsOfEnd: true,
   choice,
-  opening: () => null,
+  opening: (index, echo, codec) => echo && choice({ index, ...echo, finishReason: null }, codec),
   chunk: choice,
 };

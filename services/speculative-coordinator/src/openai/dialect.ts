@@ -2,10 +2,13 @@
 import type { FinishReason } from '@forerunner/protocol';
 import type { z } from 'zod';
 import type { AnswerParams } from '../generation/answer-params.ts';
+import type { Output } from '../generation/output.ts';
 import type { EmittedToken, RoundRecord } from '../generation/round.ts';
 import type { ServedPair } from '../pair/pair.ts';
 import type { TextCodec } from '../pair/text-codec.ts';
+import type { Echo } from './echo.ts';
 import type { CommonRequest } from './fields.ts';
+import type { TokenTail } from './token-tail.ts';
 
 /** A token of an answer and the character at which it begins. */
 export interface PlacedToken {
@@ -13,12 +16,18 @@ export interface PlacedToken {
   readonly token: EmittedToken;
 }
 
+/** As much of it as log probabilities are about. */
+export interface LogprobToken {
+  readonly start: number;
+  readonly token: Pick<EmittedToken, 'tokenId' | 'logprobs'>;
+}
+
 /** A whole choice, or the part of one that a chunk of a stream carries. */
 export interface ChoicePart {
   readonly index: number;
   readonly text: string;
   /** null: no log probabilities were asked for. */
-  readonly logprobTokens: readonly PlacedToken[] | null;
+  readonly logprobTokens: readonly LogprobToken[] | null;
   /** null while the choice goes on. */
   readonly finishReason: FinishReason | null;
 }
@@ -39,10 +48,18 @@ export interface Dialect<Body extends CommonRequest> {
   /** What each choice asks for. */
   answers(body: Body, pair: AnsweringPair): AnswerParams[];
   wantsLogprobs(body: Body): boolean;
+  /** Log probabilities count every token of the answer, also one without text that ended it. */
+  readonly hasLogprobsOfEnd: boolean;
   choice(part: ChoicePart, codec: Speller): object;
-  /** What opens a choice of a stream; null when nothing does. */
-  opening(index: number): object | null;
+  /** What opens a choice of a stream, with the prompt where it is echoed; null when nothing does. */
+  opening(index: number, echo: Echo | null, codec: Speller): object | null;
   chunk(part: ChoicePart, codec: Speller): object;
+}
+
+/** Tokens at the end that have no text, where log probabilities are told of them. */
+export function endTokens({ hasLogprobsOfEnd }: { hasLogprobsOfEnd: boolean }, tail: TokenTail, output: Output) {
+  const isWhole = output.endsWithStopToken || output.finishReason === 'length';
+  return hasLogprobsOfEnd && isWhole ? tail.rest() : [];
 }
 
 /** Where the tokens came from, for `return_provenance`. */

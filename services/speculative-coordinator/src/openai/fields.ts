@@ -1,10 +1,12 @@
 /**
  * Fields that chat and text completions share, as OpenAI names and bounds them. `null` is OpenAI's way to say "the
- * default". What is not supported is refused by name, never passed over in silence. Everything of ours that OpenAI does
- * not know stands under one key, `forerunner`.
+ * default". What is not supported is refused by name, never passed over in silence. What neither OpenAI nor vLLM knows
+ * stands under one key, `forerunner`.
  */
 import { boundedInteger, boundedNumber, generateRequestSchema, samplingFields } from '@forerunner/protocol';
 import { z } from 'zod';
+import { onlyDefault, takenFields } from './only-default.ts';
+import { vllmFields } from './vllm-fields.ts';
 
 /** Answers to one request, all choices of all prompts together. */
 export const MAX_CHOICES = 8;
@@ -18,9 +20,6 @@ const forerunnerFieldSchema = z.strictObject({
   prompt_lookup: ours.prompt_lookup,
   min_confidence: ours.min_confidence,
   verification: ours.verification,
-  top_k: samplingFields.top_k,
-  min_p: samplingFields.min_p,
-  ignore_eos: ours.ignore_eos,
   return_provenance: z
     .boolean()
     .default(false)
@@ -28,7 +27,10 @@ const forerunnerFieldSchema = z.strictObject({
 });
 
 export const commonFields = {
-  model: z.string().nullish().describe('As /v1/models names it; the model that is served when absent.'),
+  model: z
+    .string()
+    .nullish()
+    .describe('As /v1/models names it, aliases included; the model that is served when absent.'),
   n: boundedInteger(1, MAX_CHOICES, 'choices').nullish().describe('Answers to generate. Default 1.'),
   temperature: boundedNumber(0, 2, '0 is greedy').nullish().describe('Default 1.'),
   top_p: boundedNumber(0, 1, 'probability mass kept').nullish().describe('Default 1.'),
@@ -47,23 +49,10 @@ export const commonFields = {
     })
     .nullish()
     .describe('Only with stream.'),
-  user: z.string().max(512).nullish().describe('Accepted and neither used nor kept.'),
+  ...vllmFields,
+  ...takenFields,
   forerunner: forerunnerFieldSchema.prefault({}).nullish().describe('What this server offers beyond the OpenAI API.'),
 };
-
-/** A field that may only hold what changes nothing. Clients that always send it keep working. */
-export function onlyDefault(name: string, defaults: readonly unknown[]) {
-  const allowed = [null, ...defaults];
-  const isDefault = (value: unknown) => allowed.some((one) => JSON.stringify(one) === JSON.stringify(value));
-  const list = allowed.map((value) => JSON.stringify(value)).join(' or ');
-  return z
-    .unknown()
-    .refine((value) => value === undefined || isDefault(value), {
-      error: `${name} is not supported here; leave it out${defaults.length > 0 ? `, or give ${list}` : ''}`,
-    })
-    .optional()
-    .meta({ description: `Not supported: only ${list}.`, enum: allowed });
-}
 
 /** Both kinds of requests read alike for whatever treats them alike. */
 export type CommonRequest = { [Field in keyof typeof commonFields]?: z.output<(typeof commonFields)[Field]> };

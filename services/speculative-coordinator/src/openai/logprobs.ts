@@ -1,6 +1,5 @@
 /** Log probabilities as OpenAI writes them: one way for chats, an older one for text completions. */
-import type { EmittedToken } from '../generation/round.ts';
-import type { PlacedToken, Speller } from './dialect.ts';
+import type { LogprobToken, Speller } from './dialect.ts';
 
 const spelled = (tokenId: number, logprob: number, speller: Speller) => {
   const { text, bytes } = speller.spellToken(tokenId);
@@ -10,7 +9,7 @@ const spelled = (tokenId: number, logprob: number, speller: Speller) => {
 /** JSON has no -Infinity; OpenAI writes a very small number instead. */
 const finite = (logprob: number): number => Math.max(logprob, -9999);
 
-export function chatLogprobs(tokens: readonly EmittedToken[], speller: Speller) {
+export function chatLogprobs(tokens: readonly LogprobToken['token'][], speller: Speller) {
   return {
     content: tokens.map(({ tokenId, logprobs }) => ({
       ...spelled(tokenId, logprobs!.logprob, speller),
@@ -20,14 +19,15 @@ export function chatLogprobs(tokens: readonly EmittedToken[], speller: Speller) 
   };
 }
 
-/** `text_offset` counts characters (UTF-16 units) from the beginning of the answer. */
-export function completionLogprobs(placed: readonly PlacedToken[], speller: Speller) {
+/** `text_offset` counts characters (UTF-16 units) from the beginning of the text. A prompt's first token has no law. */
+export function completionLogprobs(placed: readonly LogprobToken[], speller: Speller) {
   const text = (tokenId: number) => speller.spellToken(tokenId).text;
   return {
     tokens: placed.map(({ token }) => text(token.tokenId)),
-    token_logprobs: placed.map(({ token }) => finite(token.logprobs!.logprob)),
-    top_logprobs: placed.map(({ token }) =>
-      Object.fromEntries(token.logprobs!.top.map((top) => [text(top.tokenId), finite(top.logprob)])),
+    token_logprobs: placed.map(({ token }) => token.logprobs && finite(token.logprobs.logprob)),
+    top_logprobs: placed.map(
+      ({ token }) =>
+        token.logprobs && Object.fromEntries(token.logprobs.top.map((top) => [text(top.tokenId), finite(top.logprob)])),
     ),
     text_offset: placed.map(({ start }) => start),
   };

@@ -54,8 +54,8 @@ export const completionReplySchema = z.object({
       logprobs: z
         .object({
           tokens: z.array(z.string()),
-          token_logprobs: z.array(z.number()),
-          top_logprobs: z.array(z.record(z.string(), z.number())),
+          token_logprobs: z.array(z.number().nullable()),
+          top_logprobs: z.array(z.record(z.string(), z.number()).nullable()),
           text_offset: z.array(z.int()),
         })
         .nullable(),
@@ -71,5 +71,6 @@ export const modelSchema = z.object({
   object: z.literal('model'),
   created: z.int(),
   owned_by: z.string(),
+  root: z.string().describe('The model itself, of which `id` may be an alias.'),
 });
 export const modelListSchema = z.object({ object: z.literal('list'), data: z.array(modelSchema) });

@@ -12,8 +12,10 @@ import type { Dialect } from './dialect.ts';
 import { openAiError, openAiErrorSchema } from './errors.ts';
 import type { CommonRequest } from './fields.ts';
 import { modelListSchema, modelSchema } from './reply-schemas.ts';
+import { registerResponsesRoute } from './responses/routes.ts';
+import { registerTokenizeRoutes } from './tokenize.ts';
 
-/** Registers everything under /v1. */
+/** Registers everything under /v1, and vLLM's two routes beside it. */
 export async function registerOpenAiRoutes(app: ServiceApp, deps: AnswerRouteDeps): Promise<void> {
   await app.register(
     async (instance) => {
@@ -22,9 +24,11 @@ export async function registerOpenAiRoutes(app: ServiceApp, deps: AnswerRouteDep
       registerModels(scope, deps.pairs);
       registerDialect(scope, chatDialect, deps);
       registerDialect(scope, completionDialect, deps);
+      registerResponsesRoute(scope, deps);
     },
     { prefix: '/v1' },
   );
+  registerTokenizeRoutes(app, deps.pairs);
 }
 
 function registerDialect<Body extends CommonRequest>(
@@ -49,16 +53,18 @@ function registerDialect<Body extends CommonRequest>(
 
 function registerModels(app: ServiceApp, pairs: PairDirectory): void {
   const created = Math.floor(Date.now() / 1000);
-  const describe = (card: ModelCard) => ({ id: card.model_id, object: 'model', created, owned_by: 'forerunner' });
+  const describe = (id: string, { model_id: root }: ModelCard) => {
+    return { id, object: 'model', created, owned_by: 'forerunner', root };
+  };
   const docs = (summary: string, reply: z.ZodType) =>
     documented({ summary, tag: 'OpenAI', reply, error: openAiErrorSchema });
   app.get('/models', { schema: docs('The models that are served', modelListSchema) }, async () => ({
     object: 'list',
-    data: pairs.list().map(({ card }) => describe(card)),
+    data: pairs.list().map(({ name, pair }) => describe(name, pair.card)),
   }));
   app.get(
     '/models/:model',
     { schema: { ...docs('One model', modelSchema), params: z.object({ model: z.string() }) } },
-    async (request) => describe(pairs.find(request.params.model).card),
+    async ({ params }) => describe(params.model, pairs.find(params.model).card),
   );
 }

@@ -12,7 +12,8 @@ export function usageOf(answers: readonly AnswerParams[], choices: readonly Runn
   const cachedTokens = new Map<Int32Array, number>();
   choices.forEach(({ statistics }, i) => {
     const prompt = answers[i]!.promptTokenIds;
-    const { numCachedPromptTokens: numCached } = statistics;
+    // Where a prompt's own log probabilities are told, all of it was computed for them.
+    const numCached = choices[i]!.promptLogprobs ? 0 : statistics.numCachedPromptTokens;
     cachedTokens.set(prompt, Math.min(numCached, cachedTokens.get(prompt) ?? numCached));
   });
   const numPromptTokens = sumOf([...cachedTokens.keys()].map((prompt) => prompt.length));

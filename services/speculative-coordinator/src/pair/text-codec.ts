@@ -1,6 +1,14 @@
 /** Text to token ids and back, by the target's tokenizer. Errors are a request's: what cannot be written in tokens. */
-import { type ChatMessage, ServiceError } from '@forerunner/protocol';
-import { ChatTemplateError, type IncrementalDecoder, type Tokenizer } from '@forerunner/tokenizer';
+import { ServiceError } from '@forerunner/protocol';
+import {
+  type Chat,
+  ChatTemplateError,
+  type DecodeOptions,
+  type EncodeOptions,
+  type IncrementalDecoder,
+  TextEncodingError,
+  type Tokenizer,
+} from '@forerunner/tokenizer';
 
 export class TextCodec {
   readonly #tokenizer: Tokenizer;
@@ -9,24 +17,35 @@ export class TextCodec {
     this.#tokenizer = tokenizer;
   }
 
-  /** Ids of raw text. Errors: invalid_request for a text without tokens. */
-  encodePrompt(text: string): Int32Array {
-    return nonEmpty(this.#tokenizer.encode(text));
+  /**
+   * Ids of raw text, in which names of special tokens are text unless `parseSpecial`; `addSpecialTokens`: with those that
+   * the tokenizer puts around a text. Errors: invalid_request for a text without tokens.
+   */
+  encodePrompt(text: string, options: EncodeOptions = {}): Int32Array {
+    return encoded('prompt', () => nonEmpty(this.#tokenizer.encode(text, options)));
   }
 
-  /** Ids of a chat by the model's own template. Errors: invalid_request when it has none or refuses the roles. */
-  encodeChat(messages: readonly ChatMessage[]): Int32Array {
-    try {
-      return nonEmpty(this.#tokenizer.encodeChat(messages));
-    } catch (error) {
-      if (error instanceof ChatTemplateError) throw new ServiceError('invalid_request', `"messages": ${error.message}`);
-      throw error;
-    }
+  /** Ids of any text, also one without tokens. Errors: invalid_request. */
+  encodeText(text: string, options: EncodeOptions = {}): Int32Array {
+    return encoded('prompt', () => this.#tokenizer.encode(text, options));
   }
 
-  /** Ids of text that continues another one. */
-  encodeFragment(text: string): Int32Array {
-    return this.#tokenizer.encodeFragment(text);
+  /** Text of ids, with special tokens by name. */
+  decode(tokenIds: ArrayLike<number>): string {
+    return this.#tokenizer.decode(tokenIds, { skipSpecialTokens: false });
+  }
+
+  /**
+   * Ids of a chat by the model's own template; no message can write a special token. Errors: invalid_request when the
+   * model has no template, or it refuses the roles.
+   */
+  encodeChat(chat: Chat): Int32Array {
+    return encoded('messages', () => nonEmpty(this.#tokenizer.encodeChat(chat)));
+  }
+
+  /** Ids of text that continues another one, without special tokens. Errors: invalid_request, naming `field`. */
+  encodeFragment(text: string, field: string): Int32Array {
+    return encoded(field, () => this.#tokenizer.encodeFragment(text));
   }
 
   /** What one token stands for, for people (`text`) and for machines (`bytes`). */
@@ -35,12 +54,24 @@ export class TextCodec {
   }
 
   /** For the tokens of one answer, one after the other. */
-  incrementalDecoder(): IncrementalDecoder {
-    return this.#tokenizer.incrementalDecoder();
+  incrementalDecoder(options: DecodeOptions = {}): IncrementalDecoder {
+    return this.#tokenizer.incrementalDecoder(options);
   }
 }
 
 function nonEmpty(tokenIds: Int32Array): Int32Array {
   if (tokenIds.length === 0) throw new ServiceError('invalid_request', 'the prompt has no tokens');
   return tokenIds;
+}
+
+/** Errors: invalid_request naming the field, where the tokenizer or the template cannot do it. */
+function encoded(field: string, encode: () => Int32Array): Int32Array {
+  try {
+    return encode();
+  } catch (error) {
+    if (error instanceof ChatTemplateError || error instanceof TextEncodingError) {
+      throw new ServiceError('invalid_request', `"${field}": ${error.message}`, { field });
+    }
+    throw error;
+  }
 }

@@ -54,7 +54,9 @@ function answer<T>(
 function paramsOf(body: GenerateRequest, { codec, draftingDefaults }: ServedPair): AnswerParams {
   return {
     promptTokenIds:
-      body.messages === undefined ? codec.encodePrompt(body.prompt ?? '') : codec.encodeChat(body.messages),
+      body.messages === undefined
+        ? codec.encodePrompt(body.prompt ?? '', { parseSpecial: body.parse_special })
+        : codec.encodeChat({ turns: body.messages }),
     maxNewTokens: body.max_new_tokens,
     ...draftingDefaults.resolve(body),
     sampling: samplingOf(body),

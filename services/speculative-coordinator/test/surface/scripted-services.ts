@@ -43,6 +43,10 @@ export interface ScriptedService {
   numCalls: number;
   /** Tokens of a sequence's first call that it says a cached prefix spared. */
   numReusedTokens: number;
+  /** Told of each text that begins: the tokens of its first call. */
+  onNewText: (tokenIds: Int32Array) => void;
+  /** Told of each score: `length` is that of the text after it. */
+  onScore: (call: { readonly sampling: WireSampling; readonly numRows: number; readonly length: number }) => void;
   /** Called before each score or propose; may wait, or throw. */
   before: (callNumber: number) => Promise<void> | void;
 }
@@ -79,6 +83,8 @@ export async function startScripted(
     modelDigest: 'd'.repeat(64),
     numCalls: 0,
     numReusedTokens: 0,
+    onNewText: () => {},
+    onScore: () => {},
     before: () => {},
   } as {
     -readonly [K in keyof ScriptedService]: ScriptedService[K];
@@ -97,6 +103,11 @@ export async function startScripted(
   };
   /** What the target says of the rows whose likeliest tokens are `next`. */
   const answerTo = (body: ScoreRequest, text: TokenPrefix, next: readonly number[]): Partial<ScoreReply> => {
+    if (body.rows === 'logits') {
+      const logits = new Float32Array(next.length * script.vocabSize);
+      for (const [i, id] of next.entries()) logits[i * script.vocabSize + id] = 12;
+      return { logits };
+    }
     const first = text.length - next.length + 1;
     const draftTokenIds = text.ids(first).slice();
     const distributions = next.map((id) => distributionOf(id, body.sampling.temperature));
@@ -144,6 +155,7 @@ export async function startScripted(
     if (request.position > text.length) {
       throw new ServiceError('sequence_mismatch', 'not held', { cached_length: text.length });
     }
+    if (request.position === 0) service.onNewText(request.token_ids);
     text.truncate(request.position);
     text.append(request.token_ids);
     sequences.set(request.sequence_id, text);
@@ -169,6 +181,7 @@ export async function startScripted(
     service.rowKinds.add(body.rows);
     const text = append(body);
     const numRows = body.num_rows ?? body.token_ids.length;
+    service.onScore({ sampling: body.sampling, numRows, length: text.length });
     const next = Array.from({ length: numRows }, (_, i) => nextToken(text.length - numRows + 1 + i, body.sampling));
     return encodeFrame(
       scoreReplyFrame({

@@ -22,7 +22,7 @@ afterAll(() => trio?.stop());
 const text = { prompt: 'Once upon a time', temperature: 0 };
 const bodies: Record<string, (drafting: object) => object> = {
   '/generate': (drafting) => ({ ...text, max_new_tokens: 40, ignore_eos: true, ...drafting }),
-  '/v1/completions': (drafting) => ({ ...text, max_tokens: 40, forerunner: { ignore_eos: true, ...drafting } }),
+  '/v1/completions': (drafting) => ({ ...text, max_tokens: 40, ignore_eos: true, forerunner: drafting }),
 };
 
 /** Of one answer: how long its longest proposal was. */
