@@ -46,6 +46,8 @@ interface Row {
   readonly tokensPerRound: number;
   readonly bytesPerRound: number;
   readonly msPerRound: number;
+  /** CPU time of the three services together. */
+  readonly cpuMsPerToken: number;
   readonly tokensPerSecond: number;
   readonly medianRatio: number;
   readonly worstRatio: number;
@@ -84,12 +86,14 @@ interface Turn {
   readonly ms: number;
   readonly bytes: number;
   readonly rounds: number;
+  readonly cpuMs: number;
 }
 
 /** So many clients ask the same prompt at once, each with a seed of its own. */
 async function turn(variant: Variant, prompt: string, seed: number): Promise<Turn> {
   const { url } = trio.coordinator;
   const before = await scrape(url);
+  const cpuBefore = await cpuSeconds();
   const startMs = performance.now();
   const answers = await Promise.all(
     Array.from({ length: numClients }, (_, client) =>
@@ -110,7 +114,15 @@ async function turn(variant: Variant, prompt: string, seed: number): Promise<Tur
     ms,
     bytes: grown('forerunner_round_bytes_total'),
     rounds: grown('forerunner_verified_rounds_total'),
+    cpuMs: 1000 * ((await cpuSeconds()) - cpuBefore),
   };
+}
+
+/** Of the three services: what other load on the machine hardly changes. */
+async function cpuSeconds(): Promise<number> {
+  const services = [trio.coordinator, trio.target, trio.draft];
+  const samples = await Promise.all(services.map(({ url }) => scrape(url)));
+  return samples.reduce((sum, one) => sum + sumOf(one, 'process_cpu_seconds_total'), 0);
 }
 
 async function measure(title: string, sampling: object, variants: readonly Variant[]): Promise<void> {
@@ -129,14 +141,14 @@ async function measure(title: string, sampling: object, variants: readonly Varia
   report.push({ title, rows });
   console.log(`\n${title}; ${prompts.length} prompts, ${numClients} client(s), K = ${values.k}\n`);
   console.log(
-    '| | acceptance | tokens per round | bytes per round | ms per round | tokens/s | ratio, median (worst) |',
+    '| | acceptance | tokens per round | bytes per round | ms per round | CPU ms per token | tokens/s | ratio, median (worst) |',
   );
-  console.log('|---|---|---|---|---|---|---|');
+  console.log('|---|---|---|---|---|---|---|---|');
   for (const row of rows) {
     const acceptance = row.acceptance === null ? '' : row.acceptance.toFixed(3);
     console.log(
       `| ${row.name} | ${acceptance} | ${row.tokensPerRound.toFixed(2)} | ${Math.round(row.bytesPerRound)} | ` +
-        `${row.msPerRound.toFixed(2)} | ${row.tokensPerSecond.toFixed(1)} | ` +
+        `${row.msPerRound.toFixed(2)} | ${row.cpuMsPerToken.toFixed(2)} | ${row.tokensPerSecond.toFixed(1)} | ` +
         `${row.medianRatio.toFixed(2)} (${row.worstRatio.toFixed(2)}) |`,
     );
   }
@@ -156,6 +168,7 @@ function rowOf(name: string, turns: readonly Turn[], alone: readonly Turn[]): Ro
     tokensPerRound: sum(({ usage }) => usage.completion_tokens - 1) / rounds,
     bytesPerRound: total((one) => one.bytes) / rounds,
     msPerRound: (total((one) => one.ms) * numClients) / rounds,
+    cpuMsPerToken: total((one) => one.cpuMs) / sum(({ usage }) => usage.completion_tokens),
     tokensPerSecond: median(turns.map(speed)),
     medianRatio: median(ratios),
     worstRatio: Math.min(...ratios),
