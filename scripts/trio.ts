@@ -2,7 +2,12 @@
  * Runs the three services as processes, waits until all are ready, prints how to use them, and stops them cleanly.
  * One that dies is started again; one that cannot stay alive ends the trio, which says which and why.
  */
+import { existsSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { ConfigError } from '../packages/service-kit/src/config-error.ts';
+import { findModel, isModel, listModels, type NamedModel } from '../packages/service-kit/src/model-names.ts';
 import { ServiceProcess, type UnexpectedEnd } from '../packages/service-kit/src/service-process.ts';
 
 const env = process.env;
@@ -15,23 +20,23 @@ const port = (name: string, fallback: number) => Number(env[name] ?? fallback);
 const draftPort = port('DRAFT_PORT', 8001);
 const targetPort = port('TARGET_PORT', 8002);
 const coordinatorPort = port('PORT', 8080);
-const targetSize = env.MODEL_SIZE ?? '135m';
-const draftSize = env.DRAFT_MODEL_SIZE ?? (targetSize === '135m' ? '135m-feature-draft' : `${targetSize}-draft`);
+const { targetModel, draftModel } = chosenModels();
 
-const draft = service('draft-service', draftPort, { MODEL_SIZE: draftSize });
-const target = service('target-service', targetPort, { MODEL_SIZE: targetSize });
+const draft = service('draft-service', draftPort, { MODEL_DIR: draftModel?.dir });
+const target = service('target-service', targetPort, { MODEL_DIR: targetModel.dir });
 const coordinator = service('speculative-coordinator', coordinatorPort, {
-  MODEL_SIZE: targetSize,
+  MODEL_DIR: targetModel.dir,
   DRAFT_ENDPOINT: env.DRAFT_ENDPOINT ?? draft.url,
   TARGET_ENDPOINT: env.TARGET_ENDPOINT ?? target.url,
   // The best for the embedded pair on a CPU: the first guess rides in a row that is computed anyway, further ones
   // must be likely.
-  ...(targetSize === '135m' && {
+  ...(targetModel.name === '135m' && {
     DEFAULT_DRAFT_TOKENS: env.DEFAULT_DRAFT_TOKENS ?? '4',
     DEFAULT_MIN_CONFIDENCE: env.DEFAULT_MIN_CONFIDENCE ?? '0.7',
   }),
 });
-const services = [draft, target, coordinator];
+const models = draftModel ? [draft, target] : [target];
+const services = [...models, coordinator];
 const PORT_SETTINGS = {
   'draft-service': 'DRAFT_PORT',
   'target-service': 'TARGET_PORT',
@@ -56,8 +61,8 @@ async function main(): Promise<void> {
   console.log(`Starting ${services.map(({ name }) => name).join(', ')} ...`);
   const startMs = Date.now();
   try {
-    for (const model of [draft, target]) model.spawn();
-    for (const model of [draft, target]) await model.ready(stopping.signal);
+    for (const model of models) model.spawn();
+    for (const model of models) await model.ready(stopping.signal);
     coordinator.spawn();
     await coordinator.ready(stopping.signal);
   } catch (error) {
@@ -90,9 +95,33 @@ function restartOrStop(ended: ServiceProcess, { code, signal, lifeMs }: Unexpect
 async function stop(exitCode: number): Promise<void> {
   if (stopping.signal.aborted) return;
   stopping.abort();
-  for (const running of [coordinator, target, draft]) await running.end();
+  for (const running of [coordinator, target, ...(draftModel ? [draft] : [])]) await running.end();
   if (exitCode === 0) console.log('Stopped.');
   process.exit(exitCode);
+}
+
+/** --target and --draft, else the settings; a target that has no draft of its own is served alone. */
+function chosenModels(): { targetModel: NamedModel; draftModel: NamedModel | undefined } {
+  try {
+    const options = { target: { type: 'string' }, draft: { type: 'string' } } as const;
+    const { values } = parseArgs({ options });
+    const targetModel = findModel(values.target ?? env.MODEL_SIZE ?? '135m');
+    const draftName = values.draft ?? env.DRAFT_MODEL_SIZE;
+    if (draftName !== undefined) return { targetModel, draftModel: findModel(draftName) };
+    const itsOwn = targetModel.name === '135m' ? '135m-feature-draft' : `${targetModel.name}-draft`;
+    return { targetModel, draftModel: listModels().find(({ name, dir }) => name === itsOwn && isModel(dir)) };
+  } catch (error) {
+    const isWrongOption = (error as { code?: string }).code?.startsWith('ERR_PARSE_ARGS');
+    if (!isWrongOption && !(error instanceof ConfigError)) throw error;
+    console.error(`${(error as Error).message}\nusage: npm start -- [--target NAME|FOLDER] [--draft NAME|FOLDER]`);
+    process.exit(isWrongOption ? 2 : 1);
+  }
+}
+
+function hasChatTemplate(dir: string): boolean {
+  if (existsSync(join(dir, 'chat_template.jinja'))) return true;
+  const config = JSON.parse(readFileSync(join(dir, 'tokenizer_config.json'), 'utf8')) as { chat_template?: unknown };
+  return typeof config.chat_template === 'string';
 }
 
 function isFree(wanted: number): Promise<boolean> {
@@ -105,14 +134,14 @@ function isFree(wanted: number): Promise<boolean> {
 
 function printUsage(seconds: number): void {
   const url = `http://${HOST === '127.0.0.1' ? 'localhost' : HOST}:${coordinatorPort}`;
-  const example = targetSize.startsWith('tiny')
-    ? { prompt: 'Once upon a time' } // the test pair has no chat template
-    : { messages: [{ role: 'user', content: 'Explain why the sky is blue.' }] };
+  const example = hasChatTemplate(targetModel.dir)
+    ? { messages: [{ role: 'user', content: 'Explain why the sky is blue.' }] }
+    : { prompt: 'Once upon a time' };
   console.log(`
 Ready in ${seconds.toFixed(1)} s.
   speculative-coordinator  ${url}      (POST /generate, GET /metrics)
-  draft-service            http://localhost:${draftPort}  ${draftSize}
-  target-service           http://localhost:${targetPort}  ${targetSize}
+  draft-service            ${draftModel ? `http://localhost:${draftPort}  ${draftModel.name}` : 'none: the target answers alone (--draft NAME)'}
+  target-service           http://localhost:${targetPort}  ${targetModel.name}
 
 Try it:
   curl -s ${url}/generate -H 'content-type: application/json' \\

@@ -1,7 +1,7 @@
 /** Every family, imported and run, against what transformers says of the same checkpoint (fixtures/make.py). */
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { importCheckpoint, openSafetensors, type Precision } from '../src/index.ts';
+import { importCheckpoint, openCheckpoint, type Precision } from '../src/index.ts';
 import { agreement, fixtureDir, greedy, logitsOf, referenceOf, scratchDir, withRunner } from './served.ts';
 
 const FIXTURES = [
@@ -24,7 +24,7 @@ afterAll(() => scratch.remove());
 
 function imported(name: string, precision: Precision, change: (config: Record<string, unknown>) => void = () => {}) {
   const dir = join(scratch.dir, `${name}-${precision}-${Math.random()}`);
-  const checkpoint = openSafetensors(fixtureDir(name));
+  const checkpoint = openCheckpoint(fixtureDir(name));
   try {
     change(checkpoint.config as Record<string, unknown>);
     importCheckpoint(checkpoint, dir, { precision });

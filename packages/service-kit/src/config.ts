@@ -4,6 +4,9 @@
  * with one readable message that lists every problem.
  */
 import { z } from 'zod';
+import { ConfigError } from './config-error.ts';
+
+export { ConfigError };
 
 interface Described {
   /** Why one would change it. */
@@ -81,10 +84,6 @@ export const commonSettings = {
     reason: 'Bearer token that the model services demand and the coordinator sends. Unset: none.',
   }),
 };
-
-export class ConfigError extends Error {
-  override readonly name = 'ConfigError';
-}
 
 /** Parses the environment. Blank values count as absent. Errors: ConfigError, naming every bad setting and its value. */
 export function readConfig<T extends z.ZodObject>(schema: T, env: NodeJS.ProcessEnv): z.output<T> {
