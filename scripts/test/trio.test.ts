@@ -1,9 +1,11 @@
 /** `npm start`, past the toolchain: the processes, and what happens when one of them ends. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, expect, it } from 'vitest';
+import { afterAll, afterEach, describe, expect, it } from 'vitest';
 
 let trio: ChildProcess | undefined;
 let output = '';
@@ -23,10 +25,10 @@ async function freePort(): Promise<string> {
 }
 
 /** Starts it and waits until it is ready, or until the output has come so far. */
-async function startTrio(env: Record<string, string> = {}, reaches = 'Ready in'): Promise<string> {
+async function startTrio(env: Record<string, string> = {}, reaches = 'Ready in', args: string[] = []): Promise<string> {
   const [DRAFT_PORT, TARGET_PORT, PORT] = await Promise.all([freePort(), freePort(), freePort()]);
   ports = { DRAFT_PORT, TARGET_PORT, PORT } as Record<string, string>;
-  trio = spawn(process.execPath, [join(import.meta.dirname, '..', 'trio.ts')], {
+  trio = spawn(process.execPath, [join(import.meta.dirname, '..', 'trio.ts'), ...args], {
     env: { PATH: process.env.PATH, MODEL_SIZE: 'tiny', ...ports, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -124,4 +126,40 @@ it('ends with code 1 when a service cannot start', async () => {
   await until(() => trio?.exitCode !== null);
   expect(trio?.exitCode).toBe(1);
   expect(output).toMatch(/NUM_THREADS=many.*-service ended by itself \(exit code 1\); stopping the others/s);
+});
+
+describe('--target and --draft', () => {
+  const models = mkdtempSync(join(tmpdir(), 'forerunner-models-'));
+  const tiny = join(import.meta.dirname, '..', '..', 'models', 'tiny-target');
+  cpSync(tiny, join(models, 'my-own'), { recursive: true });
+  afterAll(() => rmSync(models, { recursive: true }));
+
+  it('serve a model that was imported, with a draft of the catalogue', async () => {
+    const url = await startTrio({ FORERUNNER_MODELS: models }, 'Ready in', [
+      '--target',
+      'my-own',
+      '--draft',
+      'tiny-draft',
+    ]);
+    expect((await ask(url)).metrics.speculative_decoding.num_drafts).toBeGreaterThan(0);
+    expect(output).toMatch(/draft-service .*tiny-draft\n.*target-service .*my-own/);
+  });
+
+  it('serve a target alone where nobody names a draft, and say so', async () => {
+    const url = await startTrio({}, 'Ready in', ['--target', tiny]);
+    const answer = await ask(url);
+    expect(answer.text.length).toBeGreaterThan(10);
+    expect(answer.metrics.speculative_decoding.num_drafts).toBe(0);
+    expect(output).toContain('none: the target answers alone (--draft NAME)');
+    expect(await listening()).toEqual(['TARGET_PORT', 'PORT']);
+  });
+
+  it.each([
+    [['--target', 'nobody'], 1, /there is no model "nobody".* there are .*135m/],
+    [['--targets', 'tiny'], 2, /--targets.*\nusage: npm start -- \[--target NAME/s],
+  ])('refuse %j with code %i', async (args, code, message) => {
+    await startTrio({}, 'nothing', args);
+    expect(trio?.exitCode).toBe(code);
+    expect(output).toMatch(message);
+  });
 });
