@@ -98,10 +98,13 @@ export class GraphWriter {
     return name;
   }
 
+  /** A norm's weights or a bias: in the graph itself, since half-precision norms cannot share what they make of them. */
   vector(name: string, weights: Matrix): string {
     const values = readAll(weights);
+    const rawData = bytesOf(this.#floats(values));
+    this.#model.graph.initializer.push({ name, dims: [values.length], dataType: this.floatType, rawData });
     this.#onValues(values.length);
-    return this.floats(name, [values.length], values);
+    return name;
   }
 
   /** x · weightᵀ. */

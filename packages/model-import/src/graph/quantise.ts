@@ -46,7 +46,7 @@ function quantise8(block: Float32Array, codes: Uint8Array, at: number): number {
 function quantise4(block: Float32Array, codes: Uint8Array, at: number): number {
   let extreme = 0;
   for (let i = 0; i < BLOCK; i++) if (Math.abs(block[i]!) > Math.abs(extreme)) extreme = block[i]!;
-  const scale = Math.fround(extreme / -8);
+  const scale = extreme === 0 ? 0 : Math.fround(extreme / -8);
   const inverse = scale === 0 ? 0 : 1 / scale;
   const code = (value: number) => Math.min(15, Math.max(0, Math.round(value * inverse) + 8));
   for (let i = 0; i < BLOCK / 2; i++) codes[at + i] = code(block[2 * i]!) | (code(block[2 * i + 1]!) << 4);
