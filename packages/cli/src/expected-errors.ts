@@ -1,12 +1,13 @@
 /** Errors whose message is for the person at the terminal; any other is a defect and keeps its stack. */
 import { ArchitectureError } from '@forerunner/architecture';
 import { EngineError } from '@forerunner/engine';
+import { HubError } from '@forerunner/hub';
 import { ImportError } from '@forerunner/model-import';
 import { ModelToolError } from '@forerunner/model-tools';
 import { GraphError } from '@forerunner/onnx-graph';
 import { ConfigError } from '@forerunner/service-kit/config-error';
 
-const EXPECTED = [ArchitectureError, ConfigError, EngineError, GraphError, ImportError, ModelToolError];
+const EXPECTED = [ArchitectureError, ConfigError, EngineError, GraphError, HubError, ImportError, ModelToolError];
 
 export function isExpected(error: unknown): boolean {
   return EXPECTED.some((kind) => error instanceof kind) || isFromFileSystem(error);

@@ -4,10 +4,12 @@ import { type Command, type Output, UsageError } from './command.ts';
 import { importCommand } from './commands/import.ts';
 import { inspectCommand } from './commands/inspect.ts';
 import { listCommand } from './commands/list.ts';
+import { pullCommand } from './commands/pull.ts';
 import { rmCommand } from './commands/rm.ts';
 import { isExpected } from './expected-errors.ts';
 
 const COMMANDS: Readonly<Record<string, Command>> = {
+  pull: pullCommand,
   import: importCommand,
   inspect: inspectCommand,
   list: listCommand,

@@ -123,7 +123,7 @@ function precisionOf(text: string): Precision {
 }
 
 /** 'Qwen2.5-0.5B-Instruct' → 'qwen2.5-0.5b-instruct-int8'. */
-function defaultName(source: string, precision: Precision): string {
+export function defaultName(source: string, precision: string): string {
   const stem = basename(source).replace(/\.gguf$/i, '');
   return `${stem}-${precision}`.toLowerCase().replaceAll(/[^a-z0-9._-]+/g, '-');
 }
