@@ -1,10 +1,22 @@
 /** The command line as a person uses it: processes, standard output, exit codes. */
-import { spawnSync } from 'node:child_process';
-import { copyFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { execFile, spawnSync } from 'node:child_process';
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { TestHub } from '../../hub/test/hub.ts';
 
 const at = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const root = mkdtempSync(join(tmpdir(), 'forerunner-cli-'));
@@ -62,7 +74,7 @@ it('compares on a text of one’s own, or not at all', () => {
 
 it('shows the commands, and examples of each', () => {
   expect(forerunner()).toMatchObject({ status: 0, stdout: expect.stringMatching(/usage: forerunner COMMAND.*serve/s) });
-  for (const command of ['import', 'list', 'inspect', 'rm']) {
+  for (const command of ['pull', 'import', 'list', 'inspect', 'rm']) {
     expect(forerunner(command, '--help').stdout).toMatch(new RegExp(`examples:\n  forerunner ${command}`));
   }
 });
@@ -73,6 +85,7 @@ mkdirSync(empty);
 it.each([
   [['polish'], 2, /no command polish/],
   [['import'], 2, /import wants one SOURCE/],
+  [['pull', 'model'], 2, /pull wants one ORG\/NAME/],
   [['import', 'x', '--precision', 'int2'], 2, /--precision is int8, int4, float16, float32, not int2/],
   [['import', 'x', '--name', '../x'], 2, /--name may have/],
   [['import', 'x', '--fast'], 2, /--fast/],
@@ -87,4 +100,24 @@ it.each([
   expect(stderr).toMatch(message);
   expect(stderr).not.toContain('    at ');
   expect(existsSync(join(models, 'x'))).toBe(false);
+});
+
+it('pulls from a hub and imports what it fetched', async () => {
+  const read = (name: string) => readFileSync(join(source, name));
+  const names = ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'model.safetensors'];
+  const hub = await TestHub.start(Object.fromEntries(names.map((name) => [name, read(name)])));
+  const env = { ...process.env, FORERUNNER_MODELS: models, HF_ENDPOINT: hub.endpoint, HF_HOME: join(root, 'hf') };
+  const main = at('../src/main.ts');
+  try {
+    const args = [main, 'pull', 'org/model', '--compare', 'never', '--json'];
+    const { stdout } = await promisify(execFile)(process.execPath, args, { env });
+    expect(JSON.parse(stdout)).toMatchObject({ name: 'model-int8', family: 'llama', parameters: 127_296 });
+    const missing = promisify(execFile)(process.execPath, [main, 'pull', 'org/other'], { env });
+    await expect(missing).rejects.toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/has no org\/other at main/),
+    });
+  } finally {
+    await hub.stop();
+  }
 });
