@@ -80,8 +80,9 @@ class LlamaLike {
     const key = this.#linear(`${name}.k_proj`, keys, hiddenSize);
     const value = this.#linear(`${name}.v_proj`, keys, hiddenSize);
     const weight = stack([query.weight, key.weight, value.weight]);
-    if (!query.bias || !key.bias || !value.bias) return { weight };
-    return { weight, bias: stack([query.bias, key.bias, value.bias]) };
+    if (!query.bias && !key.bias && !value.bias) return { weight };
+    const bias = stack([query.bias ?? zeros(queries), key.bias ?? zeros(keys), value.bias ?? zeros(keys)]);
+    return { weight, bias };
   }
 
   #headNorms(name: string): Pick<LayerWeights, 'queryNorm' | 'keyNorm'> {
@@ -110,4 +111,8 @@ class LlamaLike {
 function column(vector: Matrix): Matrix {
   const values = () => vector.read(0, 1);
   return { rows: vector.columns, columns: 1, read: (first, count) => values().slice(first, first + count) };
+}
+
+function zeros(rows: number): Matrix {
+  return { rows, columns: 1, read: (_, count) => new Float32Array(count) };
 }
