@@ -79,14 +79,20 @@ function pidOf(service: string): number {
   );
 }
 
-async function ask(url: string) {
-  const body = JSON.stringify({ prompt: 'Once upon a time', max_new_tokens: 24, temperature: 0, ignore_eos: true });
+interface Speculation {
+  readonly num_drafts: number;
+  readonly num_accepted_tokens: number;
+}
+
+async function ask(url: string, more: object = {}) {
+  const request = { prompt: 'Once upon a time', max_new_tokens: 24, temperature: 0, ignore_eos: true, ...more };
+  const body = JSON.stringify(request);
   const answer = await fetch(`${url}/generate`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body,
   });
-  return (await answer.json()) as { text: string; metrics: { speculative_decoding: { num_drafts: number } } };
+  return (await answer.json()) as { text: string; metrics: { speculative_decoding: Speculation } };
 }
 
 it('starts a service again that was killed, and answers with and without it', async () => {
@@ -129,20 +135,37 @@ it('ends with code 1 when a service cannot start', async () => {
 });
 
 describe('--target and --draft', () => {
-  const models = mkdtempSync(join(tmpdir(), 'forerunner-models-'));
-  const tiny = join(import.meta.dirname, '..', '..', 'models', 'tiny-target');
-  cpSync(tiny, join(models, 'my-own'), { recursive: true });
-  afterAll(() => rmSync(models, { recursive: true }));
+  const root = join(import.meta.dirname, '..', '..');
+  const tiny = join(root, 'models', 'tiny-target');
+  const folder = mkdtempSync(join(tmpdir(), 'forerunner-models-'));
+  const models = join(folder, 'models');
+  afterAll(() => rmSync(folder, { recursive: true }));
 
-  it('serve a model that was imported, with a draft of the catalogue', async () => {
-    const url = await startTrio({ FORERUNNER_MODELS: models }, 'Ready in', [
-      '--target',
-      'my-own',
-      '--draft',
-      'tiny-draft',
-    ]);
+  /** The importer's llama, with the tokenizer that it was trained for. */
+  function importSmallLlama(name: string, precision: string): void {
+    const source = join(folder, 'llama');
+    cpSync(join(root, 'packages', 'model-import', 'test', 'fixtures', 'llama'), source, { recursive: true });
+    for (const file of ['tokenizer.json', 'tokenizer_config.json']) cpSync(join(tiny, file), join(source, file));
+    const cli = join(root, 'packages', 'cli', 'src', 'main.ts');
+    const args = [cli, 'import', source, '--name', name, '--precision', precision, '--compare', 'never'];
+    execFileSync(process.execPath, args, { env: { ...process.env, FORERUNNER_MODELS: models } });
+  }
+
+  it('serve models that were imported: the answer is the target’s own, and guesses are kept', async () => {
+    importSmallLlama('my-own', 'float32');
+    importSmallLlama('my-own-draft', 'int8');
+    const url = await startTrio({ FORERUNNER_MODELS: models }, 'Ready in', ['--target', 'my-own']);
+    expect(output).toMatch(/draft-service .*my-own-draft\n.*target-service .*my-own/);
+    const answer = await ask(url);
+    expect(answer.metrics.speculative_decoding.num_accepted_tokens).toBeGreaterThan(0);
+    const alone = await ask(url, { speculative: false });
+    expect(alone.metrics.speculative_decoding.num_drafts).toBe(0);
+    expect(answer.text).toBe(alone.text);
+  });
+
+  it('serve an imported model with a draft of the catalogue', async () => {
+    const url = await startTrio({ FORERUNNER_MODELS: models }, 'Ready in', ['--target', 'my-own', '--draft', 'tiny']);
     expect((await ask(url)).metrics.speculative_decoding.num_drafts).toBeGreaterThan(0);
-    expect(output).toMatch(/draft-service .*tiny-draft\n.*target-service .*my-own/);
   });
 
   it('serve a target alone where nobody names a draft, and say so', async () => {

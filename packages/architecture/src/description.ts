@@ -39,7 +39,7 @@ export const FAMILIES = [
 ] as const;
 export type Family = (typeof FAMILIES)[number];
 
-export interface NormDescription {
+interface NormDescription {
   readonly kind: 'rms' | 'layer';
   readonly epsilon: number;
 }

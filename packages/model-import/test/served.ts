@@ -74,7 +74,7 @@ export async function greedy(runner: ModelRunner, prompt: readonly number[], num
   return tokens;
 }
 
-export function argmax(row: Float32Array): number {
+function argmax(row: Float32Array): number {
   let best = 0;
   for (let i = 1; i < row.length; i++) if (row[i]! > row[best]!) best = i;
   return best;
