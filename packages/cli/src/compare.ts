@@ -30,6 +30,7 @@ export async function compareModels(
   });
   const tokenIds = text.subarray(0, source.signature.contextLength - 1); // a row more may be padding
   let [kl, same] = [0, 0];
+  onRows(0, tokenIds.length);
   try {
     const [sourceRows, importedRows] = [rowsOf(source, tokenIds), rowsOf(imported, tokenIds)];
     const width = source.signature.headSize;

@@ -68,14 +68,15 @@ const COMPARED_PARAMETERS = 500e6;
 async function compareToSource(source: string, dir: string, text: string, isQuiet: boolean): Promise<Comparison> {
   const tokenIds = Tokenizer.load(dir).encode(text);
   const float32Dir = join(importedModelsDir(), `${basename(dir)}.importing-${process.pid}-float32`);
-  const progress = new Progress(`comparing ${basename(dir)}`, 'tokens');
+  let progress: Progress | undefined; // begins when both are loaded
   try {
     importFrom(source, float32Dir, 'float32', isQuiet);
     return await compareModels(float32Dir, dir, tokenIds, (done, total) => {
+      progress ??= new Progress(`comparing ${basename(dir)}`, 'tokens');
       if (!isQuiet) progress.update(done, total);
     });
   } finally {
-    progress.end();
+    progress?.end();
     rmSync(float32Dir, { recursive: true, force: true });
   }
 }

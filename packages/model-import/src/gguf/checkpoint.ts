@@ -26,6 +26,7 @@ export function openGguf(path: string): Checkpoint {
     const { family, config } = configOf(metadata, embedding?.dims[0] ?? 0, isTied);
     const raw = tensors.map((tensor) => tensorOf(file, tensor));
     const factors = raw.find(({ name }) => name === 'rope_freqs.weight');
+    let companions: ReadonlyMap<string, string> | undefined;
     const named = raw
       .filter((tensor) => tensor !== factors)
       .map((tensor) => asInTransformers(tensor, family, config))
@@ -35,7 +36,10 @@ export function openGguf(path: string): Checkpoint {
       config: factors ? withLlama3Rope(config, factors) : config,
       tensors: new Map(named),
       numBytes: file.size,
-      companions: () => tokenizerFilesOf(metadata),
+      companions: () => {
+        companions ??= tokenizerFilesOf(metadata); // a large vocabulary takes seconds
+        return companions;
+      },
       close: () => file.close(),
     };
   } catch (error) {
