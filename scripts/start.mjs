@@ -1,4 +1,4 @@
-/** `npm start`: the trio on the embedded models, ready for curl, until Ctrl-C. */
+/** `npm start [-- --target NAME --draft NAME]`: the trio, on the embedded models unless told, ready for curl, until Ctrl-C. */
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { ensureToolchain, nodeBinary, root, toolEnvironment } from './toolchain.mjs';
@@ -10,8 +10,8 @@ try {
   process.exit(1);
 }
 // From here on the pinned Node runs the show; this process only waits and passes the exit code on.
-const trio = spawn(nodeBinary(), [join(root, 'scripts', 'trio.ts'), ...process.argv.slice(2)], {
-  cwd: root,
+const args = process.argv.slice(2).filter((argument, index) => index > 0 || argument !== 'serve'); // forerunner serve
+const trio = spawn(nodeBinary(), [join(root, 'scripts', 'trio.ts'), ...args], {
   env: toolEnvironment(),
   stdio: 'inherit',
 });

@@ -2,7 +2,12 @@
  * Runs the three services as processes, waits until all are ready, prints how to use them, and stops them cleanly.
  * One that dies is started again; one that cannot stay alive ends the trio, which says which and why.
  */
+import { existsSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { ConfigError } from '../packages/service-kit/src/config-error.ts';
+import { findModel, isModel, listModels, type NamedModel } from '../packages/service-kit/src/model-names.ts';
 import { ServiceProcess, type UnexpectedEnd } from '../packages/service-kit/src/service-process.ts';
 
 const env = process.env;
@@ -15,18 +20,17 @@ const port = (name: string, fallback: number) => Number(env[name] ?? fallback);
 const draftPort = port('DRAFT_PORT', 8001);
 const targetPort = port('TARGET_PORT', 8002);
 const coordinatorPort = port('PORT', 8080);
-const targetSize = env.MODEL_SIZE ?? '135m';
-const draftSize = env.DRAFT_MODEL_SIZE ?? (targetSize === '135m' ? '135m-feature-draft' : `${targetSize}-draft`);
+const { targetModel, draftModel } = chosenModels();
 
-const draft = service('draft-service', draftPort, { MODEL_SIZE: draftSize });
-const target = service('target-service', targetPort, { MODEL_SIZE: targetSize });
+const draft = service('draft-service', draftPort, { MODEL_DIR: draftModel?.dir });
+const target = service('target-service', targetPort, { MODEL_DIR: targetModel.dir });
 const coordinator = service('speculative-coordinator', coordinatorPort, {
-  MODEL_SIZE: targetSize,
-  DRAFT_ENDPOINT: env.DRAFT_ENDPOINT ?? draft.url,
+  MODEL_DIR: targetModel.dir,
+  DRAFT_ENDPOINT: env.DRAFT_ENDPOINT ?? (draftModel ? draft.url : ''),
   TARGET_ENDPOINT: env.TARGET_ENDPOINT ?? target.url,
 });
-// Set to nothing there is no draft: guesses come from prompts and answers alone.
-const models = env.DRAFT_ENDPOINT === '' ? [target] : [draft, target];
+// Without a draft guesses come from prompts and answers alone.
+const models = draftModel ? [draft, target] : [target];
 const services = [...models, coordinator];
 const PORT_SETTINGS = {
   'draft-service': 'DRAFT_PORT',
@@ -86,9 +90,34 @@ function restartOrStop(ended: ServiceProcess, { code, signal, lifeMs }: Unexpect
 async function stop(exitCode: number): Promise<void> {
   if (stopping.signal.aborted) return;
   stopping.abort();
-  for (const running of services.toReversed()) await running.end();
+  for (const running of [coordinator, target, ...(draftModel ? [draft] : [])]) await running.end();
   if (exitCode === 0) console.log('Stopped.');
   process.exit(exitCode);
+}
+
+/** --target and --draft, else the settings; a target that has no draft of its own, or is to have none, is served alone. */
+function chosenModels(): { targetModel: NamedModel; draftModel: NamedModel | undefined } {
+  try {
+    const options = { target: { type: 'string' }, draft: { type: 'string' } } as const;
+    const { values } = parseArgs({ options });
+    const targetModel = findModel(values.target ?? env.MODEL_SIZE ?? '135m');
+    const draftName = values.draft ?? env.DRAFT_MODEL_SIZE;
+    if (env.DRAFT_ENDPOINT === '') return { targetModel, draftModel: undefined };
+    if (draftName !== undefined) return { targetModel, draftModel: findModel(draftName) };
+    const itsOwn = targetModel.name === '135m' ? '135m-feature-draft' : `${targetModel.name}-draft`;
+    return { targetModel, draftModel: listModels().find(({ name, dir }) => name === itsOwn && isModel(dir)) };
+  } catch (error) {
+    const isWrongOption = (error as { code?: string }).code?.startsWith('ERR_PARSE_ARGS');
+    if (!isWrongOption && !(error instanceof ConfigError)) throw error;
+    console.error(`${(error as Error).message}\nusage: npm start -- [--target NAME|FOLDER] [--draft NAME|FOLDER]`);
+    process.exit(isWrongOption ? 2 : 1);
+  }
+}
+
+function hasChatTemplate(dir: string): boolean {
+  if (existsSync(join(dir, 'chat_template.jinja'))) return true;
+  const config = JSON.parse(readFileSync(join(dir, 'tokenizer_config.json'), 'utf8')) as { chat_template?: unknown };
+  return typeof config.chat_template === 'string';
 }
 
 function isFree(wanted: number): Promise<boolean> {
@@ -101,16 +130,14 @@ function isFree(wanted: number): Promise<boolean> {
 
 function printUsage(seconds: number): void {
   const url = `http://${HOST === '127.0.0.1' ? 'localhost' : HOST}:${coordinatorPort}`;
-  const example = targetSize.startsWith('tiny')
-    ? { prompt: 'Once upon a time' } // the test pair has no chat template
-    : { messages: [{ role: 'user', content: 'Explain why the sky is blue.' }] };
-  const draftLine = models.includes(draft)
-    ? `  draft-service            http://localhost:${draftPort}  ${draftSize}\n`
-    : '';
+  const example = hasChatTemplate(targetModel.dir)
+    ? { messages: [{ role: 'user', content: 'Explain why the sky is blue.' }] }
+    : { prompt: 'Once upon a time' };
   console.log(`
 Ready in ${seconds.toFixed(1)} s.
   speculative-coordinator  ${url}      (POST /generate, GET /metrics)
-${draftLine}  target-service           http://localhost:${targetPort}  ${targetSize}
+  draft-service            ${draftModel ? `http://localhost:${draftPort}  ${draftModel.name}` : 'none: guesses come from prompts and answers alone (--draft NAME)'}
+  target-service           http://localhost:${targetPort}  ${targetModel.name}
 
 Try it:
   curl -s ${url}/generate -H 'content-type: application/json' \\

@@ -6,7 +6,7 @@ import { type CheckVerdict, REWRITES, type RewriteCommand, verdictOf } from './c
 import { dequantise } from './dequantise.ts';
 import { ModelToolError } from './errors.ts';
 import { trainTinyFeatureDraft } from './feature-draft/train.ts';
-import { describeModel } from './inspect.ts';
+import { describeModelFolder } from './inspect.ts';
 import { headDimOf, type ModelFolder, openModelFolder, writeModelFolder } from './model-folder.ts';
 import { shardExternalData } from './shard.ts';
 
@@ -47,7 +47,7 @@ async function main(args: readonly string[]): Promise<void> {
   if (!COMMANDS.has(command)) throw new UsageError(`there is no command ${command}`);
   if (!inDir) throw new UsageError(`${command} needs a model folder`);
   if (command === 'inspect') {
-    print(describeModel(openModelFolder(inDir)).join('\n'));
+    print(describeModelFolder(inDir).join('\n'));
     return;
   }
   if (!outDir) throw new UsageError(`${command} needs a folder to write to`);

@@ -18,12 +18,12 @@ import {
   makeNode,
   type NodeProto,
   numberAttribute,
+  ShardWriter,
   type TensorProto,
   tensorBytes,
   tensorFloats,
 } from '@forerunner/onnx-graph';
 import { copyCompanions, createFolder, type ModelFolder } from './model-folder.ts';
-import { ShardWriter } from './shard.ts';
 
 /**
  * MatMulNBits → MatMul, GatherBlockQuantized → Gather. Weights go to files of at most maxFileBytes.

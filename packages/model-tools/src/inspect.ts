@@ -12,10 +12,14 @@ import {
   MICROSOFT,
   type ValueInfoProto,
 } from '@forerunner/onnx-graph';
-import { externalFilesOf, type ModelFolder } from './model-folder.ts';
+import { externalFilesOf, type ModelFolder, openModelFolder } from './model-folder.ts';
 
-/** Lines for a terminal. */
-export function describeModel(folder: ModelFolder): string[] {
+/** Lines for a terminal. Errors: ModelToolError bad_folder, GraphError not_onnx. */
+export function describeModelFolder(dir: string): string[] {
+  return describeModel(openModelFolder(dir));
+}
+
+function describeModel(folder: ModelFolder): string[] {
   const graph = new Graph(decodeModel(folder.graphBytes));
   const opsets = graph.model.opsetImport.map((entry) => `${entry.domain || 'ai.onnx'} ${entry.version}`);
   const caches = graph.proto.input.filter((input) => input.name.startsWith('past_key_values.'));

@@ -47,7 +47,8 @@ export function findLmHead(graph: Graph): LmHead {
 }
 
 function isProduct(node: NodeProto): boolean {
-  return isOp(node, 'MatMul') || isOp(node, 'Gemm') || isOp(node, 'MatMulNBits', MICROSOFT);
+  const ofMicrosoft = ['MatMulNBits', 'FusedMatMul'].some((op) => isOp(node, op, MICROSOFT));
+  return ofMicrosoft || isOp(node, 'MatMul') || isOp(node, 'Gemm');
 }
 
 /** Follows the data input while the producer is one of `transparent`. */

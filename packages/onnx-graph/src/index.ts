@@ -11,6 +11,7 @@ export {
   MICROSOFT,
   makeNode,
   makeValueInfo,
+  type NodeSpec,
   numberAttribute,
 } from './nodes.ts';
 export {
@@ -28,6 +29,7 @@ export { FLAT_BATCH, flatBatch } from './rewrites/flat-batch.ts';
 export { addHiddenStatesOutput } from './rewrites/hidden-states-output.ts';
 export { newRowsOnly } from './rewrites/new-rows-only.ts';
 export { addNumLogitsToKeep } from './rewrites/num-logits-to-keep.ts';
+export { ShardWriter } from './shard-writer.ts';
 export {
   dimsOfTensor,
   type ExternalTensor,

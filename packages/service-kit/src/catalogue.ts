@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
-import { ConfigError } from './config.ts';
+import { ConfigError } from './config-error.ts';
 
 const DEFAULT_MODELS_DIR = fileURLToPath(new URL('../../../models', import.meta.url));
 
@@ -22,16 +22,21 @@ export interface ModelChoice {
 /** Errors: ConfigError that names what is missing, or the sizes that there are. */
 export function resolveModelDir(choice: ModelChoice): string {
   if (choice.MODEL_DIR !== undefined) return checked('MODEL_DIR', choice.MODEL_DIR);
-  const modelsDir = choice.MODELS_DIR ?? DEFAULT_MODELS_DIR;
-  const path = join(modelsDir, 'catalogue.json');
-  if (!existsSync(path)) throw new ConfigError(`MODELS_DIR=${modelsDir} has no catalogue.json`);
-  const { models } = catalogueSchema.parse(JSON.parse(readFileSync(path, 'utf8')));
+  const { modelsDir, path, models } = readCatalogue(choice.MODELS_DIR);
   const entry = Object.hasOwn(models, choice.MODEL_SIZE) ? models[choice.MODEL_SIZE] : undefined;
   if (!entry) {
     const known = Object.keys(models).join(', ');
     throw new ConfigError(`MODEL_SIZE=${choice.MODEL_SIZE} is not in ${path}; it knows ${known}`);
   }
   return checked(`MODEL_SIZE=${choice.MODEL_SIZE}`, isAbsolute(entry.dir) ? entry.dir : join(modelsDir, entry.dir));
+}
+
+/** Errors: ConfigError where there is no catalogue. */
+export function readCatalogue(modelsDir = DEFAULT_MODELS_DIR) {
+  const path = join(modelsDir, 'catalogue.json');
+  if (!existsSync(path)) throw new ConfigError(`MODELS_DIR=${modelsDir} has no catalogue.json`);
+  const { models } = catalogueSchema.parse(JSON.parse(readFileSync(path, 'utf8')));
+  return { modelsDir, path, models };
 }
 
 function checked(setting: string, dir: string): string {

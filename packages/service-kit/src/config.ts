@@ -4,6 +4,9 @@
  * with one readable message that lists every problem.
  */
 import { z } from 'zod';
+import { ConfigError } from './config-error.ts';
+
+export { ConfigError };
 
 interface Described {
   /** Why one would change it. */
@@ -96,10 +99,6 @@ export const commonSettings = {
     reason: 'Bearer token that the model services demand and the coordinator sends. Unset: none.',
   }),
 };
-
-export class ConfigError extends Error {
-  override readonly name = 'ConfigError';
-}
 
 /**
  * Parses the environment. Blank values count as absent, but for settings that mean something by them. Errors:

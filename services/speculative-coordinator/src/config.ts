@@ -145,7 +145,7 @@ export const coordinatorSettings = z.object({
     reason: 'Longest life of a request, waiting and a slow reader included; then it ends with request_timeout.',
   }),
   API_KEYS_FILE: optionalSetting({
-    reason: 'File of API keys (access/cli.ts makes them). Unset: everybody may ask. Read again when it changes.',
+    reason: 'File of API keys (`forerunner key` makes them). Unset: everybody may ask. Read again when it changes.',
   }),
   RATE_LIMIT_PER_MINUTE: integerSetting({
     default: 0,

@@ -1,6 +1,8 @@
 /** Chooses a runner. The only file that knows which kinds there are. */
 import { EngineError } from '../errors.ts';
 import type { ModelRunner, RunnerOptions } from '../runner.ts';
+import { configMismatches } from './config-check.ts';
+import { openModelFiles } from './model-files.ts';
 import { openNativeRunner } from './native/native-runner.ts';
 import { openNodeRunner } from './node/node-runner.ts';
 
@@ -10,13 +12,15 @@ export interface OpenRunnerOptions extends RunnerOptions {
 }
 
 /**
- * Whatever is not as `options` ask, and no error, is told to `onFallback`.
+ * Whatever is not as `options` ask, and no error, is told to `onFallback`; so is a graph that config.json describes
+ * otherwise.
  * Errors: EngineError model_not_found | model_unsupported | execution_provider_unavailable | runtime_unavailable
  * (only when `native` was asked for by name).
  */
 export async function openRunner(options: OpenRunnerOptions): Promise<ModelRunner> {
   const runner = options.runtime === 'node' ? await openNodeRunner(options) : await openNativeOrNode(options);
   noteUnusedOptions(options, runner);
+  for (const mismatch of configMismatches(openModelFiles(options.modelDir))) options.onFallback?.(mismatch);
   return runner;
 }
 

@@ -1,8 +1,8 @@
 /**
  * Makes and revokes API keys:
- *   node services/speculative-coordinator/src/access/cli.ts add    --file keys.json --name alice [limits]
- *   node services/speculative-coordinator/src/access/cli.ts list   --file keys.json
- *   node services/speculative-coordinator/src/access/cli.ts revoke --file keys.json --name alice
+ *   forerunner key add    --file keys.json --name alice [limits]
+ *   forerunner key list   --file keys.json
+ *   forerunner key revoke --file keys.json --name alice
  * Limits: --requests-per-minute N, --max-concurrent N, --cache-scope NAME. A running server notices within a second.
  */
 import { existsSync } from 'node:fs';
@@ -11,7 +11,7 @@ import { parseOrThrow, ServiceError } from '@forerunner/protocol';
 import { digestOf, generateKey, type KeyEntry, keyEntrySchema, readKeyFile, writeKeyFile } from './key-file.ts';
 
 const USAGE =
-  'usage: cli.ts add|list|revoke --file FILE [--name NAME] [--requests-per-minute N] [--max-concurrent N] [--cache-scope NAME]';
+  'usage: forerunner key add|list|revoke --file FILE [--name NAME] [--requests-per-minute N] [--max-concurrent N] [--cache-scope NAME]';
 
 try {
   console.log(run(process.argv.slice(2)));
