@@ -101,6 +101,8 @@ export class DraftPlanner {
   }
 }
 
+const NO_GUESSES: Candidate = { expected: { kept: [], made: [], nextKept: 1 }, usesDraft: false };
+
 class AnswerDraftLength implements DraftLengthPolicy {
   readonly #planner: DraftPlanner;
   readonly #answer: PlannedAnswer;
@@ -152,8 +154,9 @@ class AnswerDraftLength implements DraftLengthPolicy {
   ofText(_origin: string, kept: readonly number[]): PlannedLength {
     const made = kept.map(() => 1);
     const own: Candidate = { expected: { kept, made, nextKept: 1 }, usesDraft: false };
-    const plan = this.#plan(own);
-    const planned = plan.lengths[0]!;
+    // Whatever the others guess: a text has to be worth its rows by itself.
+    const plan = this.#plan(own, () => NO_GUESSES);
+    const planned = plan.tokensPerMs >= MIN_GAIN * plan.without.tokensPerMs ? plan.lengths[0]! : 0;
     return { numSpeculativeTokens: planned, minConfidence: 0, forecast: forecastOf(own, planned, plan) };
   }
 
@@ -189,12 +192,12 @@ class AnswerDraftLength implements DraftLengthPolicy {
   }
 
   /** For all answers that share passes, this one first. */
-  #plan(own: Candidate): Allotment {
+  #plan(own: Candidate, asOther = ({ candidate }: AnswerDraftLength) => candidate): Allotment {
     const others = this.#planner.neighbours(this);
     const numCachedTokens = others.reduce((sum, other) => sum + other.numTokens, this.#numTokens);
     const costs = this.#planner.costs.of(this.#kind, this.replica, numCachedTokens);
     const catchUpMs = own.usesDraft ? this.#catchUpMs(costs.draftReadMs) : 0;
-    const candidates = [own, ...others.map(({ candidate }) => candidate)];
+    const candidates = [own, ...others.map(asOther)];
     return allotDraftTokens(candidates, { ...costs, draftTripMs: costs.draftTripMs + catchUpMs });
   }
 
