@@ -24,7 +24,7 @@ export const importCommand: Command = {
   --precision PRECISION  int8 (8-bit blocks, for CPUs: the default), int4 (4-bit blocks; for large models),
                          float16 (for GPUs) or float32 (a yardstick)
   --compare WHEN         whether the result is run beside the source in float32, over a text, and how far they are
-                         apart is said: auto (up to 500 million parameters: the default), always or never
+                         apart is said: auto (up to 200 million parameters: the default), always or never
   --text FILE            the text for that`,
   examples: [
     'forerunner import ~/Downloads/Qwen2.5-0.5B-Instruct',
@@ -62,8 +62,8 @@ export const importCommand: Command = {
   },
 };
 
-/** The float32 graph of more takes minutes and gigabytes. */
-const COMPARED_PARAMETERS = 500e6;
+/** Both models are loaded for it, some nine bytes a parameter: more would take over 2 GB. */
+const COMPARED_PARAMETERS = 200e6;
 
 async function compareToSource(source: string, dir: string, text: string, isQuiet: boolean): Promise<Comparison> {
   const tokenIds = Tokenizer.load(dir).encode(text);
