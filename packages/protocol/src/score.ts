@@ -2,7 +2,14 @@
 import { z } from 'zod';
 import { type DistributionRows, distributionSections, readDistributionRows } from './distribution-rows.ts';
 import { parseOrThrow } from './errors.ts';
-import { boundedInteger, sequenceFields, timingSchema, tokenIdsSchema, wireSamplingSchema } from './fields.ts';
+import {
+  boundedInteger,
+  sequenceFields,
+  timingSchema,
+  tokenIdsSchema,
+  tokenMaskSchema,
+  wireSamplingSchema,
+} from './fields.ts';
 import type { Frame, Section } from './frame.ts';
 import { flattenFrame } from './message.ts';
 import { PROTOCOL_VERSION } from './version.ts';
@@ -19,6 +26,11 @@ export const scoreRequestSchema = z.strictObject({
   /** Rows are returned for this many of the last `token_ids`; 0 for a prefill whose rows nobody needs. */
   num_rows: boundedInteger(0, 1 << 20, 'rows').optional(),
   sampling: wireSamplingSchema.prefault({}),
+  /**
+   * Tokens that may stand after each of the first rows: ceil(vocab_size / 32) words a row. Whatever they leave out is
+   * masked before temperature and every filter, and before argmax; raw logits stay as they are. Rows beyond are free.
+   */
+  allowed_tokens: tokenMaskSchema.optional(),
   /** Raw logits beside the rows (for log probabilities). */
   include_logits: z.boolean().default(false),
   /** The target's hidden states of `token_ids` (for a draft that reads them). */
@@ -35,10 +47,16 @@ export const scoreRequestSchema = z.strictObject({
   prefer_reuse: z.boolean().default(false),
 });
 export type ScoreRequest = z.output<typeof scoreRequestSchema>;
-export type ScoreRequestInput = Omit<z.input<typeof scoreRequestSchema>, 'token_ids'> & { token_ids: Int32Array };
+export type ScoreRequestInput = Omit<z.input<typeof scoreRequestSchema>, 'token_ids' | 'allowed_tokens'> & {
+  token_ids: Int32Array;
+  allowed_tokens?: Int32Array | undefined;
+};
 
-export function scoreRequestFrame({ token_ids, ...header }: ScoreRequestInput): Frame {
-  return { header: { protocol_version: PROTOCOL_VERSION, ...header }, sections: { token_ids } };
+export function scoreRequestFrame({ token_ids, allowed_tokens, ...header }: ScoreRequestInput): Frame {
+  return {
+    header: { protocol_version: PROTOCOL_VERSION, ...header },
+    sections: { token_ids, ...(allowed_tokens && { allowed_tokens }) },
+  };
 }
 
 const scoreReplyHeader = z.object({

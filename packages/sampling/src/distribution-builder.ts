@@ -1,5 +1,5 @@
 /**
- * From a row of logits to the distribution that is sampled: bias and penalties, temperature, top-k, top-p, min-p, in this order,
+ * From a row of logits to the distribution that is sampled: allowed tokens, bias and penalties, temperature, top-k, top-p, min-p, in this order,
  * each filter seeing what the one before it left (the order of vLLM V0 and transformers; vLLM V1 puts min-p before
  * top-k, which differs only where min-p meets top-p). Draft, target and bonus rows all go through this one file, because a
  * filter that is applied to some of them only is a different distribution.
@@ -8,7 +8,7 @@
 import { oneHotDistribution } from './distribution.ts';
 import { SamplingError } from './errors.ts';
 import { expNegative } from './exp.ts';
-import { applyPenalties } from './logits.ts';
+import { applyAllowedTokens, applyPenalties, numMaskWords } from './logits.ts';
 import { argmax, selectMass, selectTop } from './rank.ts';
 import type { SamplingParams, TokenDistribution } from './types.ts';
 
@@ -21,7 +21,7 @@ export class DistributionBuilder {
   readonly #rowLength: number;
   readonly #draftToTarget: Int32Array | null;
   readonly #rowOf: Int32Array | null;
-  readonly #adjusted: Float32Array; // [rowLength], logits after bias and penalties
+  readonly #adjusted: Float32Array; // [rowLength], logits after mask, bias and penalties
   readonly #counts: Int32Array; // [rowLength], zeros between calls
   readonly #weights: Float64Array; // [rowLength], probability relative to the likeliest token
   readonly #order: Int32Array; // [rowLength], row indexes of what the filters have kept so far
@@ -43,17 +43,19 @@ export class DistributionBuilder {
   /**
    * The distribution of the next token. Dense where nothing is filtered and the vocabulary is whole, else sparse. Computed in
    * float64, stored in float32; -Infinity masks a token. `logits` [rowLength] is left as it is; `priorOutputTokenIds`
-   * is what the penalties count. Errors: invalid_logits, invalid_argument.
+   * is what the penalties count. `allowedTokens` [ceil(rowLength / 32)] has a bit per token: whatever it leaves out is
+   * masked before everything else. Errors: invalid_logits, invalid_argument.
    */
   distribution(
     logits: Float32Array,
     params: SamplingParams,
     priorOutputTokenIds: ArrayLike<number> = [],
+    allowedTokens: Int32Array | null = null,
   ): TokenDistribution {
     if (logits.length !== this.#rowLength) {
       throw new SamplingError('invalid_argument', `a row must have ${this.#rowLength} logits, got ${logits.length}`);
     }
-    const row = this.#adjust(logits, params, priorOutputTokenIds);
+    const row = this.#adjust(this.#mask(logits, allowedTokens), params, priorOutputTokenIds);
     const likeliest = argmax(row); // refuses unusable rows
     if (params.temperature === 0) return oneHotDistribution(this.#draftToTarget?.[likeliest] ?? likeliest);
     const max = row[likeliest]!;
@@ -72,10 +74,20 @@ export class DistributionBuilder {
     return this.#sparse(count);
   }
 
+  #mask(logits: Float32Array, allowedTokens: Int32Array | null): Float32Array {
+    if (!allowedTokens) return logits;
+    if (this.#draftToTarget || allowedTokens.length !== numMaskWords(this.#rowLength)) {
+      throw new SamplingError('invalid_argument', 'allowed tokens must be a bit for each entry of a whole vocabulary');
+    }
+    this.#adjusted.set(logits);
+    applyAllowedTokens(this.#adjusted, allowedTokens);
+    return this.#adjusted;
+  }
+
   #adjust(logits: Float32Array, params: SamplingParams, priorOutputTokenIds: ArrayLike<number>): Float32Array {
     const penalises = priorOutputTokenIds.length > 0 && (params.presencePenalty !== 0 || params.frequencyPenalty !== 0);
     if (!penalises && params.logitBias.size === 0) return logits;
-    this.#adjusted.set(logits);
+    if (logits !== this.#adjusted) this.#adjusted.set(logits);
     applyPenalties(this.#adjusted, priorOutputTokenIds, params, this.#rowOf, this.#counts);
     return this.#adjusted;
   }

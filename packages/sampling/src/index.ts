@@ -2,7 +2,14 @@ export { oneHotDistribution, probOf, type WeightedTokens } from './distribution.
 export { DistributionBuilder } from './distribution-builder.ts';
 export { drawFrom } from './draw.ts';
 export { SamplingError, type SamplingErrorCode } from './errors.ts';
-export { applyPenalties, logSumExp, type TokenLogprob, topLogprobs } from './logits.ts';
+export {
+  applyAllowedTokens,
+  applyPenalties,
+  logSumExp,
+  numMaskWords,
+  type TokenLogprob,
+  topLogprobs,
+} from './logits.ts';
 export { argmax } from './rank.ts';
 export { residualDistribution } from './residual.ts';
 export { CounterRng, deriveSeed, STREAM } from './rng.ts';

@@ -112,6 +112,31 @@ describe('DistributionBuilder', () => {
     expect([...new DistributionBuilder(4).distribution(row, sampling()).probs]).toEqual([0, 0.5, 0, 0.5]);
   });
 
+  it.each(FILTERS)('masks all but the allowed tokens before everything else: %j', (overrides) => {
+    const params = sampling({ ...overrides, presencePenalty: 0.5, logitBias: new Map([[3, 20]]) });
+    const row = randomLogits(5, 75);
+    const allowed = Int32Array.of(0x5a5a5a50, -1 << 7, 0x7ff0);
+    const masked = row.map((x, id) => ((allowed[id >> 5]! >>> (id & 31)) & 1 ? x : -Infinity));
+    const builder = new DistributionBuilder(75);
+    expect(builder.distribution(row, params, [9, 40], allowed)).toEqual(builder.distribution(masked, params, [9, 40]));
+    expect(row).toEqual(randomLogits(5, 75));
+    expect(builder.distribution(row, params, [9, 40])).not.toEqual(builder.distribution(masked, params, [9, 40]));
+  });
+
+  it('refuses a mask of another length, and one that allows nothing', () => {
+    const builder = new DistributionBuilder(75);
+    const row = randomLogits(5, 75);
+    const code = (allowed: Int32Array) => {
+      try {
+        return builder.distribution(row, sampling(), [], allowed);
+      } catch (error) {
+        return (error as { code: string }).code;
+      }
+    };
+    expect(code(Int32Array.of(1, 1))).toBe('invalid_argument');
+    expect(code(new Int32Array(3))).toBe('invalid_logits');
+  });
+
   it.each(FILTERS)('refuses rows with NaN or without a token: %j', (overrides) => {
     const params = sampling(overrides);
     const row = randomLogits(1, 50);

@@ -7,6 +7,7 @@ import {
   ServiceError,
   scoreRequestSchema,
 } from '@forerunner/protocol';
+import { numMaskWords } from '@forerunner/sampling';
 import type { ServiceApp } from '@forerunner/service-kit';
 import type { TargetConfig } from './config.ts';
 import type { TargetMethods } from './engine.ts';
@@ -23,10 +24,12 @@ export function buildTargetApp(
     serveCall(routes, '/v1/score', scoreRequestSchema, async (given, replyOptions, signal) => {
       const request = checked(given, model.info, card);
       const tokenIds = detachable(request.token_ids);
+      const allowedTokens = request.allowed_tokens && detachable(request.allowed_tokens);
+      const moved = [tokenIds, ...(allowedTokens ? [allowedTokens] : [])];
       return model.call(
         'score',
-        { request: { ...request, token_ids: tokenIds }, replyOptions },
-        { signal, transfer: [tokenIds.buffer as ArrayBuffer] },
+        { request: { ...request, token_ids: tokenIds, allowed_tokens: allowedTokens }, replyOptions },
+        { signal, transfer: moved.map((section) => section.buffer as ArrayBuffer) },
       );
     });
   });
@@ -67,7 +70,18 @@ function checked(
     throw new ServiceError('unsupported_value', '"include_hidden_states": this model has no such output');
   }
   checkHiddenStatesFrom(request);
+  checkAllowedTokens(request, numRows, facts.vocabSize);
   return { ...request, num_rows: numRows };
+}
+
+function checkAllowedTokens({ allowed_tokens: words }: ScoreRequest, numRows: number, vocabSize: number): void {
+  if (words === undefined) return;
+  const numWords = numMaskWords(vocabSize);
+  if (words.length % numWords === 0 && words.length <= numRows * numWords) return;
+  throw new ServiceError(
+    'invalid_request',
+    `"allowed_tokens": must be ${numWords} words for each of at most ${numRows} rows, got ${words.length}`,
+  );
 }
 
 function checkHiddenStatesFrom(request: ScoreRequest): void {

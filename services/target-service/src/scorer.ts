@@ -2,7 +2,7 @@
 import type { Engine, SequenceLease, Transfer } from '@forerunner/engine';
 import { encodeReply, type ReplyOptions, samplingParams, timingOf } from '@forerunner/model-service/beside-model';
 import { packDistributions, type ScoreReply, type ScoreRequest, scoreReplyFrame } from '@forerunner/protocol';
-import { argmax, DistributionBuilder, type TokenDistribution } from '@forerunner/sampling';
+import { argmax, DistributionBuilder, numMaskWords, type TokenDistribution } from '@forerunner/sampling';
 
 export interface ScoreCall {
   readonly request: ScoreRequest & { readonly num_rows: number };
@@ -70,6 +70,7 @@ export class Scorer {
     const { vocabSize } = this.#engine.signature;
     const wire = samplingParams(sampling);
     const params = kind === 'argmax' ? { ...wire, temperature: 0 } : wire;
+    const allowedTokensOf = maskRows(request.allowed_tokens, numMaskWords(vocabSize));
     const isPlain = wire.logitBias.size === 0 && wire.presencePenalty === 0 && wire.frequencyPenalty === 0;
 
     const argmaxTokenIds = kind === 'argmax' ? new Int32Array(numRows) : null;
@@ -83,12 +84,13 @@ export class Scorer {
         if (kind === 'logits') return;
         for (let i = 0; i < rows.length / vocabSize; i++) {
           const row = rows.subarray(i * vocabSize, (i + 1) * vocabSize);
-          if (argmaxTokenIds && isPlain) {
+          const allowedTokens = allowedTokensOf(first + i);
+          if (argmaxTokenIds && isPlain && !allowedTokens) {
             argmaxTokenIds[first + i] = argmax(row);
             continue;
           }
           const soFar = lease.tokenIds(sampling.output_start, firstPosition + first + i + 1);
-          const distribution = this.#distributions.distribution(row, params, soFar);
+          const distribution = this.#distributions.distribution(row, params, soFar, allowedTokens);
           if (argmaxTokenIds) argmaxTokenIds[first + i] = distribution.tokenIds![0]!;
           else distributions!.push(distribution);
         }
@@ -100,4 +102,11 @@ export class Scorer {
       }),
     };
   }
+}
+
+/** The words of each row's mask; null for rows that have none. */
+function maskRows(words: Int32Array | undefined, numWords: number): (row: number) => Int32Array | null {
+  if (!words) return () => null;
+  const numRows = words.length / numWords;
+  return (row) => (row < numRows ? words.subarray(row * numWords, (row + 1) * numWords) : null);
 }
