@@ -9,4 +9,5 @@ export * from './model-card.ts';
 export * from './prefix.ts';
 export * from './propose.ts';
 export * from './score.ts';
+export * from './structured-outputs.ts';
 export * from './version.ts';

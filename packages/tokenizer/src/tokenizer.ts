@@ -62,6 +62,13 @@ export class Tokenizer {
     return new IncrementalDecoder((ids) => this.decode(ids));
   }
 
+  /** The bytes that a token adds to a text; none for a special token, which marks something, or an id without a token. */
+  textBytes(tokenId: number): Uint8Array {
+    const isSpecial = this.#tokenizer.get_added_tokens_decoder().get(tokenId)?.special === true;
+    if (isSpecial || this.#tokenizer.id_to_token(tokenId) === undefined) return new Uint8Array(0);
+    return this.tokenBytes(tokenId);
+  }
+
   /** A token's own text as the vocabulary spells it, for people (log probabilities). */
   tokenText(tokenId: number): string {
     return this.#tokenizer.decode([tokenId], { skip_special_tokens: false, clean_up_tokenization_spaces: false });

@@ -72,6 +72,11 @@ export function createMetrics(
       "Tokens of clients' own predictions (OpenAI's `prediction`) that the target checked, by outcome: accepted or rejected. Not among the draft tokens.",
       ['outcome'],
     ),
+    forcedTokens: counter(
+      'forerunner_forced_tokens_total',
+      'Tokens that a grammar left no choice about and the target checked, by outcome: accepted or rejected. Not among the draft tokens.',
+      ['outcome'],
+    ),
     requests: counter(
       'forerunner_requests_total',
       'Requests ended, by route and outcome; one with several choices is one, and ends as the first choice to fail.',

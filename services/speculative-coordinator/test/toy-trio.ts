@@ -10,6 +10,7 @@ import type { DraftContext } from '../src/drafting/draft-sequence.ts';
 import type { DraftSession } from '../src/drafting/draft-session.ts';
 import { FeatureDraftSession } from '../src/drafting/feature-draft-session.ts';
 import { Generation, type GenerationParams } from '../src/generation/generation.ts';
+import type { AnswerGrammar } from '../src/generation/grammar/answer-grammar.ts';
 import type { RoundRecord } from '../src/generation/round.ts';
 import { RoundObserver } from '../src/generation/round-observer.ts';
 import { chooseRule } from '../src/generation/verification/choose-rule.ts';
@@ -43,6 +44,7 @@ export interface ToyParams extends GenerationParams {
   readonly draftLength?: DraftLengthPolicy;
   /** Default: what requests have that name none. */
   readonly rule?: VerificationRule;
+  readonly grammar?: AnswerGrammar;
 }
 
 export class ToyTrio {
@@ -108,6 +110,7 @@ export class ToyTrio {
       draftLength: params.draftLength ?? new FixedDraftLength({ numSpeculativeTokens, minConfidence: 0 }),
       target,
       draft,
+      grammar: params.grammar ?? null,
       decoder: new IncrementalDecoder(toyText),
       observer,
     });

@@ -1,6 +1,7 @@
 /** What a route asks for, in one shape, and what only the pair's card can refuse of it. */
 import { type ModelCard, ServiceError, type VerificationRuleName, type WireSampling } from '@forerunner/protocol';
 import type { DraftingParams } from '../pair/drafting-defaults.ts';
+import type { GrammarSource } from './grammar/grammar-engine.ts';
 
 export interface AnswerParams extends DraftingParams {
   readonly promptTokenIds: Int32Array;
@@ -16,6 +17,8 @@ export interface AnswerParams extends DraftingParams {
   readonly numTopLogprobs: number | null;
   /** What the client expects the answer to be, as tokens: guessed before the draft is asked. */
   readonly predictionTokenIds?: Int32Array | undefined;
+  /** What the answer must match. */
+  readonly grammar?: GrammarSource | undefined;
 }
 
 /** Errors: invalid_request for a draft_k that is too large, context_length_exceeded, token_out_of_range. */

@@ -15,6 +15,8 @@ import type { SequenceContext } from '../pair/sequence-calls.ts';
 import { TargetSequence } from '../pair/target-sequence.ts';
 import { type AnswerParams, checkAnswer } from './answer-params.ts';
 import { Generation } from './generation.ts';
+import type { AnswerGrammar } from './grammar/answer-grammar.ts';
+import type { GrammarEngine } from './grammar/grammar-engine.ts';
 import { outcomeOf } from './outcome.ts';
 import type { Output } from './output.ts';
 import type { RoundRecord } from './round.ts';
@@ -27,6 +29,7 @@ export interface AnswerRunnerDeps {
   readonly config: Pick<CoordinatorConfig, 'MAX_DRAFT_TOKENS' | 'TARGET_TIMEOUT_MS' | 'HIDDEN_STATE_WINDOW_KIB'>;
   readonly admission: Admission;
   readonly metrics: CoordinatorMetrics;
+  readonly grammars: GrammarEngine;
 }
 
 export interface Caller {
@@ -60,6 +63,7 @@ interface CheckedAnswer {
   readonly caller: Caller;
   readonly seed: number;
   readonly rule: VerificationRule;
+  readonly grammar: AnswerGrammar | null;
 }
 
 export class AnswerRunner {
@@ -113,9 +117,12 @@ export class AnswerRunner {
     const seed = params.seed ?? randomInt(2 ** 48 - 1);
     const rule = chooseRule(params.verification ?? 'rejection', { temperature: params.sampling.temperature, seed });
     const leave = await admission.enter(caller.signal);
+    let grammar: AnswerGrammar | null = null;
     try {
       metrics.queueSeconds.observe((performance.now() - arrivedMs) / 1000);
-      const { answer, target, draft } = this.#open({ params, pair, caller, seed, rule });
+      if (params.grammar) grammar = await this.#deps.grammars.open(params.grammar, pair.card);
+      caller.signal.throwIfAborted();
+      const { answer, target, draft } = this.#open({ params, pair, caller, seed, rule, grammar });
       let outcome = 'completed';
       try {
         return await consume(answer);
@@ -127,11 +134,12 @@ export class AnswerRunner {
         this.#conclude(caller, answer, outcome);
       }
     } finally {
+      grammar?.close();
       leave();
     }
   }
 
-  #open({ params, pair, caller, seed, rule }: CheckedAnswer) {
+  #open({ params, pair, caller, seed, rule, grammar }: CheckedAnswer) {
     const { config, metrics } = this.#deps;
     const { card } = pair;
     const numPromptTokens = params.promptTokenIds.length;
@@ -160,6 +168,7 @@ export class AnswerRunner {
       {
         target,
         draft,
+        grammar,
         draftLength: new FixedDraftLength(params),
         rule,
         decoder: pair.codec.incrementalDecoder(),

@@ -7,12 +7,14 @@
  * token that follows them (recovered or bonus). A refusal ends the round, never the answer. The draft, present or not,
  * never changes the distribution of the answer; it only changes how many passes of the target it takes.
  */
-import { type Provenance, type ScoreReply, TokenPrefix, type WireSampling } from '@forerunner/protocol';
-import type { VerificationOutcome } from '@forerunner/sampling';
+import { type Provenance, type ScoreReply, ServiceError, TokenPrefix, type WireSampling } from '@forerunner/protocol';
+import { numMaskWords, type VerificationOutcome } from '@forerunner/sampling';
 import type { IncrementalDecoder } from '@forerunner/tokenizer';
 import type { DraftLengthPolicy } from '../drafting/draft-length.ts';
-import type { DraftSession, Proposal, ProposeResult } from '../drafting/draft-session.ts';
+import type { DraftSession, ProposalOrigin, ProposeResult } from '../drafting/draft-session.ts';
 import type { TargetSequence } from '../pair/target-sequence.ts';
+import type { AnswerGrammar } from './grammar/answer-grammar.ts';
+import { constrainedGuesses, forcedGuesses, type Guesses, guessesOf, NO_GUESSES } from './guesses.ts';
 import { logprobsOfRow } from './logprobs.ts';
 import { Output, type OutputRules } from './output.ts';
 import type { EmittedToken, GenerationObserver, RoundRecord } from './round.ts';
@@ -29,6 +31,8 @@ export interface GenerationDeps {
   readonly target: TargetSequence;
   /** null: the target alone. */
   readonly draft: DraftSession | null;
+  /** What the answer must match; none: anything. */
+  readonly grammar?: AnswerGrammar | null;
   readonly draftLength: DraftLengthPolicy;
   readonly rule: VerificationRule;
   readonly decoder: IncrementalDecoder;
@@ -37,12 +41,15 @@ export interface GenerationDeps {
 
 /** What came of asking for guesses, and when. */
 interface Proposed {
+  /** Whether the draft's session was asked, and what it said. */
   readonly result: ProposeResult;
+  readonly guesses: Guesses;
   readonly startMs: number;
   readonly proposeMs: number;
 }
 
-const NO_TOKENS = new Int32Array(0);
+/** Most tokens that a grammar forces in one round; more of them would wait too long for one pass. */
+const MAX_FORCED_TOKENS = 16;
 
 export class Generation {
   readonly output: Output;
@@ -63,7 +70,7 @@ export class Generation {
     const { draft, draftLength, observer } = this.#deps;
     observer.begin(this.#committed.length);
     await draft?.prefill(this.#committed);
-    let round = await this.#round(0, { result: { kind: 'none' }, startMs: performance.now(), proposeMs: 0 });
+    let round = await this.#round(0, await this.#propose({ asksDraft: false }));
     let proposing: Promise<Proposed> | undefined;
     try {
       for (;;) {
@@ -84,25 +91,35 @@ export class Generation {
     }
   }
 
-  async #propose(): Promise<Proposed> {
-    const { draft, draftLength } = this.#deps;
+  async #propose({ asksDraft = true } = {}): Promise<Proposed> {
+    const { draft, grammar } = this.#deps;
     const startMs = performance.now();
+    // A round emits its guesses and one token more: never guess what could not be emitted.
+    const maxTokens = draft ? this.output.numRemainingTokens - 1 : 0;
+    const maxForced = Math.min(MAX_FORCED_TOKENS, maxTokens);
+    const forced = grammar && maxForced > 0 ? forcedGuesses(await grammar.forcedTokens(maxForced)) : NO_GUESSES;
+    const isForced = forced.numForcedTokens > 0;
+    const result: ProposeResult = asksDraft && !isForced ? await this.#askDraft(maxTokens) : { kind: 'none' };
+    const free = isForced ? forced : guessesOf(result.kind === 'proposal' ? result : null);
+    const guesses = grammar ? constrainedGuesses(free, await grammar.constrain(free.tokenIds, maxTokens)) : free;
+    if (guesses.allowedTokens?.length === 0) throw deadEnd();
+    return { result, guesses, startMs, proposeMs: performance.now() - startMs };
+  }
+
+  async #askDraft(maxTokens: number): Promise<ProposeResult> {
+    const { draft, draftLength } = this.#deps;
     const wanted = draftLength.next();
-    // A round emits its guesses and one token more: never draft what could not be emitted.
-    const numSpeculativeTokens = Math.min(wanted.numSpeculativeTokens, this.output.numRemainingTokens - 1);
-    const result: ProposeResult =
-      draft && numSpeculativeTokens > 0
-        ? await draft.propose({ ...wanted, committed: this.#committed, numSpeculativeTokens })
-        : { kind: 'none' };
-    return { result, startMs, proposeMs: performance.now() - startMs };
+    const numSpeculativeTokens = Math.min(wanted.numSpeculativeTokens, maxTokens);
+    if (!draft || numSpeculativeTokens <= 0) return { kind: 'none' };
+    return draft.propose({ ...wanted, committed: this.#committed, numSpeculativeTokens });
   }
 
   /** Scores, verifies and commits. */
-  async #round(index: number, { result, startMs, proposeMs }: Proposed): Promise<RoundRecord> {
+  async #round(index: number, { result, guesses, startMs, proposeMs }: Proposed): Promise<RoundRecord> {
     const { rule, target, draft } = this.#deps;
-    const proposal = result.kind === 'proposal' ? result : null;
-    const draftTokenIds = proposal?.draftTokenIds ?? NO_TOKENS;
-    const numDraftTokens = draftTokenIds.length;
+    const { tokenIds: draftTokenIds, distributions: draftDistributions, numForcedTokens, allowedTokens } = guesses;
+    const numGuesses = draftTokenIds.length;
+    const numDraftTokens = numGuesses - numForcedTokens;
     const position = this.#committed.length;
     const hiddenStates = draft?.hiddenStatesWanted(this.#committed);
     const scoreStartMs = performance.now();
@@ -110,24 +127,25 @@ export class Generation {
       committed: this.#committed,
       draftTokenIds,
       rows: rule.rows,
-      numRows: numDraftTokens + 1,
+      numRows: numGuesses + 1,
       sampling: this.#params.sampling,
+      allowedTokens,
       includeLogits: this.#params.numTopLogprobs !== null,
       hiddenStatesFrom: hiddenStates?.from,
       prefersReuse: hiddenStates?.prefersReuse,
     });
     const scoreMs = performance.now() - scoreStartMs;
 
-    const draftDistributions = proposal?.draftDistributions ?? null;
     const outcome = rule.judge({ position, draftTokenIds, draftDistributions, reply });
-    const { numAcceptedTokens } = outcome;
-    target.keep(position + numAcceptedTokens);
-    if (proposal) draft?.settle(numAcceptedTokens);
+    const { numAcceptedTokens: numKept } = outcome;
+    const numAcceptedTokens = Math.min(numKept, numDraftTokens);
+    target.keep(position + numKept);
+    if (result.kind === 'proposal') draft?.settle(numAcceptedTokens);
     if (reply.hiddenStates) {
-      const end = position + numDraftTokens;
-      draft?.observe({ hiddenStates: reply.hiddenStates, end, numCommitted: position + numAcceptedTokens });
+      const end = position + numGuesses;
+      draft?.observe({ hiddenStates: reply.hiddenStates, end, numCommitted: position + numKept });
     }
-    const tokens = this.#commit(proposal, outcome, reply);
+    const tokens = this.#commit(guesses, outcome, reply);
     const text = this.output.takeReleasable();
     const roundMs = proposeMs + performance.now() - scoreStartMs;
     return {
@@ -135,23 +153,29 @@ export class Generation {
       tokens,
       text,
       proposal: result.kind,
-      origin: proposal?.origin ?? null,
+      origin: originOf(result, guesses),
       numDraftTokens,
       numAcceptedTokens,
+      numForcedTokens,
+      numAcceptedForcedTokens: numKept - numAcceptedTokens,
       numReusedTokens: reply.num_reused_tokens,
       times: { startMs, proposeMs, scoreMs, roundMs },
     };
   }
 
   /** Appends tokens one at a time until a stop rule ends the answer; the rest of the round is trimmed. */
-  #commit(proposal: Proposal | null, outcome: VerificationOutcome, reply: ScoreReply): EmittedToken[] {
+  #commit(guesses: Guesses, outcome: VerificationOutcome, reply: ScoreReply): EmittedToken[] {
     const { numAcceptedTokens } = outcome;
+    const { grammar } = this.#deps;
+    const numMasked = numMaskedRows(guesses, reply);
     const tokens: EmittedToken[] = [];
     for (let i = 0; i <= numAcceptedTokens && this.output.finishReason === null; i++) {
+      if (i >= numMasked) throw deadEnd(); // the token there was drawn from anything
       const isAccepted = i < numAcceptedTokens;
-      const tokenId = isAccepted ? proposal!.draftTokenIds[i]! : (outcome.recoveredTokenId ?? outcome.bonusTokenId!);
-      const provenance = isAccepted ? 'accepted' : provenanceOfLast(proposal, outcome);
+      const tokenId = isAccepted ? guesses.tokenIds[i]! : (outcome.recoveredTokenId ?? outcome.bonusTokenId!);
+      const provenance = provenanceOf(i, guesses, outcome);
       this.#committed.append([tokenId]);
+      grammar?.commit(tokenId);
       const text = this.output.push(tokenId, provenance);
       tokens.push({
         tokenId,
@@ -164,7 +188,21 @@ export class Generation {
   }
 }
 
-function provenanceOfLast(proposal: Proposal | null, { bonusTokenId }: VerificationOutcome): Provenance {
-  if (!proposal) return 'target';
-  return bonusTokenId === undefined ? 'recovered' : 'bonus';
+/** Of the token at place `i` of a round. */
+function provenanceOf(i: number, { tokenIds, numForcedTokens }: Guesses, outcome: VerificationOutcome): Provenance {
+  if (i < outcome.numAcceptedTokens) return i < tokenIds.length - numForcedTokens ? 'accepted' : 'forced';
+  if (tokenIds.length === 0) return 'target';
+  return outcome.bonusTokenId === undefined ? 'recovered' : 'bonus';
 }
+
+function originOf(result: ProposeResult, { tokenIds }: Guesses): ProposalOrigin | 'grammar' | null {
+  if (result.kind === 'proposal') return result.origin;
+  return tokenIds.length > 0 ? 'grammar' : null;
+}
+
+/** Rows of a reply whose tokens are of the answer's own distribution. */
+function numMaskedRows({ tokenIds, allowedTokens }: Guesses, { vocab_size }: ScoreReply): number {
+  return allowedTokens ? allowedTokens.length / numMaskWords(vocab_size) : tokenIds.length + 1;
+}
+
+const deadEnd = () => new ServiceError('unsupported_value', 'the grammar of this answer leaves no way on, and no end');

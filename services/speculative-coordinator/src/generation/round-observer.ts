@@ -20,6 +20,7 @@ export class RoundObserver implements GenerationObserver {
   observe(round: RoundRecord): void {
     this.#metrics.scoreSeconds.observe(round.times.scoreMs / 1000);
     this.statistics.countOutput(round.tokens.length);
+    this.#countForced(round);
     if (round.index === 0) {
       this.statistics.countPrompt(round); // its own pass is not counted as a round
       return;
@@ -38,6 +39,12 @@ export class RoundObserver implements GenerationObserver {
     if (round.origin === 'draft') this.#metrics.proposeSeconds.observe(proposeMs / 1000);
     const recoveryMs = this.#lostDraft.observe(round);
     if (recoveryMs !== null) this.#metrics.draftRecoverySeconds.observe(recoveryMs / 1000);
+  }
+
+  #countForced({ numForcedTokens, numAcceptedForcedTokens }: RoundRecord): void {
+    const { forcedTokens } = this.#metrics;
+    forcedTokens.inc({ outcome: 'accepted' }, numAcceptedForcedTokens);
+    forcedTokens.inc({ outcome: 'rejected' }, numForcedTokens - numAcceptedForcedTokens);
   }
 
   #countPrediction({ numDraftTokens, numAcceptedTokens }: RoundRecord): void {

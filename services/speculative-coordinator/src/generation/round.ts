@@ -27,10 +27,14 @@ export interface RoundRecord {
   readonly text: string;
   /** Whether there were guesses, or why not. */
   readonly proposal: ProposeResult['kind'];
-  /** Who guessed; null when nobody did. */
-  readonly origin: ProposalOrigin | null;
+  /** Who guessed: the grammar where nobody else was asked; null when there were no guesses. */
+  readonly origin: ProposalOrigin | 'grammar' | null;
+  /** Guesses of the draft or the prediction that were checked, and kept. */
   readonly numDraftTokens: number;
   readonly numAcceptedTokens: number;
+  /** Guesses behind them that the grammar made, and those that were kept. */
+  readonly numForcedTokens: number;
+  readonly numAcceptedForcedTokens: number;
   /** Tokens of the text that the target had in a cached prefix, and so did not compute. */
   readonly numReusedTokens: number;
   readonly times: RoundTimes;

@@ -18,17 +18,27 @@ export class GenerationStatistics {
   numRejectedPredictionTokens = 0;
   /** Tokens of the prompt that the target had in a cached prefix. */
   numCachedPromptTokens = 0;
+  /** Guesses of the grammar, and those that were kept. */
+  numForcedTokens = 0;
+  numAcceptedForcedTokens = 0;
   readonly #draftTokensPerPos: number[] = [];
   readonly #acceptedTokensPerPos: number[] = [];
 
   /** The prompt's own pass. */
-  countPrompt({ numReusedTokens }: RoundRecord): void {
-    this.numCachedPromptTokens = numReusedTokens;
+  countPrompt(round: RoundRecord): void {
+    this.numCachedPromptTokens = round.numReusedTokens;
+    this.#countForced(round);
+  }
+
+  #countForced({ numForcedTokens, numAcceptedForcedTokens }: RoundRecord): void {
+    this.numForcedTokens += numForcedTokens;
+    this.numAcceptedForcedTokens += numAcceptedForcedTokens;
   }
 
   /** One round after the prompt. */
   countRound(round: RoundRecord): void {
     this.numRounds++;
+    this.#countForced(round);
     if (round.origin === 'prediction') this.#countPrediction(round);
     else if (round.origin === 'draft') this.#countDraft(round);
     else if (round.proposal !== 'none') this.numDegradedRounds++;
@@ -80,6 +90,8 @@ export class GenerationStatistics {
         num_draft_tokens_per_pos: [...this.#draftTokensPerPos],
         num_accepted_tokens_per_pos: this.#draftTokensPerPos.map((_, i) => this.#acceptedTokensPerPos[i] ?? 0),
         num_degraded_rounds: this.numDegradedRounds,
+        num_forced_tokens: this.numForcedTokens,
+        num_accepted_forced_tokens: this.numAcceptedForcedTokens,
       },
       time_to_first_token_ms: this.timeToFirstTokenMs === null ? null : round(this.timeToFirstTokenMs),
       total_ms: round(totalMs),

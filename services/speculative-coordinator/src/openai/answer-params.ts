@@ -6,6 +6,7 @@ import type { ChatRequest } from './chat-request.ts';
 import { type CompletionRequest, promptsOf } from './completion-request.ts';
 import type { AnsweringPair } from './dialect.ts';
 import { type CommonRequest, MAX_CHOICES } from './fields.ts';
+import { type StructuredFields, structuredGrammar } from './structured-fields.ts';
 
 /** OpenAI allows 0: the smallest set whose mass reaches it, which is the likeliest token alone. */
 const SMALLEST_TOP_P = 1e-9;
@@ -47,7 +48,7 @@ export function completionAnswers(body: CompletionRequest, pair: AnsweringPair):
 }
 
 function commonParams(
-  body: CommonRequest,
+  body: CommonRequest & StructuredFields,
   promptTokenIds: Int32Array,
   { draftingDefaults }: AnsweringPair,
   { predicted = false } = {},
@@ -67,6 +68,7 @@ function commonParams(
     },
     stop: body.stop ?? [],
     ignoreEos: extra?.ignore_eos ?? false,
+    grammar: structuredGrammar(body),
   };
 }
 

@@ -2,6 +2,7 @@
 import { boundedInteger, MAX_NEW_TOKENS } from '@forerunner/protocol';
 import { z } from 'zod';
 import { commonFields, MAX_TOP_LOGPROBS, onlyDefault, streamOptionsNeedStream } from './fields.ts';
+import { oneStructuredField, structuredAnswersEnd, structuredFields } from './structured-fields.ts';
 
 const textSchema = z
   .union([z.string(), z.array(z.strictObject({ type: z.literal('text'), text: z.string() })).min(1)], {
@@ -49,14 +50,7 @@ export const chatRequestSchema = z
       .describe(
         'Text that the answer will largely repeat: proposed before the draft is asked. Never changes the answer.',
       ),
-    response_format: z
-      .looseObject({
-        type: z.literal('text', {
-          error: 'json_object and json_schema are not supported: answers are not constrained by a grammar',
-        }),
-      })
-      .nullish()
-      .describe('Only {"type": "text"}: answers are not constrained by a grammar.'),
+    ...structuredFields,
     tools: onlyDefault('tools', [[]]),
     tool_choice: onlyDefault('tool_choice', ['none', 'auto']),
     parallel_tool_calls: onlyDefault('parallel_tool_calls', [true, false]),
@@ -72,6 +66,8 @@ export const chatRequestSchema = z
     web_search_options: onlyDefault('web_search_options', []),
   })
   .refine(...streamOptionsNeedStream)
+  .refine(...oneStructuredField)
+  .refine(...structuredAnswersEnd)
   .refine((body) => body.max_tokens == null || body.max_completion_tokens == null, {
     error: 'give max_completion_tokens or max_tokens, not both',
     path: ['max_tokens'],

@@ -2,6 +2,7 @@
 import { boundedInteger, MAX_NEW_TOKENS } from '@forerunner/protocol';
 import { z } from 'zod';
 import { commonFields, MAX_CHOICES, MAX_TOP_LOGPROBS, onlyDefault, streamOptionsNeedStream } from './fields.ts';
+import { oneStructuredField, structuredAnswersEnd, structuredFields } from './structured-fields.ts';
 
 const tokenIds = z
   .array(
@@ -26,11 +27,14 @@ export const completionRequestSchema = z
     logprobs: boundedInteger(0, MAX_TOP_LOGPROBS, 'alternatives per token')
       .nullish()
       .describe("Log probabilities of the model's own distribution, with this many alternatives per token."),
+    ...structuredFields,
     best_of: onlyDefault('best_of', [1]),
     echo: onlyDefault('echo', [false]),
     suffix: onlyDefault('suffix', ['']),
   })
   .refine(...streamOptionsNeedStream)
+  .refine(...oneStructuredField)
+  .refine(...structuredAnswersEnd)
   .meta({ examples: [{ prompt: 'Once upon a time', max_tokens: 40, seed: 7 }] });
 export type CompletionRequest = z.output<typeof completionRequestSchema>;
 

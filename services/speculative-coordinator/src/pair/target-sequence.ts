@@ -31,6 +31,8 @@ export interface ScoreCall {
   /** Rows are for the last tokens. */
   readonly numRows: number;
   readonly sampling: NonNullable<ScoreRequestInput['sampling']>;
+  /** Masks of the first rows, as the protocol has them. */
+  readonly allowedTokens?: Int32Array | undefined;
   readonly includeLogits?: boolean;
   /** Hidden states are wanted from this position on, or from the first new token, if that is later. */
   readonly hiddenStatesFrom?: number | undefined;
@@ -149,6 +151,7 @@ export class TargetSequence {
           rows: call.rows,
           num_rows: call.numRows,
           sampling: call.sampling,
+          allowed_tokens: call.allowedTokens,
           include_logits: call.includeLogits ?? false,
           include_hidden_states: hiddenStatesFrom !== undefined,
           ...(hiddenStatesFrom !== undefined && {
