@@ -1,47 +1,13 @@
 /** The distribution of sampled answers over the whole loop, messages included, against the target's exact distribution. */
 import { CounterRng, STREAM } from '@forerunner/sampling';
 import { describe, expect, it } from 'vitest';
-import { HIDDEN_WIDTH, mixed, type ToyModel, ToyPeer, toyModel, VOCAB_SIZE } from './toy-peers.ts';
+import { chiSquare, NUM_ANSWERS } from './chi-square.ts';
+import { HIDDEN_WIDTH, mixed, ToyPeer, toyModel, VOCAB_SIZE } from './toy-peers.ts';
 import { ToyTrio } from './toy-trio.ts';
 
-const PROMPT = [3, 5];
-const NUM_ANSWERS = 12_000;
-const NUM_TOKENS = 4;
 const p = toyModel(1, 3);
 /** Opposed to the target, so that most drafts are refused and most tokens come from the residual. */
 const q = mixed(p, toyModel(5, 4), 0.15);
-
-/** χ² of the second and third token together, given the prompt; tokens 2 and 3 are emitted by a drafted round. */
-async function chiSquare(trio: ToyTrio, expected: ToyModel): Promise<{ statistic: number; limit: number }> {
-  const counts = new Map<string, number>();
-  for (let seed = 1; seed <= NUM_ANSWERS; seed++) {
-    const { output } = await trio.generate({ seed, maxNewTokens: NUM_TOKENS, numSpeculativeTokens: 3 });
-    const key = output.tokenIds.slice(0, 3).join(',');
-    counts.set(key, (counts.get(key) ?? 0) + 1);
-  }
-  let statistic = 0;
-  let bins = 0;
-  let rest = { observed: 0, expected: 0 };
-  const add = (observed: number, mean: number) => {
-    statistic += (observed - mean) ** 2 / mean;
-    bins++;
-  };
-  const first = expected(Int32Array.from(PROMPT));
-  for (let a = 0; a < VOCAB_SIZE; a++) {
-    const second = expected(Int32Array.of(...PROMPT, a));
-    for (let b = 0; b < VOCAB_SIZE; b++) {
-      const third = expected(Int32Array.of(...PROMPT, a, b));
-      for (let c = 0; c < VOCAB_SIZE; c++) {
-        const mean = NUM_ANSWERS * first[a]! * second[b]! * third[c]!;
-        const observed = counts.get(`${a},${b},${c}`) ?? 0;
-        if (mean >= 5) add(observed, mean);
-        else rest = { observed: rest.observed + observed, expected: rest.expected + mean };
-      }
-    }
-  }
-  add(rest.observed, rest.expected);
-  return { statistic, limit: bins - 1 + 10 * Math.sqrt(2 * (bins - 1)) };
-}
 
 const trioOf = () => new ToyTrio(new ToyPeer('target-service', p), new ToyPeer('draft-service', q));
 

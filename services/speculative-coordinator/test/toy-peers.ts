@@ -152,7 +152,10 @@ export class ToyPeer implements Peer {
     const text = this.#append(request, reused);
     const hiddenStatesFrom = Math.max(wantedFrom, request.position + reused);
     const distributions = Array.from({ length: numRows }, (_, row) =>
-      this.#distribution(text.ids(0, text.length - numRows + 1 + row), request.sampling.temperature),
+      allowed(
+        this.#distribution(text.ids(0, text.length - numRows + 1 + row), request.sampling.temperature),
+        request.allowed_tokens?.[row],
+      ),
     );
     return encodeFrame(
       scoreReplyFrame({
@@ -287,6 +290,12 @@ export class ToyPeer implements Peer {
     };
   }
 }
+
+/** Without the tokens whose bits are 0; VOCAB_SIZE of them are one word. */
+const allowed = ({ probs }: TokenDistribution, bits = -1): TokenDistribution => ({
+  tokenIds: null,
+  probs: probs.map((p, id) => ((bits >>> id) & 1 ? p : 0)),
+});
 
 /** What a token is drawn from: at temperature 0 the likeliest one alone. */
 const sampled = (distribution: TokenDistribution, temperature: number): TokenDistribution =>

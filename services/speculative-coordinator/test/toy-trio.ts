@@ -44,7 +44,8 @@ export interface ToyParams extends GenerationParams {
   readonly draftLength?: DraftLengthPolicy;
   /** Default: what requests have that name none. */
   readonly rule?: VerificationRule;
-  readonly grammar?: AnswerGrammar;
+  /** What the answer must match. */
+  readonly openGrammar?: () => AnswerGrammar;
 }
 
 export class ToyTrio {
@@ -110,7 +111,7 @@ export class ToyTrio {
       draftLength: params.draftLength ?? new FixedDraftLength({ numSpeculativeTokens, minConfidence: 0 }),
       target,
       draft,
-      grammar: params.grammar ?? null,
+      grammar: params.openGrammar?.() ?? null,
       decoder: new IncrementalDecoder(toyText),
       observer,
     });

@@ -5,7 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import { type ModelCard, ServiceError } from '@forerunner/protocol';
-import { AnswerGrammar } from './answer-grammar.ts';
+import { type AnswerGrammar, ThreadGrammar } from './answer-grammar.ts';
 import { GrammarCallError, GrammarThread } from './thread/grammar-thread.ts';
 import type { GrammarThreadData } from './thread/messages.ts';
 
@@ -63,7 +63,7 @@ export class GrammarEngine {
     const thread = this.#matching!;
     const matcherId = this.#nextMatcherId++;
     await thread.call({ method: 'open', key, matcherId });
-    return new AnswerGrammar(thread, matcherId);
+    return new ThreadGrammar(thread, matcherId);
   }
 
   async close(): Promise<void> {
