@@ -1,9 +1,17 @@
 /** A model's own chat template (Jinja), as tokenizer_config.json carries it. */
 import { Template } from '@huggingface/jinja';
 
+/** One message. Fields beside these two reach the template as they are. */
 export interface ChatTurn {
   readonly role: string;
   readonly content: string;
+  readonly [field: string]: unknown;
+}
+
+export interface Chat {
+  readonly turns: readonly ChatTurn[];
+  /** Further variables of the template, such as `tools`. */
+  readonly variables?: Readonly<Record<string, unknown>> | undefined;
 }
 
 /** The template refused this chat, for example because of the order of its roles. */
@@ -12,10 +20,12 @@ export class ChatTemplateError extends Error {
 }
 
 export class ChatTemplate {
+  readonly source: string;
   readonly #template: Template;
   readonly #specialTokens: Record<string, string>;
 
   constructor(source: string, tokenizerConfig: Readonly<Record<string, unknown>>) {
+    this.source = source;
     this.#template = new Template(source);
     this.#specialTokens = Object.fromEntries(
       ['bos_token', 'eos_token', 'pad_token', 'unk_token'].map((name) => [name, tokenText(tokenizerConfig[name])]),
@@ -23,10 +33,11 @@ export class ChatTemplate {
   }
 
   /** The chat as text, with the opening of the assistant's turn. Errors: ChatTemplateError. */
-  render(turns: readonly ChatTurn[]): string {
+  render({ turns, variables }: Chat): string {
     try {
       return this.#template.render({
-        messages: turns.map(({ role, content }) => ({ role, content })),
+        ...variables,
+        messages: turns,
         add_generation_prompt: true,
         ...this.#specialTokens,
       });

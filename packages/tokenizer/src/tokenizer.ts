@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Tokenizer as HfTokenizer } from '@huggingface/tokenizers';
 import { bytesOfByteLevelToken } from './byte-level.ts';
-import { ChatTemplate, ChatTemplateError, type ChatTurn } from './chat-template.ts';
+import { type Chat, ChatTemplate, ChatTemplateError } from './chat-template.ts';
 import { IncrementalDecoder } from './incremental-decoder.ts';
 
 export class Tokenizer {
@@ -31,6 +31,11 @@ export class Tokenizer {
     return this.#chatTemplate !== null;
   }
 
+  /** Source of the chat template, '' where there is none. */
+  get chatTemplateSource(): string {
+    return this.#chatTemplate?.source ?? '';
+  }
+
   /** Ids of raw text, with the special tokens that the model's own tokenizer adds. */
   encode(text: string): Int32Array {
     return Int32Array.from(this.#tokenizer.encode(text).ids);
@@ -42,10 +47,10 @@ export class Tokenizer {
   }
 
   /** Ids of a chat, ending where the assistant's answer begins. Errors: ChatTemplateError. */
-  encodeChat(turns: readonly ChatTurn[]): Int32Array {
+  encodeChat(chat: Chat): Int32Array {
     if (!this.#chatTemplate) throw new ChatTemplateError('this model has no chat template; use "prompt"');
     // The template writes every special token itself.
-    return Int32Array.from(this.#tokenizer.encode(this.#chatTemplate.render(turns), { add_special_tokens: false }).ids);
+    return Int32Array.from(this.#tokenizer.encode(this.#chatTemplate.render(chat), { add_special_tokens: false }).ids);
   }
 
   /** Text of ids; special tokens are left out. Incomplete characters come out as U+FFFD. */

@@ -16,7 +16,7 @@ describe('the tokenizer', () => {
   );
 
   it('writes a chat as the model was taught, up to where its answer begins', () => {
-    const ids = smol.encodeChat([{ role: 'user', content: 'Hi' }]);
+    const ids = smol.encodeChat({ turns: [{ role: 'user', content: 'Hi' }] });
     const by_hand = smol.encode(
       '<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n' +
         '<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n',
@@ -27,7 +27,7 @@ describe('the tokenizer', () => {
 
   it('says so when a model has no chat template', () => {
     const tiny = Tokenizer.load(modelDir('tiny-target'));
-    expect(() => tiny.encodeChat([{ role: 'user', content: 'Hi' }])).toThrow(ChatTemplateError);
+    expect(() => tiny.encodeChat({ turns: [{ role: 'user', content: 'Hi' }] })).toThrow(ChatTemplateError);
   });
 });
 

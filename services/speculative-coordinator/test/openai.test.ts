@@ -323,7 +323,8 @@ describe('what is refused', () => {
   };
 
   it.each([
-    ['tools', { tools: [{ type: 'function', function: { name: 'f' } }] }, 'tools', /not supported/],
+    ['a tool of another kind', { tools: [{ type: 'web_search' }] }, 'tools.0.type', /must be function/],
+    ['a required call of nothing', { tool_choice: 'required' }, 'tool_choice', /no tool/],
     ['an unknown field', { tempratur: 1 }, 'tempratur', /tempratur/],
     ['an unknown format', { response_format: { type: 'xml' } }, 'response_format.type', /json_schema/],
     [
@@ -346,7 +347,7 @@ describe('what is refused', () => {
       /"b" is not defined/,
     ],
     ['an image', { messages: [{ role: 'user', content: [{ type: 'image_url' }] }] }, 'messages.0.content', /text/],
-    ['a tool message', { messages: [{ role: 'tool', content: 'x' }] }, 'messages.0.role', /system, developer/],
+    ['a result of no call', { messages: [{ role: 'tool', content: 'x' }] }, 'messages.0.tool_call_id', /role tool/],
     ['no messages', { messages: [] }, 'messages', /must not be empty/],
     ['a temperature over 2', { temperature: 2.5 }, 'temperature', /at most 2/],
     ['top_logprobs alone', { top_logprobs: 2 }, 'top_logprobs', /logprobs/],

@@ -7,19 +7,25 @@ import { type CompletionRequest, promptsOf } from './completion-request.ts';
 import type { AnsweringPair } from './dialect.ts';
 import { type CommonRequest, MAX_CHOICES } from './fields.ts';
 import { type StructuredFields, structuredGrammar } from './structured-fields.ts';
+import { offeredTools, requiredTools } from './tools/tool-fields.ts';
+import { callsGrammar, toolFormatOf } from './tools/tool-format.ts';
+import { toolChat } from './tools/tool-prompt.ts';
 
 /** OpenAI allows 0: the smallest set whose mass reaches it, which is the likeliest token alone. */
 const SMALLEST_TOP_P = 1e-9;
 const DEFAULT_COMPLETION_TOKENS = 16;
 
 export function chatAnswers(body: ChatRequest, pair: AnsweringPair): AnswerParams[] {
-  const promptTokenIds = pair.codec.encodeChat(body.messages);
+  const format = toolFormatOf(pair.codec.chatTemplateSource);
+  const promptTokenIds = pair.codec.encodeChat(toolChat(body.messages, offeredTools(body), format));
+  const required = requiredTools(body);
   const limit = body.max_completion_tokens ?? body.max_tokens;
   const { prediction } = body;
   const params = {
     ...commonParams(body, promptTokenIds, pair, { predicted: !!prediction }),
     maxNewTokens: limit ?? remainingTokens(promptTokenIds.length, pair.card),
     numTopLogprobs: body.logprobs ? (body.top_logprobs ?? 0) : null,
+    ...(required && { grammar: callsGrammar(required, format, body.parallel_tool_calls !== false) }),
     predictionTokenIds: prediction ? pair.codec.encodeFragment(prediction.content) : undefined,
   };
   return withSeeds(Array(body.n ?? 1).fill(params), body.seed);

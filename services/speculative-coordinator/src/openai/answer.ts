@@ -4,12 +4,14 @@ import { toServiceError } from '@forerunner/service-kit';
 import type { FastifyReply } from 'fastify';
 import type { AnswerParams } from '../generation/answer-params.ts';
 import type { Caller, RunningAnswer } from '../generation/answer-runner.ts';
+import type { Output } from '../generation/output.ts';
 import type { AnswerRouteDeps } from '../routes/answer-route.ts';
 import { EventStream } from '../sse.ts';
-import { type Dialect, type PlacedToken, provenanceOf, roundOf } from './dialect.ts';
+import { type ChoicePart, type Dialect, type PlacedToken, provenanceOf, roundOf } from './dialect.ts';
 import { openAiError } from './errors.ts';
 import type { CommonRequest } from './fields.ts';
 import { TokenTail } from './token-tail.ts';
+import { type AnswerReader, addedUp } from './tools/answer-reader.ts';
 import { metricsOf, usageOf } from './usage.ts';
 
 export interface AnswerCall<Body extends CommonRequest> {
@@ -38,7 +40,7 @@ export async function answerWhole<Body extends CommonRequest>(call: AnswerCall<B
             index,
             text: output.text,
             logprobTokens: dialect.wantsLogprobs(body) ? released[index]! : null,
-            finishReason: output.finishReason,
+            ...readWhole(dialect.openReader?.(body, answers[index]!, pair.codec), output),
           },
           pair.codec,
         ),
@@ -79,22 +81,41 @@ async function sendChunks<Body extends CommonRequest>(call: AnswerCall<Body>, ev
   const sendChoice = (choice: object) => events.send({ ...head, choices: [choice] });
   const choices = await deps.runner.run({ answers, pair }, caller, async (answer, index) => {
     const tail = new TokenTail();
+    const reader = dialect.openReader?.(body, answers[index]!, pair.codec);
     for await (const round of answer.rounds()) {
       const opening = round.index === 0 ? dialect.opening(index) : null;
       if (opening) await sendChoice(opening);
       const tokens = tail.add(round);
-      if (round.text === '' && !(wantsLogprobs && tokens.length > 0)) continue;
-      const part = { index, text: round.text, logprobTokens: wantsLogprobs ? tokens : null, finishReason: null };
+      const message = reader?.push(round.text);
+      const isSilent = reader ? message === null && !wantsProvenance : round.text === '';
+      if (isSilent && !(wantsLogprobs && tokens.length > 0)) continue;
+      const logprobTokens = wantsLogprobs ? tokens : null;
+      const part = { index, text: round.text, logprobTokens, finishReason: null, message };
       const forerunner = wantsProvenance && { forerunner: { tokens: provenanceOf(tokens), round: roundOf(round) } };
       await sendChoice({ ...dialect.chunk(part, pair.codec), ...forerunner });
     }
-    const { finishReason } = answer.output;
-    const end = dialect.chunk({ index, text: '', logprobTokens: null, finishReason }, pair.codec);
+    const rest = reader?.end();
+    const last = { index, text: '', logprobTokens: null };
+    if (rest) await sendChoice(dialect.chunk({ ...last, finishReason: null, message: rest }, pair.codec));
+    const finishReason = finishReasonOf(reader, answer.output);
+    const end = dialect.chunk({ ...last, finishReason }, pair.codec);
     await sendChoice({ ...end, forerunner: { seed: answer.seed } });
     return answer;
   });
   if (includeUsage) await events.send({ ...head, choices: [], ...totalsOf(answers, choices) });
   await events.send('[DONE]');
+}
+
+/** A message and the reason of its end, as a reader has them. */
+function readWhole(reader: AnswerReader | undefined, output: Output): Pick<ChoicePart, 'finishReason' | 'message'> {
+  if (!reader) return { finishReason: output.finishReason };
+  const message = addedUp([reader.push(output.text), reader.end()]);
+  return { finishReason: finishReasonOf(reader, output), message };
+}
+
+/** An answer that called a tool and ended by itself ended for that. */
+function finishReasonOf(reader: AnswerReader | undefined, { finishReason }: Output): ChoicePart['finishReason'] {
+  return finishReason === 'stop' && reader?.hasToolCalls ? 'tool_calls' : finishReason;
 }
 
 function headOf<Body extends CommonRequest>({ dialect, caller }: AnswerCall<Body>, object: string, card: ModelCard) {

@@ -2,7 +2,8 @@
 import { boundedInteger, MAX_NEW_TOKENS } from '@forerunner/protocol';
 import { z } from 'zod';
 import { commonFields, MAX_TOP_LOGPROBS, onlyDefault, streamOptionsNeedStream } from './fields.ts';
-import { oneStructuredField, structuredAnswersEnd, structuredFields } from './structured-fields.ts';
+import { demandsStructure, oneStructuredField, structuredAnswersEnd, structuredFields } from './structured-fields.ts';
+import { requiredTools, toolCallsSchema, toolFields, toolNamesDiffer, toolsAreWhole } from './tools/tool-fields.ts';
 
 const textSchema = z
   .union([z.string(), z.array(z.strictObject({ type: z.literal('text'), text: z.string() })).min(1)], {
@@ -12,19 +13,38 @@ const textSchema = z
 
 const messageSchema = z
   .strictObject({
-    role: z.enum(['system', 'developer', 'user', 'assistant'], {
-      error: 'must be system, developer, user or assistant; tools are not supported',
+    role: z.enum(['system', 'developer', 'user', 'assistant', 'tool'], {
+      error: 'must be system, developer, user, assistant or tool',
     }),
-    content: textSchema,
+    content: textSchema.nullish(),
+    tool_calls: toolCallsSchema.nullish().describe('Calls of an assistant.'),
+    tool_call_id: z.string().max(128).nullish().describe('The call whose result a tool message is.'),
+    reasoning_content: z.string().nullish().describe('Thoughts of an earlier answer; not given to the model again.'),
     // What a reply's own message carries, so that it can be sent back as it came.
     refusal: onlyDefault('refusal', []),
     annotations: onlyDefault('annotations', [[]]),
     audio: onlyDefault('audio', []),
-    tool_calls: onlyDefault('tool_calls', [[]]),
     function_call: onlyDefault('function_call', []),
     name: onlyDefault('name', []),
   })
-  .transform(({ role, content }) => ({ role: role === 'developer' ? ('system' as const) : role, content }));
+  .refine(({ role, content }) => content != null || role === 'assistant', {
+    error: 'must be a text, or text parts; only an assistant may have said nothing',
+    path: ['content'],
+  })
+  .refine(({ role, tool_calls: calls }) => role === 'assistant' || !calls?.length, {
+    error: 'only an assistant calls tools',
+    path: ['tool_calls'],
+  })
+  .refine(({ role, tool_call_id: id }) => (role === 'tool') === (id != null), {
+    error: 'a message of the role tool has it, and no other',
+    path: ['tool_call_id'],
+  })
+  .transform(({ role, content, tool_calls: calls, tool_call_id: id }) => ({
+    role: role === 'developer' ? ('system' as const) : role,
+    content: content ?? '',
+    ...(calls?.length && { tool_calls: calls }),
+    ...(id != null && { tool_call_id: id }),
+  }));
 
 const tokenLimit = boundedInteger(1, MAX_NEW_TOKENS, 'tokens').nullish();
 
@@ -51,9 +71,7 @@ export const chatRequestSchema = z
         'Text that the answer will largely repeat: proposed before the draft is asked. Never changes the answer.',
       ),
     ...structuredFields,
-    tools: onlyDefault('tools', [[]]),
-    tool_choice: onlyDefault('tool_choice', ['none', 'auto']),
-    parallel_tool_calls: onlyDefault('parallel_tool_calls', [true, false]),
+    ...toolFields,
     functions: onlyDefault('functions', [[]]),
     function_call: onlyDefault('function_call', ['none', 'auto']),
     modalities: onlyDefault('modalities', [['text']]),
@@ -68,6 +86,12 @@ export const chatRequestSchema = z
   .refine(...streamOptionsNeedStream)
   .refine(...oneStructuredField)
   .refine(...structuredAnswersEnd)
+  .refine(...toolsAreWhole)
+  .refine(...toolNamesDiffer)
+  .refine((body) => requiredTools(body) === null || !demandsStructure(body), {
+    error: 'a call that is required and a format of the answer exclude each other',
+    path: ['tool_choice'],
+  })
   .refine((body) => body.max_tokens == null || body.max_completion_tokens == null, {
     error: 'give max_completion_tokens or max_tokens, not both',
     path: ['max_tokens'],

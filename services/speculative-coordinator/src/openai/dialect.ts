@@ -6,6 +6,7 @@ import type { EmittedToken, RoundRecord } from '../generation/round.ts';
 import type { ServedPair } from '../pair/pair.ts';
 import type { TextCodec } from '../pair/text-codec.ts';
 import type { CommonRequest } from './fields.ts';
+import type { AnswerReader, MessageDelta, ReadMessage } from './tools/answer-reader.ts';
 
 /** A token of an answer and the character at which it begins. */
 export interface PlacedToken {
@@ -20,7 +21,9 @@ export interface ChoicePart {
   /** null: no log probabilities were asked for. */
   readonly logprobTokens: readonly PlacedToken[] | null;
   /** null while the choice goes on. */
-  readonly finishReason: FinishReason | null;
+  readonly finishReason: FinishReason | 'tool_calls' | null;
+  /** What a reader made of the text; absent where there is none. */
+  readonly message?: MessageDelta | ReadMessage | null | undefined;
 }
 
 /** What a request needs of its pair to become the parameters of answers. */
@@ -39,6 +42,8 @@ export interface Dialect<Body extends CommonRequest> {
   /** What each choice asks for. */
   answers(body: Body, pair: AnsweringPair): AnswerParams[];
   wantsLogprobs(body: Body): boolean;
+  /** Takes the text of a choice apart as it comes; absent: it is text. */
+  openReader?(body: Body, params: AnswerParams, codec: Speller): AnswerReader;
   choice(part: ChoicePart, codec: Speller): object;
   /** What opens a choice of a stream; null when nothing does. */
   opening(index: number): object | null;

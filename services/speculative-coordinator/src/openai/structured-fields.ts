@@ -47,6 +47,8 @@ const demandsOf = (body: StructuredFields): (keyof StructuredFields)[] =>
     (field) => body[field] != null && !(field === 'response_format' && body.response_format?.type === 'text'),
   );
 
+export const demandsStructure = (body: StructuredFields): boolean => demandsOf(body).length > 0;
+
 export const oneStructuredField = [
   (body: StructuredFields): boolean => demandsOf(body).length <= 1,
   {

@@ -1,6 +1,6 @@
 /** Text to token ids and back, by the target's tokenizer. Errors are a request's: what cannot be written in tokens. */
-import { type ChatMessage, ServiceError } from '@forerunner/protocol';
-import { ChatTemplateError, type IncrementalDecoder, type Tokenizer } from '@forerunner/tokenizer';
+import { ServiceError } from '@forerunner/protocol';
+import { type Chat, ChatTemplateError, type IncrementalDecoder, type Tokenizer } from '@forerunner/tokenizer';
 
 export class TextCodec {
   readonly #tokenizer: Tokenizer;
@@ -9,15 +9,20 @@ export class TextCodec {
     this.#tokenizer = tokenizer;
   }
 
+  /** Source of the chat template, '' where there is none. */
+  get chatTemplateSource(): string {
+    return this.#tokenizer.chatTemplateSource;
+  }
+
   /** Ids of raw text. Errors: invalid_request for a text without tokens. */
   encodePrompt(text: string): Int32Array {
     return nonEmpty(this.#tokenizer.encode(text));
   }
 
   /** Ids of a chat by the model's own template. Errors: invalid_request when it has none or refuses the roles. */
-  encodeChat(messages: readonly ChatMessage[]): Int32Array {
+  encodeChat(chat: Chat): Int32Array {
     try {
-      return nonEmpty(this.#tokenizer.encodeChat(messages));
+      return nonEmpty(this.#tokenizer.encodeChat(chat));
     } catch (error) {
       if (error instanceof ChatTemplateError) throw new ServiceError('invalid_request', `"messages": ${error.message}`);
       throw error;

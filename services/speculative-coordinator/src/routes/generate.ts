@@ -56,7 +56,7 @@ function paramsOf(body: GenerateRequest, { codec, draftingDefaults }: ServedPair
   const { temperature, top_k, top_p, min_p, presence_penalty, frequency_penalty, logit_bias } = body;
   return {
     promptTokenIds:
-      body.messages === undefined ? codec.encodePrompt(body.prompt ?? '') : codec.encodeChat(body.messages),
+      body.messages === undefined ? codec.encodePrompt(body.prompt ?? '') : codec.encodeChat({ turns: body.messages }),
     maxNewTokens: body.max_new_tokens,
     ...draftingDefaults.resolve(body),
     sampling: { temperature, top_k, top_p, min_p, presence_penalty, frequency_penalty, logit_bias },

@@ -34,8 +34,12 @@ const MAX_DEPTH = 100;
 /** Errors: SchemaError. */
 export function schemaToEbnf(schema: Schema): string {
   const rules = new Rules();
-  const root = new SchemaConverter(schema, rules).value({ schema, path: [] });
-  return rules.toString(root);
+  return rules.toString(schemaToRule(schema, rules));
+}
+
+/** The rule of a schema, among others. Errors: SchemaError. */
+export function schemaToRule(schema: Schema, rules: Rules): string {
+  return new SchemaConverter(schema, rules).value({ schema, path: [] });
 }
 
 /** Any object, any members. */
