@@ -118,10 +118,10 @@ describe('the official JavaScript client', () => {
 
   it('reads errors as its own classes, with the field', async () => {
     const refused = await client.chat.completions
-      .create({ model, messages, tools: [{ type: 'function', function: { name: 'f' } }] })
+      .create({ model, messages, modalities: ['audio'] })
       .catch((error: unknown) => error);
     expect(refused).toBeInstanceOf(BadRequestError);
-    expect(refused).toMatchObject({ status: 400, param: 'tools', type: 'invalid_request_error' });
+    expect(refused).toMatchObject({ status: 400, param: 'modalities', type: 'invalid_request_error' });
     expect((refused as APIError).requestID).toBeTruthy();
   });
 
@@ -211,10 +211,10 @@ extra = client.chat.completions.create(
 )
 assert extra.metrics["speculative_decoding"]["num_draft_tokens"] == 0
 try:
-    client.chat.completions.create(model=model, messages=messages, tools=[{"type": "function", "function": {"name": "f"}}])
-    raise SystemExit("tools were accepted")
+    client.chat.completions.create(model=model, messages=messages, modalities=["audio"])
+    raise SystemExit("audio was accepted")
 except BadRequestError as error:
-    assert error.param == "tools", error
+    assert error.param == "modalities", error
 print(json.dumps({"text": text}))
 `,
       { BASE_URL: trio.url },

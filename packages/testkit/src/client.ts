@@ -25,6 +25,8 @@ export interface Answer {
       readonly num_draft_tokens_per_pos: number[];
       readonly num_accepted_tokens_per_pos: number[];
       readonly num_degraded_rounds: number;
+      readonly num_forced_tokens: number;
+      readonly num_accepted_forced_tokens: number;
     };
     readonly time_to_first_token_ms: number;
     readonly total_ms: number;

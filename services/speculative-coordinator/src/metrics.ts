@@ -96,6 +96,10 @@ export function createMetrics(
       'forerunner_propose_seconds',
       'The draft-service part of a round, network included. Seconds.',
     ),
+    grammarSeconds: histogram(
+      'forerunner_grammar_seconds',
+      'Waiting for the masks and forced tokens of one round, where answers must match something. Seconds.',
+    ),
     scoreSeconds: histogram(
       'forerunner_score_seconds',
       'The target-service part of a round, network included. Seconds.',

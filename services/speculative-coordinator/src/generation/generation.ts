@@ -46,16 +46,23 @@ interface Proposed {
   readonly guesses: Guesses;
   readonly startMs: number;
   readonly proposeMs: number;
+  /** The part of it that the grammar took. */
+  readonly grammarMs: number;
 }
 
-/** Most tokens that a grammar forces in one round; more of them would wait too long for one pass. */
+/**
+ * Most tokens that a grammar forces in one round. The text is forced, its tokens are not: after a refusal there are
+ * half as many, while they are kept twice as many again.
+ */
 const MAX_FORCED_TOKENS = 16;
+const MIN_FORCED_TOKENS = 2;
 
 export class Generation {
   readonly output: Output;
   readonly #params: GenerationParams;
   readonly #deps: GenerationDeps;
   readonly #committed: TokenPrefix;
+  #maxForcedTokens = MAX_FORCED_TOKENS;
 
   constructor(params: GenerationParams, deps: GenerationDeps) {
     this.#params = params;
@@ -96,14 +103,17 @@ export class Generation {
     const startMs = performance.now();
     // A round emits its guesses and one token more: never guess what could not be emitted.
     const maxTokens = draft ? this.output.numRemainingTokens - 1 : 0;
-    const maxForced = Math.min(MAX_FORCED_TOKENS, maxTokens);
+    const maxForced = Math.min(this.#maxForcedTokens, maxTokens);
     const forced = grammar && maxForced > 0 ? forcedGuesses(await grammar.forcedTokens(maxForced)) : NO_GUESSES;
+    const forcedMs = performance.now() - startMs;
     const isForced = forced.numForcedTokens > 0;
     const result: ProposeResult = asksDraft && !isForced ? await this.#askDraft(maxTokens) : { kind: 'none' };
     const free = isForced ? forced : guessesOf(result.kind === 'proposal' ? result : null);
+    const constrainMs = performance.now();
     const guesses = grammar ? constrainedGuesses(free, await grammar.constrain(free.tokenIds, maxTokens)) : free;
     if (guesses.allowedTokens?.length === 0) throw deadEnd();
-    return { result, guesses, startMs, proposeMs: performance.now() - startMs };
+    const endMs = performance.now();
+    return { result, guesses, startMs, proposeMs: endMs - startMs, grammarMs: forcedMs + endMs - constrainMs };
   }
 
   async #askDraft(maxTokens: number): Promise<ProposeResult> {
@@ -115,7 +125,7 @@ export class Generation {
   }
 
   /** Scores, verifies and commits. */
-  async #round(index: number, { result, guesses, startMs, proposeMs }: Proposed): Promise<RoundRecord> {
+  async #round(index: number, { result, guesses, startMs, proposeMs, grammarMs }: Proposed): Promise<RoundRecord> {
     const { rule, target, draft } = this.#deps;
     const { tokenIds: draftTokenIds, distributions: draftDistributions, numForcedTokens, allowedTokens } = guesses;
     const numGuesses = draftTokenIds.length;
@@ -140,6 +150,7 @@ export class Generation {
     const { numAcceptedTokens: numKept } = outcome;
     const numAcceptedTokens = Math.min(numKept, numDraftTokens);
     target.keep(position + numKept);
+    if (numForcedTokens > 0 && numKept >= numDraftTokens) this.#adjustForced(numKept === numGuesses);
     if (result.kind === 'proposal') draft?.settle(numAcceptedTokens);
     if (reply.hiddenStates) {
       const end = position + numGuesses;
@@ -159,8 +170,13 @@ export class Generation {
       numForcedTokens,
       numAcceptedForcedTokens: numKept - numAcceptedTokens,
       numReusedTokens: reply.num_reused_tokens,
-      times: { startMs, proposeMs, scoreMs, roundMs },
+      times: { startMs, proposeMs, grammarMs: this.#deps.grammar ? grammarMs : null, scoreMs, roundMs },
     };
+  }
+
+  #adjustForced(allKept: boolean): void {
+    const wanted = allKept ? 2 * this.#maxForcedTokens : Math.floor(this.#maxForcedTokens / 2);
+    this.#maxForcedTokens = Math.min(MAX_FORCED_TOKENS, Math.max(MIN_FORCED_TOKENS, wanted));
   }
 
   /** Appends tokens one at a time until a stop rule ends the answer; the rest of the round is trimmed. */

@@ -21,6 +21,8 @@ export class RoundObserver implements GenerationObserver {
     this.#metrics.scoreSeconds.observe(round.times.scoreMs / 1000);
     this.statistics.countOutput(round.tokens.length);
     this.#countForced(round);
+    const { grammarMs } = round.times;
+    if (grammarMs !== null) this.#metrics.grammarSeconds.observe(grammarMs / 1000);
     if (round.index === 0) {
       this.statistics.countPrompt(round); // its own pass is not counted as a round
       return;

@@ -15,6 +15,8 @@ interface RoundTimes {
   /** When the proposal was asked for, on the clock of performance.now(). */
   readonly startMs: number;
   readonly proposeMs: number;
+  /** Of that, waiting for the grammar; null: there is none. */
+  readonly grammarMs: number | null;
   readonly scoreMs: number;
   /** Propose, score, verify and commit; what the reader of the round before took is no part of it. */
   readonly roundMs: number;

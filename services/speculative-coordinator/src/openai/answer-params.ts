@@ -7,7 +7,7 @@ import { type CompletionRequest, promptsOf } from './completion-request.ts';
 import type { AnsweringPair } from './dialect.ts';
 import { type CommonRequest, MAX_CHOICES } from './fields.ts';
 import { type StructuredFields, structuredGrammar } from './structured-fields.ts';
-import { offeredTools, requiredTools } from './tools/tool-fields.ts';
+import { allowsSeveralCalls, offeredTools, requiredTools } from './tools/tool-fields.ts';
 import { callsGrammar, toolFormatOf } from './tools/tool-format.ts';
 import { toolChat } from './tools/tool-prompt.ts';
 
@@ -25,7 +25,7 @@ export function chatAnswers(body: ChatRequest, pair: AnsweringPair): AnswerParam
     ...commonParams(body, promptTokenIds, pair, { predicted: !!prediction }),
     maxNewTokens: limit ?? remainingTokens(promptTokenIds.length, pair.card),
     numTopLogprobs: body.logprobs ? (body.top_logprobs ?? 0) : null,
-    ...(required && { grammar: callsGrammar(required, format, body.parallel_tool_calls !== false) }),
+    ...(required && { grammar: callsGrammar(required, format, allowsSeveralCalls(body)) }),
     predictionTokenIds: prediction ? pair.codec.encodeFragment(prediction.content) : undefined,
   };
   return withSeeds(Array(body.n ?? 1).fill(params), body.seed);

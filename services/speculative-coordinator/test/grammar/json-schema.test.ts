@@ -1,5 +1,6 @@
 /** Every text of a schema's grammar is a value of the schema, by another implementation's judgement (Ajv). */
 import { CounterRng } from '@forerunner/sampling';
+import { REFUSED, randomSchema, SCHEMAS } from '@forerunner/testkit/schemas';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -8,8 +9,6 @@ import { type Schema, SchemaError } from '../../src/generation/grammar/json-sche
 import { schemaToEbnf } from '../../src/generation/grammar/json-schema/schema-to-ebnf.ts';
 import type { GrammarHost } from '../../src/generation/grammar/thread/grammar-host.ts';
 import { accepts, drawText, openHost } from './matching.ts';
-import { randomSchema } from './random-schema.ts';
-import { REFUSED, SCHEMAS } from './schemas.ts';
 
 const NUM_TEXTS = 2;
 

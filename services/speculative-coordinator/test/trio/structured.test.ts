@@ -1,10 +1,9 @@
 /** Structured output and tools over the three services on the tiny pair, as clients send them. */
 import { makeChatModel, startTrio, type Trio } from '@forerunner/testkit';
+import { randomSchema, SCHEMAS } from '@forerunner/testkit/schemas';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { randomSchema } from '../grammar/random-schema.ts';
-import { SCHEMAS } from '../grammar/schemas.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: replies are read field by field
 type Json = any;

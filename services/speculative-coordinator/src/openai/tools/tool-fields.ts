@@ -34,7 +34,7 @@ export const toolFields = {
   parallel_tool_calls: z
     .boolean()
     .nullish()
-    .describe('false: one call at most where calls are required. Default true.'),
+    .describe('false: exactly one call where calls are required. Default true.'),
 };
 export type ToolRequest = { [Field in keyof typeof toolFields]?: z.output<(typeof toolFields)[Field]> };
 
@@ -62,6 +62,10 @@ export function requiredTools(body: ToolRequest): readonly Tool[] | null {
   if (typeof choice !== 'object' || choice === null) return null;
   return tools.filter((tool) => tool.function.name === choice.function.name);
 }
+
+/** A named function is called once. */
+export const allowsSeveralCalls = ({ tool_choice: choice, parallel_tool_calls: parallel }: ToolRequest): boolean =>
+  choice === 'required' && parallel !== false;
 
 export const toolsAreWhole = [
   (body: ToolRequest): boolean => requiredTools(body)?.length !== 0,

@@ -3,7 +3,7 @@
  * that must call. A template that knows no tools gets a system text of ours, in the form that most models know.
  */
 import { ServiceError } from '@forerunner/protocol';
-import { anyOf, literal, Rules } from '../../generation/grammar/ebnf.ts';
+import { anyOf, literal, Rules, repeated } from '../../generation/grammar/ebnf.ts';
 import type { GrammarSource } from '../../generation/grammar/grammar-engine.ts';
 import { type Schema, SchemaError } from '../../generation/grammar/json-schema/schema.ts';
 import { schemaToRule } from '../../generation/grammar/json-schema/schema-to-ebnf.ts';
@@ -42,6 +42,9 @@ export function toolFormatOf(template: string): ToolFormat {
   return { ...TAGGED, isOfTemplate: true };
 }
 
+/** Most calls of one answer that must call: a small model finds no end by itself. */
+const MAX_CALLS = 8;
+
 /** The grammar of an answer that calls one of `tools`, or several. Errors: invalid_request naming the part. */
 export function callsGrammar(tools: readonly Tool[], format: ToolFormat, allowsSeveral: boolean): GrammarSource {
   const rules = new Rules();
@@ -54,7 +57,8 @@ export function callsGrammar(tools: readonly Tool[], format: ToolFormat, allowsS
   // A list has its brackets once, tags stand around each call.
   const isList = opening === '[';
   const one = isList ? call : rules.rule(`${literal(opening)} ${call} ${literal(closing)}`);
-  const more = allowsSeveral && separator !== null ? ` (${literal(separator)} ${one})*` : '';
+  const more =
+    allowsSeveral && separator !== null ? ` ${repeated(`${literal(separator)} ${one}`, 0, MAX_CALLS - 1)}` : '';
   const all = `${one}${more}`;
   return { ebnf: rules.toString(isList ? `${literal('[')} ${all} ${literal(']')}` : all), field: 'tools' };
 }

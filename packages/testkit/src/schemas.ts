@@ -1,5 +1,7 @@
 /** Schemas of many kinds, with values that they must allow. */
-import type { JsonValue } from '../../src/generation/grammar/json-schema/schema.ts';
+export { randomSchema } from './random-schema.ts';
+
+type JsonValue = null | boolean | number | string | readonly JsonValue[] | { readonly [key: string]: JsonValue };
 
 export interface SchemaCase {
   readonly schema: object;
