@@ -13,7 +13,7 @@ let nextId = 0;
 export const openHost = () => GrammarHost.open({ modelDir: TINY_DIR, vocabSize: VOCAB_SIZE, eosTokenIds: [EOS] });
 
 /** A matcher of a grammar, to be walked along and closed. */
-export async function openWalk(host: GrammarHost, ebnf: string) {
+async function openWalk(host: GrammarHost, ebnf: string) {
   const key = `g${nextId}`;
   const matcherId = nextId++;
   await host.answer({ method: 'compile', key, ebnf });

@@ -52,15 +52,14 @@ export class GrammarEngine {
     if (numBytes > MAX_EBNF_BYTES) {
       throw refuse(`is too large: its grammar has ${numBytes} bytes, at most ${MAX_EBNF_BYTES} are compiled`);
     }
-    this.#useVocabularyOf(card);
+    const thread = this.#threadOf(card);
     const key = createHash('sha256').update(ebnf).digest('base64');
     try {
-      await this.#compiled(key, ebnf);
+      await this.#compiled(thread, key, ebnf);
     } catch (error) {
       if (error instanceof GrammarCallError) throw refuse(error.message);
       throw error;
     }
-    const thread = this.#matching!;
     const matcherId = this.#nextMatcherId++;
     await thread.call({ method: 'open', key, matcherId });
     return new ThreadGrammar(thread, matcherId);
@@ -70,27 +69,27 @@ export class GrammarEngine {
     await Promise.all([this.#trial?.end(), this.#matching?.end()]);
   }
 
-  /** A target with another head, or another end, needs other masks: what was compiled for the last one goes. */
-  #useVocabularyOf({ vocab_size: vocabSize, eos_token_ids: eosTokenIds }: GrammarCard): void {
+  /** The thread that holds the matchers. A target with another head, or another end, needs other masks: what was compiled for the last one goes. */
+  #threadOf({ vocab_size: vocabSize, eos_token_ids: eosTokenIds }: GrammarCard): GrammarThread {
     const fits = this.#data?.vocabSize === vocabSize && `${this.#data.eosTokenIds}` === `${eosTokenIds}`;
-    if (fits && !this.#matching?.isGone) return;
+    if (fits && this.#matching && !this.#matching.isGone) return this.#matching;
     void this.#trial?.end();
     this.#trial = null;
     this.#data = { modelDir: this.#options.modelDir, vocabSize, eosTokenIds };
-    // Answers that have matchers on the old thread go on there.
+    this.#matching?.retire(); // answers that have matchers there go on
     this.#matching = new GrammarThread(this.#data);
     this.#grammars.clear();
+    return this.#matching;
   }
 
-  #compiled(key: string, ebnf: string): Promise<void> {
-    const compiled = this.#grammars.get(key) ?? this.#compile(key, ebnf);
+  #compiled(thread: GrammarThread, key: string, ebnf: string): Promise<void> {
+    const compiled = this.#grammars.get(key) ?? this.#compile(thread, key, ebnf);
     this.#grammars.delete(key);
     this.#grammars.set(key, compiled);
     return compiled;
   }
 
-  async #compile(key: string, ebnf: string): Promise<void> {
-    const thread = this.#matching!;
+  async #compile(thread: GrammarThread, key: string, ebnf: string): Promise<void> {
     this.#makeRoom(thread);
     const trial = this.#lastTrial.then(() => this.#try(key, ebnf));
     this.#lastTrial = trial.catch(() => {});

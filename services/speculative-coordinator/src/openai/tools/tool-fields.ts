@@ -22,7 +22,6 @@ const toolChoiceSchema = z.union(
   ],
   { error: 'must be none, auto, required, or {"type": "function", "function": {"name": "..."}}' },
 );
-export type ToolChoice = z.output<typeof toolChoiceSchema>;
 
 export const toolFields = {
   tools: z.array(toolSchema).max(MAX_TOOLS).nullish().describe('Functions that the model may call.'),

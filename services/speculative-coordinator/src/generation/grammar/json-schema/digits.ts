@@ -2,7 +2,7 @@
 import { anyOf, literal, repeated } from '../ebnf.ts';
 
 /** Digits that a number without bounds may have: all of these are exact in every reader that has 64-bit integers. */
-export const MAX_DIGITS = 18;
+const MAX_DIGITS = 18;
 
 /** Decimal spellings, without leading zeros, of the whole numbers from `min` (0 or more) to `max` (null: no end). */
 export function wholeNumbers(min: bigint, max: bigint | null): string {

@@ -4,7 +4,7 @@
  */
 import { Tokenizer } from '@forerunner/tokenizer';
 import { type CompiledGrammar, type GrammarCompiler, type GrammarMatcher, loadXGrammar } from './load-xgrammar.ts';
-import { MatcherState } from './matcher-state.ts';
+import { MatcherState, RefusedCallError } from './matcher-state.ts';
 import type { GrammarCall, GrammarThreadData } from './messages.ts';
 import { spellVocabulary } from './vocabulary.ts';
 
@@ -71,14 +71,14 @@ export class GrammarHost {
 
   async #open(key: string, matcherId: number): Promise<void> {
     const grammar = this.#grammars.get(key);
-    if (!grammar) throw new Error('the grammar is not compiled here');
+    if (!grammar) throw new RefusedCallError('the grammar is not compiled here');
     const matcher: GrammarMatcher = await xgrammar.GrammarMatcher.createGrammarMatcher(grammar);
     this.#matchers.set(matcherId, new MatcherState(matcher, this.#tokenizer, this.#data));
   }
 
   #matcher(matcherId: number): MatcherState {
     const state = this.#matchers.get(matcherId);
-    if (!state) throw new Error('the matcher is not open');
+    if (!state) throw new RefusedCallError('the matcher is not open');
     return state;
   }
 }

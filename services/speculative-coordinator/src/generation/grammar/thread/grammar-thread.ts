@@ -21,6 +21,8 @@ export class GrammarThread {
   readonly #worker: Worker;
   readonly #pending = new Map<number, Pending>();
   #nextId = 0;
+  #numMatchers = 0;
+  #isRetired = false;
   #gone: Error | null = null;
 
   constructor(data: GrammarThreadData) {
@@ -40,10 +42,19 @@ export class GrammarThread {
   /** Errors: GrammarCallError; Error when the thread is gone, why. */
   async call<T>(call: GrammarCall): Promise<T> {
     if (this.#gone) throw this.#gone;
+    if (call.method === 'open') this.#numMatchers++;
+    if (call.method === 'close') this.#numMatchers--;
     const id = this.#nextId++;
     const answer = this.#expect<T>(id);
     this.#worker.postMessage({ id, call } satisfies GrammarRequest);
+    if (this.#isRetired && this.#numMatchers === 0) void this.end();
     return answer;
+  }
+
+  /** Ends it when its last matcher is closed. */
+  retire(): void {
+    this.#isRetired = true;
+    if (this.#numMatchers === 0) void this.end();
   }
 
   /** Ends it now. Calls under way fail with `reason`. */

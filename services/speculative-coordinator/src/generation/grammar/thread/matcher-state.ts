@@ -3,9 +3,9 @@ import type { Tokenizer } from '@forerunner/tokenizer';
 import type { GrammarMatcher } from './load-xgrammar.ts';
 import type { ConstrainCall, ConstrainedTokens, ForcedTokensCall, GrammarThreadData } from './messages.ts';
 
-/** A token stands in a text where its grammar forbids it: whoever chose it did not look at the mask. */
-export class ForbiddenTokenError extends Error {
-  override readonly name = 'ForbiddenTokenError';
+/** A call that cannot be answered, after which the next one can: a token where the grammar forbids it, no such grammar. */
+export class RefusedCallError extends Error {
+  override readonly name = 'RefusedCallError';
 }
 
 export class MatcherState {
@@ -64,7 +64,7 @@ export class MatcherState {
 
   #commit(tokenIds: readonly number[]): void {
     for (const tokenId of tokenIds) {
-      if (!this.#matcher.acceptToken(tokenId)) throw new ForbiddenTokenError(`token ${tokenId} is forbidden there`);
+      if (!this.#matcher.acceptToken(tokenId)) throw new RefusedCallError(`token ${tokenId} is forbidden there`);
     }
   }
 }

@@ -11,26 +11,26 @@ export interface GrammarThreadData {
 }
 
 /** `ebnf` in XGrammar's notation; `key` names it from then on. */
-export interface CompileCall {
+interface CompileCall {
   readonly method: 'compile';
   readonly key: string;
   readonly ebnf: string;
 }
 
 /** A compiled grammar that no new matcher will want; those that have it keep it. */
-export interface ForgetCall {
+interface ForgetCall {
   readonly method: 'forget';
   readonly key: string;
 }
 
 /** A matcher at the beginning of a text. */
-export interface OpenCall {
+interface OpenCall {
   readonly method: 'open';
   readonly key: string;
   readonly matcherId: number;
 }
 
-export interface CloseCall {
+interface CloseCall {
   readonly method: 'close';
   readonly matcherId: number;
 }

@@ -4,7 +4,7 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { GrammarHost } from './grammar-host.ts';
-import { ForbiddenTokenError } from './matcher-state.ts';
+import { RefusedCallError } from './matcher-state.ts';
 import type { GrammarReply, GrammarRequest, GrammarThreadData } from './messages.ts';
 
 const port = parentPort!;
@@ -25,7 +25,7 @@ port.on('message', async ({ id, call }: GrammarRequest) => {
     const words = (value as { allowedTokens?: Int32Array } | undefined)?.allowedTokens;
     send({ id, value }, words ? [words.buffer as ArrayBuffer] : []);
   } catch (error) {
-    const isLast = !(error instanceof ForbiddenTokenError);
+    const isLast = !(error instanceof RefusedCallError);
     send({ id, error: complaint === '' ? String((error as Error).message ?? error) : withoutPlace(complaint), isLast });
     if (isLast) port.close();
   }
