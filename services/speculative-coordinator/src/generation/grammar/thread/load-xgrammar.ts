@@ -1,22 +1,20 @@
 /**
- * Loads XGrammar (WebAssembly, Apache-2.0). Its package calls the file a module, which it is not: it is CommonJS, so it
- * is evaluated as that.
+ * Loads XGrammar (WebAssembly, Apache-2.0). Its package calls its files modules, which they are not: they are CommonJS,
+ * and are loaded as that.
  */
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { compileFunction, constants } from 'node:vm';
+import { createRequire, registerHooks } from 'node:module';
 import type * as XGrammar from '@mlc-ai/web-xgrammar';
 
 export type { CompiledGrammar, GrammarCompiler, GrammarMatcher } from '@mlc-ai/web-xgrammar';
 
 export function loadXGrammar(): typeof XGrammar {
-  const require = createRequire(import.meta.url);
-  const filename = require.resolve('@mlc-ai/web-xgrammar');
-  const evaluate = compileFunction(readFileSync(filename, 'utf8'), ['exports', 'require', 'module', '__filename'], {
-    filename,
-    importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
+  const hooks = registerHooks({
+    load: (url, context, nextLoad) =>
+      nextLoad(url, url.includes('/@mlc-ai/web-xgrammar/') ? { ...context, format: 'commonjs' } : context),
   });
-  const module = { exports: {} };
-  evaluate(module.exports, createRequire(filename), module, filename);
-  return module.exports as typeof XGrammar;
+  try {
+    return createRequire(import.meta.url)('@mlc-ai/web-xgrammar') as typeof XGrammar;
+  } finally {
+    hooks.deregister();
+  }
 }
