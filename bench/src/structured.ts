@@ -1,6 +1,6 @@
 /**
  * `node bench/src/structured.ts`: answers that must match a schema. How many of those that ended by themselves are valid,
- * over many schemas, greedy and sampled; and the speed of a fixed schema against free text, with and without a draft, in
+ * over many schemas, greedy (there also whether the target alone gives the same) and sampled; and the speed of a fixed schema against free text, with and without a draft, in
  * turns, through HTTP.
  *
  *   node bench/src/structured.ts [--schemas 100] [--random 100] [--repeats 6] [--tokens 120] [--target 135m] [--draft 135m-feature-draft]
@@ -49,7 +49,7 @@ async function measureValidity(): Promise<void> {
     ...Array.from({ length: Number(values.random) }, (_, i) => randomSchema(1000 + i)),
   ];
   for (const temperature of [0, 0.8]) {
-    const counts = { valid: 0, invalid: 0, 'ended by length': 0, refused: 0, failed: 0 };
+    const counts = { valid: 0, invalid: 0, 'ended by length': 0, refused: 0, failed: 0, 'differ from target alone': 0 };
     for (const [i, json] of schemas.entries()) {
       const prompt = `${PROMPTS[i % PROMPTS.length]}\nAs JSON:\n`;
       const body = { prompt, structured_outputs: { json }, temperature, seed: i, max_new_tokens: numTokens };
@@ -60,6 +60,9 @@ async function measureValidity(): Promise<void> {
       else if (answer.finish_reason === 'length') counts['ended by length']++;
       else if (ajv.validate(json, JSON.parse(answer.text))) counts.valid++;
       else counts.invalid++;
+      if (temperature > 0 || reply.status !== 200) continue;
+      const alone = await generate(url, { ...body, speculative: false });
+      if (alone.text !== answer.text) counts['differ from target alone']++;
     }
     console.log(`${schemas.length} schemas at temperature ${temperature}:`, JSON.stringify(counts));
   }

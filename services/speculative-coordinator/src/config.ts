@@ -110,7 +110,7 @@ export const coordinatorSettings = z.object({
       'Hidden states kept per request for a draft that reads them, in case it loses the text; also the most of a prompt that it is given.',
   }),
   GRAMMAR_COMPILE_TIMEOUT_MS: integerSetting({
-    default: 3000,
+    default: 10_000,
     min: 1,
     max: 600_000,
     unit: 'milliseconds',

@@ -28,6 +28,8 @@ type GrammarCard = Pick<ModelCard, 'vocab_size' | 'eos_token_ids'>;
 
 /** Longest notation of one grammar. */
 const MAX_EBNF_BYTES = 1 << 18;
+/** The thread for trials ends when no new grammar has come for so long. */
+const IDLE_MS = 30_000;
 /** Compiled grammars that are kept, and reasons why others are not to be had. */
 const MAX_GRAMMARS = 64;
 
@@ -36,6 +38,7 @@ export class GrammarEngine {
   #data: GrammarThreadData | null = null;
   #trial: GrammarThread | null = null;
   #matching: GrammarThread | null = null;
+  #idle: NodeJS.Timeout | undefined;
   #lastTrial: Promise<unknown> = Promise.resolve();
   /** By digest, the least recently used first; a promise that fails stays, too. */
   readonly #grammars = new Map<string, Promise<void>>();
@@ -110,6 +113,7 @@ export class GrammarEngine {
     if (!this.#trial || this.#trial.isGone) this.#trial = new GrammarThread(this.#data!);
     const thread = this.#trial;
     await thread.ready;
+    clearTimeout(this.#idle);
     const late = new GrammarCallError(
       `takes longer than ${compileTimeoutMs} ms to compile (GRAMMAR_COMPILE_TIMEOUT_MS)`,
     );
@@ -119,6 +123,7 @@ export class GrammarEngine {
       await thread.call({ method: 'forget', key });
     } finally {
       clearTimeout(timer);
+      this.#idle = setTimeout(() => void thread.end(), IDLE_MS).unref();
     }
   }
 }
