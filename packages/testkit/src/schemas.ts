@@ -316,6 +316,12 @@ export const REFUSED: Readonly<Record<string, { readonly schema: object; readonl
     },
     'a reference outwards': { schema: { $ref: 'http://example.org/x' }, at: '$ref', why: /the same schema/ },
     'a reference to nothing': { schema: { $ref: '#/$defs/x' }, at: '$ref', why: /there is no schema/ },
+    'a reference that is badly encoded': { schema: { $ref: '#/%' }, at: '$ref', why: /there is no schema/ },
+    'a pattern that is too much': {
+      schema: { type: 'string', pattern: '^([a-z]{1,60}){1,60}$' },
+      at: 'pattern',
+      why: /states|repetitions/,
+    },
     'a reference to itself': {
       schema: { $ref: '#/$defs/a', $defs: { a: { $ref: '#/$defs/a' } } },
       at: '$defs.a.$ref',

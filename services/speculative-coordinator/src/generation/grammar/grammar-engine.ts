@@ -55,6 +55,7 @@ export class GrammarEngine {
     if (numBytes > MAX_EBNF_BYTES) {
       throw refuse(`is too large: its grammar has ${numBytes} bytes, at most ${MAX_EBNF_BYTES} are compiled`);
     }
+    if (card.eos_token_ids.length === 0) throw refuse('needs a model with an end-of-sequence token');
     const thread = this.#threadOf(card);
     const key = createHash('sha256').update(ebnf).digest('base64');
     try {

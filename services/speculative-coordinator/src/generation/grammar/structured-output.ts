@@ -19,6 +19,7 @@ export function jsonOf(schema: unknown, field: string): GrammarSource {
     return { ebnf: schemaToEbnf(schema as Schema), field };
   } catch (error) {
     if (error instanceof SchemaError) throw invalid([field, ...error.path].join('.'), error.message);
+    if (error instanceof RangeError) throw invalid(field, 'is nested too deeply');
     throw error;
   }
 }

@@ -6,7 +6,7 @@ export function resolveReference(root: Schema, reference: JsonValue | undefined,
   if (typeof reference !== 'string' || !/^#(\/|$)/.test(reference)) {
     throw new SchemaError(place, 'must point into the same schema, as in "#/$defs/name"');
   }
-  const keys = decodeURIComponent(reference.slice(1))
+  const keys = pointerOf(reference)
     .split('/')
     .slice(1)
     .map((key) => key.replaceAll('~1', '/').replaceAll('~0', '~'));
@@ -16,4 +16,13 @@ export function resolveReference(root: Schema, reference: JsonValue | undefined,
   }
   if (typeof part === 'boolean' || isObject(part)) return { schema: part, path: keys };
   throw new SchemaError(place, `points to "${reference}", where there is no schema`);
+}
+
+/** As it stands where it is not well encoded: nothing has such a name. */
+function pointerOf(reference: string): string {
+  try {
+    return decodeURIComponent(reference.slice(1));
+  } catch {
+    return reference.slice(1);
+  }
 }

@@ -20,6 +20,8 @@ export interface Lengths {
 }
 
 const MAX_STATES = 600;
+/** Comparisons of characters with ranges: some tenths of a second on a busy machine. */
+const MAX_WORK = 5_000_000;
 
 interface RawState {
   readonly accepts: boolean;
@@ -70,10 +72,13 @@ function determinised(nfa: Nfa, firsts: readonly number[], { min, max }: Lengths
     return index;
   };
   indexOf(closure(nfa, [nfa.start]), 0);
+  let work = 0;
   for (let subset = waiting.shift(); subset; subset = waiting.shift()) {
     const { states, count } = subset;
     const mayGoOn = max === null || count < max;
     const steps = mayGoOn ? states.flatMap((state) => nfa.steps[state]!) : [];
+    work += firsts.length * steps.reduce((sum, { ranges }) => sum + 1 + ranges.length, 0) + 10 * states.length;
+    if (work > MAX_WORK) throw new RegexError('too many characters and repetitions to try');
     const next = Int32Array.from(firsts, (first) => {
       const targets = steps.filter(({ ranges }) => ranges.some(([a, b]) => a <= first && first <= b));
       if (targets.length === 0) return -1;
@@ -111,8 +116,9 @@ function useful(states: readonly RawState[]): RawState[] {
   return states.map(({ accepts, next }) => ({ accepts, next: next.map((to) => (to >= 0 && isUseful[to] ? to : -1)) }));
 }
 
-/** States that do the same are one (Moore 1956); those that cannot be reached go. */
+/** States that do the same are one (Moore 1956); those that cannot be reached go. A large machine stays as it is. */
 function merged(states: readonly RawState[]): RawState[] {
+  if (states.length ** 2 * states[0]!.next.length > MAX_WORK) return [...states];
   let blocks: number[] = states.map(({ accepts }) => (accepts ? 1 : 0));
   for (let numBlocks = 0; ; ) {
     const numbers = new Map<string, number>();

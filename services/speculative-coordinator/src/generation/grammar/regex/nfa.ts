@@ -2,7 +2,7 @@
 import type { CodePointRange } from '../character-class.ts';
 import { RegexError, type RegexNode } from './parse-regex.ts';
 
-const MAX_STATES = 20_000;
+const MAX_STATES = 10_000;
 
 interface Step {
   readonly ranges: readonly CodePointRange[];
