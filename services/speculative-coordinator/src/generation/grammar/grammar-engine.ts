@@ -122,6 +122,10 @@ export class GrammarEngine {
     try {
       await thread.call({ method: 'compile', key, ebnf });
       await thread.call({ method: 'forget', key });
+    } catch (error) {
+      // A grammar may also bring the thread down: that is what the trial is for.
+      if (error instanceof GrammarCallError) throw error;
+      throw new GrammarCallError(`cannot be compiled (${(error as Error).message})`);
     } finally {
       clearTimeout(timer);
       this.#idle = setTimeout(() => void thread.end(), IDLE_MS).unref();
