@@ -72,6 +72,15 @@ describe('a grammar', () => {
     grammar.close();
   });
 
+  it('has nothing behind its end, and says so', async () => {
+    const grammar = await engineOf().open(choiceOf(['ab'], 'x'), CARD);
+    await walk(grammar, [...encode('ab'), EOS]);
+    expect((await grammar.constrain(encode('a'), 4)).allowedTokens.length).toBe(0);
+    await walk(grammar, encode('a'));
+    await expect(grammar.constrain(NONE, 0)).rejects.toThrow(/behind the end/);
+    grammar.close();
+  });
+
   it('says so when a token was chosen against it, and other answers go on', async () => {
     const engine = engineOf();
     const [one, other] = await Promise.all([1, 2].map(() => engine.open(choiceOf(['ab'], 'x'), CARD)));

@@ -38,7 +38,7 @@ export class MatcherState {
     let numGuesses = 0;
     let numSteps = 0;
     try {
-      for (;;) {
+      while (!this.#matcher.isTerminated()) {
         const mask = await this.#matcher.getNextTokenBitmask();
         if (mask.every((word) => word === 0)) break; // a grammar that nothing satisfies from here on
         masks.push(mask);
@@ -50,7 +50,6 @@ export class MatcherState {
         if (!isAllowed(mask, next)) break;
         this.#matcher.acceptToken(next);
         numSteps++;
-        if (this.#matcher.isTerminated()) break;
       }
     } finally {
       if (numSteps > 0) this.#matcher.rollBack(numSteps);
@@ -64,6 +63,7 @@ export class MatcherState {
 
   #commit(tokenIds: readonly number[]): void {
     for (const tokenId of tokenIds) {
+      if (this.#matcher.isTerminated()) throw new RefusedCallError(`token ${tokenId} stands behind the end`);
       if (!this.#matcher.acceptToken(tokenId)) throw new RefusedCallError(`token ${tokenId} is forbidden there`);
     }
   }
