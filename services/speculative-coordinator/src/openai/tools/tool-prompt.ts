@@ -11,6 +11,7 @@ export interface ToolMessage {
   readonly content: string;
   readonly tool_calls?: ToolCalls | undefined;
   readonly tool_call_id?: string | undefined;
+  readonly name?: string | undefined;
 }
 
 export interface ToolChat {
@@ -45,13 +46,13 @@ function parsedArguments(text: string): unknown {
   }
 }
 
-function asText({ role, content, tool_calls: calls }: ToolMessage) {
+function asText({ role, content, tool_calls: calls, tool_call_id: _, ...others }: ToolMessage) {
   if (role === 'tool') return { role: 'user', content: `<tool_response>\n${content}\n</tool_response>` };
   const written = (calls ?? []).map(
     ({ function: { name, arguments: text } }) =>
       `<tool_call>\n{"name": ${JSON.stringify(name)}, "arguments": ${text}}\n</tool_call>`,
   );
-  return { role, content: [...(content === '' ? [] : [content]), ...written].join('\n') };
+  return { ...others, role, content: [...(content === '' ? [] : [content]), ...written].join('\n') };
 }
 
 function withSystemText(turns: ToolChat['turns'], text: string): ToolChat['turns'] {
