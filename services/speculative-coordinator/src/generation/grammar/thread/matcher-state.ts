@@ -28,7 +28,16 @@ export class MatcherState {
     this.#commit(committed);
     if (this.#matcher.isTerminated()) return new Int32Array(0);
     const text = this.#matcher.findJumpForwardString();
-    return text === '' ? new Int32Array(0) : this.#tokenizer.encodeFragment(text).slice(0, maxTokens);
+    return text === '' ? new Int32Array(0) : this.#encode(text).slice(0, maxTokens);
+  }
+
+  /** None for a text that the tokenizer cannot write: it is a guess only. */
+  #encode(text: string): Int32Array {
+    try {
+      return this.#tokenizer.encodeFragment(text);
+    } catch {
+      return new Int32Array(0);
+    }
   }
 
   async constrain({ committed, guesses, maxTokens }: ConstrainCall): Promise<ConstrainedTokens> {
