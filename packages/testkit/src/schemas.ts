@@ -316,6 +316,16 @@ export const REFUSED: Readonly<Record<string, { readonly schema: object; readonl
     },
     'a reference outwards': { schema: { $ref: 'http://example.org/x' }, at: '$ref', why: /the same schema/ },
     'a reference to nothing': { schema: { $ref: '#/$defs/x' }, at: '$ref', why: /there is no schema/ },
+    'first items beside items': {
+      schema: { allOf: [{ prefixItems: [string] }, { items: integer }] },
+      at: 'allOf.1.items',
+      why: /first items/,
+    },
+    'names of properties beside properties': {
+      schema: { properties: { a: integer }, propertyNames: { pattern: '^b' }, additionalProperties: false },
+      at: 'propertyNames',
+      why: /beside properties/,
+    },
     'a reference that is badly encoded': { schema: { $ref: '#/%' }, at: '$ref', why: /there is no schema/ },
     'a pattern that is too much': {
       schema: { type: 'string', pattern: '^([a-z]{1,60}){1,60}$' },

@@ -73,7 +73,7 @@ describe('schemas', () => {
 
   it('at random, are compiled to valid texts or refused with a place', async () => {
     let numCompiled = 0;
-    for (let seed = 1; seed <= 50; seed++) {
+    for (let seed = 990; seed < 1040; seed++) {
       const schema = randomSchema(seed);
       try {
         const isValid = validator(schema);

@@ -23,11 +23,23 @@ const LEAST = ['maximum', 'exclusiveMaximum', 'maxLength', 'maxItems', 'maxPrope
 export function merged(a: Schema, b: Schema, path: readonly string[]): Schema {
   if (a === true || b === false) return b;
   if (b === true || a === false) return a;
+  refuseMixedItems(a, b, path);
   const result: Record<string, JsonValue> = { ...a, ...b };
   for (const keyword of Object.keys(a).filter((name) => name in b)) {
     result[keyword] = joined(keyword, a, b, path);
   }
   return { ...result, ...mergedMembers(a, b, path) };
+}
+
+/** One schema's items are for the other, which names the first ones, those and the rest. */
+function refuseMixedItems(a: JsonObject, b: JsonObject, path: readonly string[]): void {
+  const isTuple = ({ prefixItems, items }: JsonObject) => prefixItems !== undefined || Array.isArray(items);
+  const isMixed = (x: JsonObject, y: JsonObject) => isTuple(x) && !isTuple(y) && y.items !== undefined;
+  if (!isMixed(a, b) && !isMixed(b, a)) return;
+  throw new SchemaError(
+    [...path, 'items'],
+    'cannot be joined with the first items of another schema that must hold as well',
+  );
 }
 
 function joined(keyword: string, a: JsonObject, b: JsonObject, path: readonly string[]): JsonValue {

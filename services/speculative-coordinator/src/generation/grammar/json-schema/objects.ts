@@ -96,6 +96,9 @@ function additionalMember(
   const { path } = placed;
   const { patternProperties, propertyNames, additionalProperties } = schema;
   if (patternProperties !== undefined) return patternMember(schema, placed, properties, converter);
+  if (properties.length > 0 && !isAnyName(propertyNames)) {
+    throw new SchemaError([...path, 'propertyNames'], 'is not supported beside properties');
+  }
   const allowed = additionalProperties ?? properties.length === 0;
   if (allowed === false) return null;
   const value = placedAt(placed, allowed, 'additionalProperties');
@@ -105,9 +108,7 @@ function additionalMember(
 
 /** The rest of a key, behind its opening quote. */
 function keyText(names: unknown, path: readonly string[], properties: readonly Property[], rules: Rules): string {
-  const isTrivial = names === undefined || names === true || (isObject(names) && isPlainString(names));
-  if (!isTrivial && properties.length > 0) throw new SchemaError(path, 'is not supported beside properties');
-  if (isTrivial) {
+  if (isAnyName(names)) {
     return properties.length === 0
       ? restOfString(rules, 0, null)
       : keyExcept(
@@ -120,8 +121,10 @@ function keyText(names: unknown, path: readonly string[], properties: readonly P
   return restOfStringEbnf(names, path, rules);
 }
 
-const isPlainString = (names: JsonObject): boolean =>
-  Object.keys(names).every((keyword) => keyword === 'type' && names.type === 'string');
+const isAnyName = (names: unknown): boolean =>
+  names === undefined ||
+  names === true ||
+  (isObject(names) && Object.keys(names).every((keyword) => keyword === 'type' && names.type === 'string'));
 
 /** Members whose keys match the one pattern. */
 function patternMember(
