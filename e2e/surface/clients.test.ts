@@ -169,10 +169,10 @@ describe('the official JavaScript client', () => {
 
   it('reads errors as its own classes, with the field', async () => {
     const refused = await client.chat.completions
-      .create({ model, messages, tools: [{ type: 'function', function: { name: 'f' } }] })
+      .create({ model, messages, modalities: ['audio'] })
       .catch((error: unknown) => error);
     expect(refused).toBeInstanceOf(BadRequestError);
-    expect(refused).toMatchObject({ status: 400, param: 'tools', type: 'invalid_request_error' });
+    expect(refused).toMatchObject({ status: 400, param: 'modalities', type: 'invalid_request_error' });
     expect((refused as APIError).requestID).toBeTruthy();
   });
 
@@ -272,10 +272,10 @@ with client.responses.stream(model=model, input=messages, temperature=0, max_out
 scored = client.completions.create(model=model, prompt="Once upon a time", max_tokens=0, echo=True, logprobs=1)
 assert scored.choices[0].logprobs.token_logprobs[0] is None
 try:
-    client.chat.completions.create(model=model, messages=messages, tools=[{"type": "function", "function": {"name": "f"}}])
-    raise SystemExit("tools were accepted")
+    client.chat.completions.create(model=model, messages=messages, modalities=["audio"])
+    raise SystemExit("audio was accepted")
 except BadRequestError as error:
-    assert error.param == "tools", error
+    assert error.param == "modalities", error
 print(json.dumps({"text": text}))
 `,
       { BASE_URL: trio.url },

@@ -80,6 +80,17 @@ describe.skipIf(!hasChromium)('the playground', () => {
     await page.close();
   });
 
+  it('holds the answer to a schema, and tells the tokens that it forced', async () => {
+    const page = await open();
+    await page.evaluate("document.querySelector('.more').open = true");
+    await page.fill('#schema', '{"enum": ["a long answer that is forced to its end"]}');
+    await run(page, { prompt: 'Hello', max_new_tokens: '40' });
+    expect(await textOf(page, 'speculative')).toBe('"a long answer that is forced to its end"');
+    expect(await page.locator('#speculative .token.forced').count()).toBeGreaterThan(5);
+    expect(Number(await page.textContent('[data-count=forced]'))).toBeGreaterThan(5);
+    await page.close();
+  });
+
   it('tells kinds of tokens apart by more than colour', async () => {
     const page = await open();
     const styles = await inPage<string[]>(
@@ -89,7 +100,7 @@ describe.skipIf(!hasChromium)('the playground', () => {
         return style.textDecorationLine === 'none' ? 'none' : style.textDecorationStyle;
       })`,
     );
-    expect(new Set(styles).size).toBe(4);
+    expect(new Set(styles).size).toBe(5);
     await page.close();
   });
 

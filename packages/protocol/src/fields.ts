@@ -109,6 +109,14 @@ export const float32Schema = z.union(
   { error: 'must be an array of numbers' },
 );
 
+/** One bit per token and row, as a section of a frame or an array of a JSON body (32 tokens a word, lowest id first). */
+export const tokenMaskSchema = z.union(
+  [z.instanceof(Int32Array), z.array(z.int32()).transform((words) => Int32Array.from(words))],
+  {
+    error: 'must be an array of 32-bit words',
+  },
+);
+
 /** Rows of half-precision hidden states as they come: a section of a frame, or an array of a JSON body. */
 export const hiddenStatesSchema = z.union(
   [z.instanceof(Float16Array), z.array(z.number()).transform((values) => Float16Array.from(values))],

@@ -1,6 +1,7 @@
 /** POST /generate of the speculative-coordinator. */
 import { z } from 'zod';
 import { boundedInteger, MAX_SPECULATIVE_TOKENS, samplingFields } from './fields.ts';
+import { structuredOutputsSchema } from './structured-outputs.ts';
 
 const chatMessageSchema = z.strictObject({
   role: z.enum(['system', 'user', 'assistant']),
@@ -51,6 +52,9 @@ export const generateRequestSchema = z
       .default([])
       .describe('The answer ends before the first of these.'),
     ignore_eos: z.boolean().default(false).describe('Go on after an end-of-sequence token (for measurements).'),
+    structured_outputs: structuredOutputsSchema
+      .optional()
+      .describe('What the answer must match: exactly one of json, regex, choice, grammar and json_object.'),
     stream: z.boolean().default(false).describe('Server-sent events instead of one reply.'),
     verification: z
       .enum(VERIFICATION_RULES)
@@ -88,8 +92,8 @@ export const generateRequestSchema = z
   });
 export type GenerateRequest = z.output<typeof generateRequestSchema>;
 
-/** accepted: drafted and kept; recovered: after a refusal; bonus: after a full round; target: no draft was involved. */
-export const PROVENANCES = ['accepted', 'recovered', 'bonus', 'target'] as const;
+/** accepted: drafted and kept; forced: the only text that the grammar allows, and kept; recovered: after a refusal; bonus: after a full round; target: no draft was involved. */
+export const PROVENANCES = ['accepted', 'forced', 'recovered', 'bonus', 'target'] as const;
 export type Provenance = (typeof PROVENANCES)[number];
 
 /** Who guessed: the draft model, the client's prediction, or the prompt and the answer so far. */
@@ -136,10 +140,14 @@ export const generationMetricsSchema = z.object({
       .array(z.int())
       .describe('Those that were kept; divided by num_draft_tokens_per_pos the acceptance rate by position.'),
     num_degraded_rounds: z.int().describe('Rounds without guesses because the draft-service did not answer.'),
+    num_forced_tokens: z
+      .int()
+      .describe('Tokens that the grammar left no choice about, and the target checked; no draft tokens.'),
+    num_accepted_forced_tokens: z.int().describe('Those that were kept.'),
     by_source: z
       .object({ draft: countsBySourceSchema, prediction: countsBySourceSchema, lookup: countsBySourceSchema })
       .describe(
-        "Whose guesses they were: the draft's, the client's `prediction`, or the prompt and the answer so far. They add up to the counts above.",
+        "Whose guesses they were: the draft's, the client's `prediction`, or the prompt and the answer so far. They add up to the counts of draft tokens above.",
       ),
   }),
   time_to_first_token_ms: z.number().nullable(),

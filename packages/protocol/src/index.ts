@@ -10,4 +10,5 @@ export * from './pass-costs.ts';
 export * from './prefix.ts';
 export * from './propose.ts';
 export * from './score.ts';
+export * from './structured-outputs.ts';
 export * from './version.ts';

@@ -14,6 +14,7 @@ import {
   sequenceFields,
   timingSchema,
   tokenIdsSchema,
+  tokenMaskSchema,
   wireSamplingSchema,
 } from './fields.ts';
 import type { Frame, Section } from './frame.ts';
@@ -42,6 +43,11 @@ export const scoreRequestSchema = z.strictObject({
   /** Rows are returned for this many of the last `token_ids`; 0 for a prefill whose rows nobody needs. */
   num_rows: boundedInteger(0, 1 << 20, 'rows').optional(),
   sampling: wireSamplingSchema.prefault({}),
+  /**
+   * Tokens that may stand after each of the first rows: ceil(vocab_size / 32) words a row. The others are masked before
+   * bias, penalties, temperature and every filter. Rows beyond are free. `logits` and log probabilities know no masks.
+   */
+  allowed_tokens: tokenMaskSchema.optional(),
   /** For `samples` and `verdict`. */
   seed: seedSchema.default(0),
   /** For `verdict`. */
@@ -54,7 +60,7 @@ export const scoreRequestSchema = z.strictObject({
   prob_token_ids: tokenIdsSchema.optional(),
   probs: float32Schema.optional(),
   /** Log probabilities of the tokens in the reply, and of so many likeliest ones beside each; of the model's own
-   * distribution, before temperature, penalties and filters. Absent: none. Not for whole rows. */
+   * distribution, before masks, temperature, penalties and filters. Absent: none. Not for whole rows. */
   num_top_logprobs: boundedInteger(0, MAX_TOP_LOGPROBS, 'log probabilities').optional(),
   /** The target's hidden states of `token_ids` (for a draft that reads them). */
   include_hidden_states: z.boolean().default(false),
@@ -70,16 +76,29 @@ export const scoreRequestSchema = z.strictObject({
   prefer_reuse: z.boolean().default(false),
 });
 export type ScoreRequest = z.output<typeof scoreRequestSchema>;
-export type ScoreRequestInput = Omit<z.input<typeof scoreRequestSchema>, 'token_ids' | keyof DistributionSections> & {
+export type ScoreRequestInput = Omit<
+  z.input<typeof scoreRequestSchema>,
+  'token_ids' | 'allowed_tokens' | keyof DistributionSections
+> & {
   token_ids: Int32Array;
+  allowed_tokens?: Int32Array | undefined;
   /** Of the guesses, for a verdict. */
   draftDistributions?: DistributionRows | null;
 };
 
-export function scoreRequestFrame({ token_ids, draftDistributions, ...header }: ScoreRequestInput): Frame {
+export function scoreRequestFrame({
+  token_ids,
+  allowed_tokens,
+  draftDistributions,
+  ...header
+}: ScoreRequestInput): Frame {
   return {
     header: { protocol_version: PROTOCOL_VERSION, ...header },
-    sections: { token_ids, ...(draftDistributions && distributionSections(draftDistributions)) },
+    sections: {
+      token_ids,
+      ...(allowed_tokens && { allowed_tokens }),
+      ...(draftDistributions && distributionSections(draftDistributions)),
+    },
   };
 }
 

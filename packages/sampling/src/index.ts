@@ -3,7 +3,15 @@ export { CoupledNoise } from './coupled-noise.ts';
 export { oneHotDistribution, probOf, type WeightedTokens } from './distribution.ts';
 export { drawFrom } from './draw.ts';
 export { SamplingError, type SamplingErrorCode } from './errors.ts';
-export { adjustLogits, logprobOf, logSumExp, type TokenLogprob, topLogprobs } from './logits.ts';
+export {
+  adjustLogits,
+  applyAllowedTokens,
+  logprobOf,
+  logSumExp,
+  numMaskWords,
+  type TokenLogprob,
+  topLogprobs,
+} from './logits.ts';
 export { argmax } from './rank.ts';
 export { residualDistribution } from './residual.ts';
 export { CounterRng, deriveSeed, STREAM } from './rng.ts';

@@ -72,6 +72,21 @@ export function adjustLogits(
   }
 }
 
+/** Words of an allowed-token mask over a vocabulary: one bit per token id, 32 ids a word, the lowest id in the lowest bit. */
+export const numMaskWords = (vocabSize: number): number => Math.ceil(vocabSize / 32);
+
+/** Sets the logits of tokens whose bit in `allowed` [numMaskWords] is 0 to -Infinity, in place. */
+export function applyAllowedTokens(logits: Float32Array, allowed: Int32Array): void {
+  for (let word = 0; word < allowed.length; word++) {
+    const bits = allowed[word]!;
+    if (bits === -1) continue;
+    const start = word * 32;
+    const end = Math.min(start + 32, logits.length);
+    if (bits === 0) logits.fill(-Infinity, start, end);
+    else for (let i = start; i < end; i++) if (((bits >>> (i - start)) & 1) === 0) logits[i] = -Infinity;
+  }
+}
+
 /** ln Σ exp(logit), so that a token's log probability is its logit less this. Errors: invalid_logits. */
 export function logSumExp(logits: Float32Array): number {
   const max = logits[argmax(logits)]!;

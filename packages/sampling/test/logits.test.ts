@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { adjustLogits, argmax, logSumExp, topLogprobs } from '../src/index.ts';
+import { adjustLogits, applyAllowedTokens, argmax, logSumExp, numMaskWords, topLogprobs } from '../src/index.ts';
 import { output, randomLogits, sampling } from './support.ts';
 
 const invalidLogits = expect.objectContaining({ code: 'invalid_logits' });
@@ -62,6 +62,25 @@ describe('adjustLogits', () => {
     const counts = new Int32Array(3);
     adjustLogits(new Float32Array(3), sampling({ frequencyPenalty: 1 }), output([0, 0, 2]), { counts });
     expect([...counts]).toEqual([0, 0, 0]);
+  });
+});
+
+describe('applyAllowedTokens', () => {
+  it('masks every token whose bit is 0, and leaves the others as they are', () => {
+    const row = randomLogits(5, 107);
+    const allowed = Int32Array.of(0x5a5a5a50, -1 << 7, 0, 0x5a0 | 1);
+    expect(allowed.length).toBe(numMaskWords(row.length));
+    const masked = row.slice();
+    applyAllowedTokens(masked, allowed);
+    const isAllowed = (id: number) => ((allowed[id >> 5]! >>> (id & 31)) & 1) === 1;
+    expect(masked).toEqual(row.map((x, id) => (isAllowed(id) ? x : -Infinity)));
+    expect([...masked].filter(Number.isFinite).length).toBe(14 + 25 + 5);
+  });
+
+  it('changes nothing where every token is allowed', () => {
+    const row = randomLogits(5, 70);
+    applyAllowedTokens(row, new Int32Array(numMaskWords(70)).fill(-1));
+    expect(row).toEqual(randomLogits(5, 70));
   });
 });
 

@@ -30,6 +30,8 @@ export interface Answer {
         DraftSource,
         { readonly num_drafts: number; readonly num_draft_tokens: number; readonly num_accepted_tokens: number }
       >;
+      readonly num_forced_tokens: number;
+      readonly num_accepted_forced_tokens: number;
     };
     readonly time_to_first_token_ms: number;
     readonly total_ms: number;

@@ -29,10 +29,12 @@ const TURNS = ['user', 'assistant', 'user'].map((role) => ({ role, content: 'x' 
 const PROBES: Chat[] = [{ turns: [{ role: 'system', content: 'x' }, ...TURNS] }, { turns: TURNS }];
 
 export class ChatTemplate {
+  readonly source: string;
   readonly #template: Template;
   readonly #specialTokens: Record<string, string>;
 
   constructor(source: string, tokenizerConfig: Readonly<Record<string, unknown>>) {
+    this.source = source;
     this.#template = new Template(source);
     this.#specialTokens = Object.fromEntries(
       ['bos_token', 'eos_token', 'pad_token', 'unk_token'].map((name) => [name, tokenText(tokenizerConfig[name])]),

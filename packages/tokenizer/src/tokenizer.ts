@@ -49,6 +49,11 @@ export class Tokenizer {
     return this.#chatTemplate !== null;
   }
 
+  /** Source of the chat template, '' where there is none. */
+  get chatTemplateSource(): string {
+    return this.#chatTemplate?.source ?? '';
+  }
+
   /** Ids of raw text. Errors: TextEncodingError. */
   encode(text: string, { parseSpecial = false, addSpecialTokens = true }: EncodeOptions = {}): Int32Array {
     return parseSpecial ? this.#encode(text, addSpecialTokens) : this.#encodeAsText(text, addSpecialTokens);
@@ -140,6 +145,13 @@ export class Tokenizer {
   /** A decoder for one answer that grows token by token. */
   incrementalDecoder(options: DecodeOptions = {}): IncrementalDecoder {
     return new IncrementalDecoder((ids) => this.decode(ids, options));
+  }
+
+  /** The bytes that a token adds to a text; none for a special token, which marks something, or an id without a token. */
+  textBytes(tokenId: number): Uint8Array {
+    const isSpecial = this.#tokenizer.get_added_tokens_decoder().get(tokenId)?.special === true;
+    if (isSpecial || this.#tokenizer.id_to_token(tokenId) === undefined) return new Uint8Array(0);
+    return this.tokenBytes(tokenId);
   }
 
   /** A token's own text as the vocabulary spells it, for people (log probabilities). */

@@ -13,6 +13,7 @@ import { documented } from './docs/documented.ts';
 import { installOpenApi } from './docs/openapi.ts';
 import { installReader } from './docs/reader.ts';
 import { AnswerRunner } from './generation/answer-runner.ts';
+import { GrammarEngine } from './generation/grammar/grammar-engine.ts';
 import { createMetrics, createTrafficCounter } from './metrics.ts';
 import { registerOpenAiRoutes } from './openai/routes.ts';
 import { PairDirectory } from './pair/directory.ts';
@@ -88,7 +89,8 @@ export async function buildCoordinator(
     maxWaiting: config.MAX_WAITING_REQUESTS,
   });
   const metrics = createMetrics(registry, { admission, draft });
-  const runner = new AnswerRunner({ config, admission, metrics });
+  const grammars = new GrammarEngine({ modelDir, compileTimeoutMs: config.GRAMMAR_COMPILE_TIMEOUT_MS });
+  const runner = new AnswerRunner({ config, admission, metrics, grammars });
 
   const app = createApp({
     logger,
@@ -123,6 +125,7 @@ export async function buildCoordinator(
     monitor,
     close: async () => {
       await runner.settled();
+      await grammars.close();
       await pair.close();
     },
   };

@@ -137,6 +137,14 @@ export const coordinatorSettings = z.object({
     reason:
       'Hidden states kept per request for a draft that reads them, in case it loses the text; also the most of a prompt that it is given.',
   }),
+  GRAMMAR_COMPILE_TIMEOUT_MS: integerSetting({
+    default: 10_000,
+    min: 1,
+    max: 600_000,
+    unit: 'milliseconds',
+    reason:
+      'A schema or grammar of a request that takes longer to compile is refused. Compiling blocks no other answer.',
+  }),
   REQUEST_TIMEOUT_S: integerSetting({
     default: 600,
     min: 1,

@@ -77,6 +77,11 @@ export function createMetrics(
       'Draft tokens that the verification rule kept, by source and position in the proposal (0 is the first). Numerator of the acceptance rate by position; the denominator is spec_decode_num_draft_tokens_per_pos_total, not spec_decode_num_drafts_total, which counts guesses that were never made as refused.',
       ['source', 'position'],
     ),
+    forcedTokens: counter(
+      'forerunner_forced_tokens_total',
+      'Tokens that a grammar left no choice about and the target checked, by outcome: accepted or rejected. Not among the draft tokens.',
+      ['outcome'],
+    ),
     requests: counter(
       'forerunner_requests_total',
       'Requests ended, by route and outcome; one with several choices is one, and ends as the first choice to fail.',
@@ -117,6 +122,10 @@ export function createMetrics(
     proposeSeconds: histogram(
       'forerunner_propose_seconds',
       'The draft-service part of a round, network included. Seconds.',
+    ),
+    grammarSeconds: histogram(
+      'forerunner_grammar_seconds',
+      'Waiting for the masks and forced tokens of one round, where answers must match something. Seconds.',
     ),
     scoreSeconds: histogram(
       'forerunner_score_seconds',

@@ -1,57 +1,13 @@
 /** The distribution of sampled answers over the whole loop, messages included, against the target's exact distribution. */
-import type { VerificationRuleName } from '@forerunner/protocol';
 import { CounterRng, STREAM } from '@forerunner/sampling';
 import { describe, expect, it } from 'vitest';
-import { HIDDEN_WIDTH, mixed, type ToyModel, ToyPeer, toyModel, VOCAB_SIZE } from './toy-peers.ts';
+import { chiSquare, NUM_ANSWERS } from './chi-square.ts';
+import { HIDDEN_WIDTH, mixed, ToyPeer, toyModel, VOCAB_SIZE } from './toy-peers.ts';
 import { ToyTrio } from './toy-trio.ts';
 
-const PROMPT = [3, 5];
-const NUM_ANSWERS = 12_000;
-const NUM_TOKENS = 4;
 const p = toyModel(1, 3);
 /** Opposed to the target, so that most drafts are refused and most tokens come from the residual. */
 const q = mixed(p, toyModel(5, 4), 0.15);
-
-/** χ² of the second and third token together, given the prompt; tokens 2 and 3 are emitted by a drafted round. */
-async function chiSquare(
-  trio: ToyTrio,
-  expected: ToyModel,
-  verification: VerificationRuleName = 'rejection',
-): Promise<{ statistic: number; limit: number }> {
-  const counts = new Map<string, number>();
-  for (let seed = 1; seed <= NUM_ANSWERS; seed++) {
-    const { output } = await trio.generate({
-      seed,
-      maxNewTokens: NUM_TOKENS,
-      numSpeculativeTokens: 3,
-      verification,
-    });
-    const key = output.tokenIds.slice(0, 3).join(',');
-    counts.set(key, (counts.get(key) ?? 0) + 1);
-  }
-  let statistic = 0;
-  let bins = 0;
-  let rest = { observed: 0, expected: 0 };
-  const add = (observed: number, mean: number) => {
-    statistic += (observed - mean) ** 2 / mean;
-    bins++;
-  };
-  const first = expected(Int32Array.from(PROMPT));
-  for (let a = 0; a < VOCAB_SIZE; a++) {
-    const second = expected(Int32Array.of(...PROMPT, a));
-    for (let b = 0; b < VOCAB_SIZE; b++) {
-      const third = expected(Int32Array.of(...PROMPT, a, b));
-      for (let c = 0; c < VOCAB_SIZE; c++) {
-        const mean = NUM_ANSWERS * first[a]! * second[b]! * third[c]!;
-        const observed = counts.get(`${a},${b},${c}`) ?? 0;
-        if (mean >= 5) add(observed, mean);
-        else rest = { observed: rest.observed + observed, expected: rest.expected + mean };
-      }
-    }
-  }
-  add(rest.observed, rest.expected);
-  return { statistic, limit: bins - 1 + 10 * Math.sqrt(2 * (bins - 1)) };
-}
 
 const trioOf = () => new ToyTrio(new ToyPeer('target-service', p), new ToyPeer('draft-service', q));
 
@@ -70,26 +26,26 @@ describe.each([
   ['a feature draft that reads noise', noisyFeatureTrio],
 ])('the joint distribution of sampled tokens, with %s', (_what, open) => {
   it("is the target's", async () => {
-    const { statistic, limit } = await chiSquare(open(), p);
+    const { statistic, limit } = await chiSquare(open(), p, { verification: 'rejection' });
     expect(statistic).toBeLessThan(limit);
   });
 
   it('would not be if the draft lied about its distribution (negative control)', async () => {
     const trio = open();
     trio.draft.claimedModel = toyModel(9, 2, 0.001);
-    const { statistic, limit } = await chiSquare(trio, p);
+    const { statistic, limit } = await chiSquare(trio, p, { verification: 'rejection' });
     expect(statistic).toBeGreaterThan(limit);
   });
 });
 
 describe('the joint distribution of sampled tokens', () => {
   it.each(['block', 'coupled'] as const)("is the target's with %s verification", async (verification) => {
-    const { statistic, limit } = await chiSquare(trioOf(), p, verification);
+    const { statistic, limit } = await chiSquare(trioOf(), p, { verification });
     expect(statistic).toBeLessThan(limit);
   });
 
   it('of coupled draws would not be, if the target drew from another model (negative control)', async () => {
-    const { statistic, limit } = await chiSquare(trioOf(), mixed(p, q, 0.8), 'coupled');
+    const { statistic, limit } = await chiSquare(trioOf(), mixed(p, q, 0.8), { verification: 'coupled' });
     expect(statistic).toBeGreaterThan(limit);
   });
 
@@ -104,7 +60,7 @@ describe('the joint distribution of sampled tokens', () => {
       if (call % 5 === 3) peer.loseSequences();
       return null;
     };
-    const { statistic, limit } = await chiSquare(trio, p);
+    const { statistic, limit } = await chiSquare(trio, p, { verification: 'rejection' });
     expect(statistic).toBeLessThan(limit);
     expect(trio.draft.numCalls).toBeGreaterThan(1.5 * NUM_ANSWERS); // it was asked, and asked again
   });

@@ -349,11 +349,31 @@ describe('what is refused', () => {
   };
 
   it.each([
-    ['tools', { tools: [{ type: 'function', function: { name: 'f' } }] }, 'tools', /not supported/],
+    ['a tool of another kind', { tools: [{ type: 'web_search' }] }, 'tools.0.type', /must be function/],
+    ['a required call of nothing', { tool_choice: 'required' }, 'tool_choice', /no tool/],
     ['an unknown field', { tempratur: 1 }, 'tempratur', /tempratur/],
-    ['a JSON format', { response_format: { type: 'json_object' } }, 'response_format.type', /grammar/],
+    ['an unknown format', { response_format: { type: 'xml' } }, 'response_format.type', /json_schema/],
+    [
+      'the part of a schema that no grammar has',
+      { response_format: { type: 'json_schema', json_schema: { name: 'x', schema: { items: { not: {} } } } } },
+      'response_format.json_schema.schema.items.not',
+      /not supported by the grammar/,
+    ],
+    [
+      'two demands',
+      { guided_regex: 'a', response_format: { type: 'json_object' } },
+      'structured_outputs',
+      /not several/,
+    ],
+    ['a regular expression', { guided_regex: 'a(?=b)' }, 'guided_regex', /lookaround/],
+    [
+      'a grammar',
+      { structured_outputs: { grammar: 'root ::= b' } },
+      'structured_outputs.grammar',
+      /"b" is not defined/,
+    ],
     ['an image', { messages: [{ role: 'user', content: [{ type: 'image_url' }] }] }, 'messages.0.content', /text/],
-    ['a tool message', { messages: [{ role: 'tool', content: 'x' }] }, 'messages.0.role', /system, developer/],
+    ['a result of no call', { messages: [{ role: 'tool', content: 'x' }] }, 'messages.0.tool_call_id', /role tool/],
     ['no messages', { messages: [] }, 'messages', /must not be empty/],
     ['a temperature over 2', { temperature: 2.5 }, 'temperature', /at most 2/],
     ['top_logprobs alone', { top_logprobs: 2 }, 'top_logprobs', /logprobs/],

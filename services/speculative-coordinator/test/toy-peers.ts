@@ -165,7 +165,10 @@ export class ToyPeer implements Peer {
     const text = this.#append(request, reused);
     const hiddenStatesFrom = Math.max(wantedFrom, request.position + reused);
     const distributions = Array.from({ length: numRows }, (_, row) =>
-      this.#distribution(text.ids(0, text.length - numRows + 1 + row), request.sampling.temperature),
+      allowed(
+        this.#distribution(text.ids(0, text.length - numRows + 1 + row), request.sampling.temperature),
+        request.allowed_tokens?.[row],
+      ),
     );
     return encodeFrame(
       scoreReplyFrame({
@@ -321,6 +324,14 @@ function rowsOf(request: ScoreRequest, distributions: TokenDistribution[], text:
     num_accepted_tokens: verdict.numAcceptedTokens,
     next_token_id: verdict.bonusTokenId ?? verdict.recoveredTokenId,
   };
+}
+
+/** Without the tokens whose bits are 0; VOCAB_SIZE of them are one word. */
+function allowed({ probs }: TokenDistribution, bits = -1): TokenDistribution {
+  if (bits === -1) return { tokenIds: null, probs };
+  const kept = probs.map((p, id) => ((bits >>> id) & 1 ? p : 0));
+  const total = kept.reduce((sum, p) => sum + p, 0);
+  return { tokenIds: null, probs: kept.map((p) => p / total) };
 }
 
 /** What a token is drawn from: at temperature 0 the likeliest one alone. */

@@ -10,6 +10,7 @@ import type { DraftContext } from '../src/drafting/draft-sequence.ts';
 import type { DraftSession } from '../src/drafting/draft-session.ts';
 import { FeatureDraftSession } from '../src/drafting/feature-draft-session.ts';
 import { Generation, type GenerationParams } from '../src/generation/generation.ts';
+import type { AnswerGrammar } from '../src/generation/grammar/answer-grammar.ts';
 import type { RoundRecord } from '../src/generation/round.ts';
 import { RoundObserver } from '../src/generation/round-observer.ts';
 import { TrafficMeter } from '../src/generation/traffic-meter.ts';
@@ -59,6 +60,8 @@ export interface ToyParams extends GenerationParams {
   readonly verification?: VerificationRuleName;
   /** Default: what `verification` names. */
   readonly rule?: VerificationRule;
+  /** What the answer must match. */
+  readonly openGrammar?: () => AnswerGrammar;
 }
 
 export class ToyTrio {
@@ -127,6 +130,7 @@ export class ToyTrio {
       draftLength: params.draftLength ?? fixedLength(numSpeculativeTokens),
       target,
       draft,
+      grammar: params.openGrammar?.() ?? null,
       decoder: new IncrementalDecoder(toyText),
       observer,
     });

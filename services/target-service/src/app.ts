@@ -8,6 +8,7 @@ import {
   scoreRequestSchema,
   VERDICT_RULES,
 } from '@forerunner/protocol';
+import { numMaskWords } from '@forerunner/sampling';
 import type { ServiceApp } from '@forerunner/service-kit';
 import type { TargetConfig } from './config.ts';
 import type { TargetMethods } from './engine.ts';
@@ -68,6 +69,7 @@ function checked(
   }
   checkHiddenStatesFrom(request);
   checkVerdict(request, numRows, facts.vocabSize);
+  checkAllowedTokens(request, numRows, facts.vocabSize);
   return { ...request, num_rows: numRows };
 }
 
@@ -96,13 +98,25 @@ function checkVerdict(request: ScoreRequest, numRows: number, vocabSize: number)
 
 /** The request's arrays, with memory of their own. */
 function detachedSections(request: ScoreRequest) {
-  const { prob_offsets, prob_token_ids, probs } = request;
+  const { allowed_tokens, prob_offsets, prob_token_ids, probs } = request;
   return {
     token_ids: detachable(request.token_ids),
+    ...(allowed_tokens && { allowed_tokens: detachable(allowed_tokens) }),
     ...(prob_offsets && { prob_offsets: detachable(prob_offsets) }),
     ...(prob_token_ids && { prob_token_ids: detachable(prob_token_ids) }),
     ...(probs && { probs: detachable(probs) }),
   };
+}
+
+/** Errors: invalid_request. */
+function checkAllowedTokens({ allowed_tokens: words }: ScoreRequest, numRows: number, vocabSize: number): void {
+  if (words === undefined) return;
+  const numWords = numMaskWords(vocabSize);
+  if (words.length % numWords === 0 && words.length <= numRows * numWords) return;
+  throw new ServiceError(
+    'invalid_request',
+    `"allowed_tokens": must be ${numWords} words for each of at most ${numRows} rows, got ${words.length}`,
+  );
 }
 
 function checkHiddenStatesFrom(request: ScoreRequest): void {

@@ -27,8 +27,11 @@ type Rows = Pick<
 >;
 
 export interface RowReader {
-  /** `logits` [vocabSize] of the token that follows `text`; valid during the call. Errors: SamplingError. */
-  add(logits: Float32Array, text: TextSoFar): void;
+  /**
+   * `logits` [vocabSize] of the token that follows `text`, and `unmasked` as the model gave them, which are the same
+   * array where every token is allowed; valid during the call. Errors: SamplingError.
+   */
+  add(logits: Float32Array, text: TextSoFar, unmasked: Float32Array): void;
   /** After the last row. `text` is the whole text. Errors: SamplingError. */
   rows(text: TextSoFar): Rows;
 }
@@ -66,11 +69,11 @@ class TokenReader implements RowReader {
     this.#logprobs = new LogprobCollector(options.request.num_top_logprobs);
   }
 
-  add(logits: Float32Array, text: TextSoFar): void {
+  add(logits: Float32Array, text: TextSoFar, unmasked: Float32Array): void {
     if (this.#hasLeftText) return;
     const tokenId = this.#tokenOf(logits, text);
     this.#tokenIds.push(tokenId);
-    this.#logprobs.add(logits, tokenId);
+    this.#logprobs.add(unmasked, tokenId);
     const { rows, token_ids: sent, num_rows: numRows } = this.#options.request;
     this.#hasLeftText = rows === 'samples' && tokenId !== sent[sent.length - numRows + this.#tokenIds.length];
   }
@@ -106,27 +109,39 @@ class DistributionReader implements RowReader {
   }
 }
 
-/** Keeps whole rows. */
+/** The model's own rows, whole. */
 class LogitReader implements RowReader {
+  readonly #rows: KeptRows;
+
+  constructor(options: RowReaderOptions) {
+    this.#rows = new KeptRows(options);
+  }
+
+  add(_logits: Float32Array, _text: TextSoFar, unmasked: Float32Array): void {
+    this.#rows.add(unmasked);
+  }
+
+  rows(): Rows {
+    return { logits: this.#rows.logits };
+  }
+}
+
+class KeptRows {
   readonly #vocabSize: number;
-  readonly #logits: Float32Array; // [numRows, vocabSize]
+  readonly logits: Float32Array; // [numRows, vocabSize]
   #numRows = 0;
 
   constructor({ request, vocabSize }: RowReaderOptions) {
     this.#vocabSize = vocabSize;
-    this.#logits = new Float32Array(request.num_rows * vocabSize);
+    this.logits = new Float32Array(request.num_rows * vocabSize);
   }
 
   add(logits: Float32Array): void {
-    this.#logits.set(logits, this.#numRows++ * this.#vocabSize);
+    this.logits.set(logits, this.#numRows++ * this.#vocabSize);
   }
 
   row(index: number): Float32Array {
-    return this.#logits.subarray(index * this.#vocabSize, (index + 1) * this.#vocabSize);
-  }
-
-  rows(): Rows {
-    return { logits: this.#logits };
+    return this.logits.subarray(index * this.#vocabSize, (index + 1) * this.#vocabSize);
   }
 }
 
@@ -136,15 +151,20 @@ class LogitReader implements RowReader {
  */
 class VerdictReader implements RowReader {
   readonly #options: RowReaderOptions;
-  readonly #rows: LogitReader;
+  readonly #rows: KeptRows;
+  /** For log probabilities: the rows without their masks. */
+  readonly #unmasked: KeptRows;
 
   constructor(options: RowReaderOptions) {
+    const { allowed_tokens: masks, num_top_logprobs: numTopLogprobs } = options.request;
     this.#options = options;
-    this.#rows = new LogitReader(options);
+    this.#rows = new KeptRows(options);
+    this.#unmasked = masks && numTopLogprobs !== undefined ? new KeptRows(options) : this.#rows;
   }
 
-  add(logits: Float32Array): void {
+  add(logits: Float32Array, _text: TextSoFar, unmasked: Float32Array): void {
     this.#rows.add(logits);
+    if (this.#unmasked !== this.#rows) this.#unmasked.add(unmasked);
   }
 
   rows({ tokenIds, outputStart }: TextSoFar): Rows {
@@ -163,7 +183,7 @@ class VerdictReader implements RowReader {
     const nextTokenId = verdict.bonusTokenId ?? verdict.recoveredTokenId;
     const logprobs = new LogprobCollector(request.num_top_logprobs);
     for (let i = 0; i <= verdict.numAcceptedTokens; i++) {
-      logprobs.add(this.#rows.row(i), i < verdict.numAcceptedTokens ? text[first + i]! : nextTokenId);
+      logprobs.add(this.#unmasked.row(i), i < verdict.numAcceptedTokens ? text[first + i]! : nextTokenId);
     }
     return { num_accepted_tokens: verdict.numAcceptedTokens, next_token_id: nextTokenId, ...logprobs.rows() };
   }

@@ -2,7 +2,7 @@
 import type { Engine, SequenceLease, Transfer } from '@forerunner/engine';
 import { encodeReply, type ReplyOptions, samplingParams, timingOf } from '@forerunner/model-service/beside-model';
 import { type ScoreReply, type ScoreRequest, scoreReplyFrame } from '@forerunner/protocol';
-import { Sampler, type TextSoFar } from '@forerunner/sampling';
+import { applyAllowedTokens, numMaskWords, Sampler, type TextSoFar } from '@forerunner/sampling';
 import { openRowReader } from './row-readers.ts';
 
 export interface ScoreCall {
@@ -31,6 +31,7 @@ export class Scorer {
     const firstComputed = wantsHiddenStates && !request.prefer_reuse ? Math.min(wantedFrom, firstRow) : firstRow;
     const params = samplingParams(request.sampling);
     const reader = openRowReader({ request, sampler: this.#sampler, params, vocabSize });
+    const masked = maskedBy(request.allowed_tokens, vocabSize);
     const outputStart = request.sampling.output_start;
     const textUpTo = (lease: SequenceLease, length: number): TextSoFar => ({
       tokenIds: lease.tokenIds(0, length),
@@ -56,7 +57,7 @@ export class Scorer {
           onLogits: (rows, first) => {
             for (let i = 0; i < rows.length / vocabSize; i++) {
               const row = rows.subarray(i * vocabSize, (i + 1) * vocabSize);
-              reader.add(row, textUpTo(lease, firstRow + first + i + 1));
+              reader.add(masked(row, first + i), textUpTo(lease, firstRow + first + i + 1), row);
             }
           },
           numHiddenStateRows: end - hiddenStatesFrom,
@@ -75,4 +76,21 @@ export class Scorer {
     );
     return encodeReply(scoreReplyFrame(reply), replyOptions);
   }
+}
+
+/** The logits of a row with the tokens that its mask leaves out at -Infinity, in memory that the next row takes over. */
+function maskedBy(
+  words: Int32Array | undefined,
+  vocabSize: number,
+): (logits: Float32Array, row: number) => Float32Array {
+  if (!words) return (logits) => logits;
+  const numWords = numMaskWords(vocabSize);
+  const masked = new Float32Array(vocabSize);
+  return (logits, row) => {
+    const allowed = words.subarray(row * numWords, (row + 1) * numWords);
+    if (allowed.length === 0) return logits; // rows beyond the masks are free
+    masked.set(logits);
+    applyAllowedTokens(masked, allowed);
+    return masked;
+  };
 }

@@ -378,3 +378,54 @@ describe('the service', () => {
     expect(body).toMatch(/forerunner_http_requests_total\{method="POST",route="\/v1\/score",status="200"/);
   });
 });
+
+describe('allowed tokens', () => {
+  const NUM_WORDS = Math.ceil(TINY_VOCAB_SIZE / 32);
+  /** A mask with these tokens. */
+  const maskOf = (ids: readonly number[]) => {
+    const words = new Int32Array(NUM_WORDS);
+    for (const id of ids) words[id >> 5]! |= 1 << (id & 31);
+    return [...words];
+  };
+
+  it('are the only ones in the first rows, also in argmax rows, and raw logits stay as they are', async () => {
+    const text = someIds(6);
+    const ids = [
+      [7, 300, 1001],
+      [40, 41],
+    ];
+    const allowed_tokens = Int32Array.from(ids.flatMap(maskOf));
+    const request = (rows: string, more = {}) =>
+      scoring(freshId(), text, 0, { rows, num_rows: 3, allowed_tokens, ...alone(), ...more });
+    const { argmaxTokenIds } = await score(target.app, request('argmax'));
+    const { logits } = await score(target.app, request('logits'));
+    const rows = rowsOf(logits);
+    const best = (row: Float32Array, among: number[]) => among.reduce((a, b) => (row[b]! > row[a]! ? b : a));
+    expect([...argmaxTokenIds!]).toEqual([best(rows[0]!, ids[0]!), best(rows[1]!, ids[1]!), argmax(rows[2]!)]);
+    const { distributions } = await score(target.app, request('probs', { sampling: { top_p: 0.999999 } }));
+    expect([...distributionAt(distributions!, 0).tokenIds!]).toEqual(ids[0]);
+    expect([...distributionAt(distributions!, 1).tokenIds!]).toEqual(ids[1]);
+    expect(distributionAt(distributions!, 2).tokenIds!.length).toBeGreaterThan(100);
+    const free = await score(target.app, scoring(freshId(), text, 0, { rows: 'logits', num_rows: 3, ...alone() }));
+    expect(logits).toEqual(free.logits);
+  });
+
+  it('are refused when they fit no row, and when they leave nothing', async () => {
+    const bad = scoring(freshId(), someIds(4), 0, {
+      num_rows: 1,
+      allowed_tokens: new Int32Array(2 * NUM_WORDS).fill(-1),
+    });
+    await expect(score(target.app, bad)).rejects.toThrow(
+      /400.*allowed_tokens.*must be 32 words for each of at most 1 rows, got 64/,
+    );
+    const none = scoring(freshId(), someIds(4), 0, { num_rows: 1, allowed_tokens: new Int32Array(NUM_WORDS) });
+    await expect(score(target.app, none)).rejects.toThrow(/500/);
+  });
+
+  it('come as JSON, too', async () => {
+    const text = [...someIds(4)];
+    const { token_ids, ...rest } = scoring(freshId(), Int32Array.from(text));
+    const reply = await post(target.app, { ...rest, token_ids: text, num_rows: 1, allowed_tokens: maskOf([99]) });
+    expect(reply.json().argmax_token_ids).toEqual([99]);
+  });
+});

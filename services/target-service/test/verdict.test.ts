@@ -168,6 +168,60 @@ describe('log probabilities', () => {
   });
 });
 
+describe('under masks', () => {
+  const ALLOWED = [3, 70, 300, 701, 1002];
+  const words = new Int32Array(Math.ceil(TINY_VOCAB_SIZE / 32));
+  for (const id of ALLOWED) words[id >> 5]! |= 1 << (id & 31);
+  const masked = (row: Float32Array) => row.map((x, id) => (ALLOWED.includes(id) ? x : -Infinity));
+  const NUM_MASKS = 3;
+  const allowed_tokens = Int32Array.from(Array.from({ length: NUM_MASKS }, () => [...words]).flat());
+  const ruleRow = (row: Float32Array, i: number) => (i < NUM_MASKS ? masked(row) : row);
+  const text = someIds(NUM_PRIOR + K, 120);
+  beforeAll(async () => {
+    for (let i = 0; i < 2; i++)
+      text[NUM_PRIOR + i] = sampler.likeliest(masked((await logitRows(text))[i]!), PARAMS, before(text, i));
+    text[NUM_PRIOR + 2] = 9; // forbidden
+  });
+
+  it('samples are drawn from what is allowed, and log probabilities are of the whole distribution', async () => {
+    const own = await logitRows(text);
+    const reply = await samples(text, 4, { allowed_tokens, num_top_logprobs: 2 });
+    const tokenIds = [...reply.sampledTokenIds!];
+    expect(tokenIds).toEqual(
+      tokenIds.map((_, i) =>
+        sampler.drawCoupled(ruleRow(own[i]!, i), PARAMS, before(text, i), new CoupledNoise(4, NUM_PRIOR + i)),
+      ),
+    );
+    expect(tokenIds.every((id) => ALLOWED.includes(id))).toBe(true);
+    expect(reply.logprobs!.logprobs).toEqual(Float32Array.from(tokenIds, (id, i) => logprobOf(own[i]!, id)));
+  });
+
+  it.each(['rejection', 'block'] as const)('a verdict by %s is over what is allowed', async (verification) => {
+    const own = await logitRows(text);
+    const kept = new Set<number>();
+    for (let seed = 0; seed < 30; seed++) {
+      const expected = seededVerdict(verification, {
+        seed,
+        position: NUM_PRIOR,
+        draftTokenIds: text.slice(NUM_PRIOR),
+        draftDistributions: [],
+        targetDistribution: (i) => sampler.distribution(ruleRow(own[i]!, i), PARAMS, before(text, i)),
+      });
+      const more = { rows: 'verdict', verification, allowed_tokens, num_top_logprobs: 2 };
+      const reply = await samples(text, seed, more);
+      const { num_accepted_tokens: numKept, next_token_id: next } = reply;
+      expect(numKept).toBe(expected.numAcceptedTokens);
+      expect(next).toBe(expected.bonusTokenId ?? expected.recoveredTokenId);
+      expect(numKept).toBeLessThan(NUM_MASKS); // never past the forbidden guess
+      const tokenIds = [...text.slice(NUM_PRIOR, NUM_PRIOR + numKept!), next!];
+      expect(tokenIds.every((id) => ALLOWED.includes(id))).toBe(true);
+      expect(reply.logprobs!.logprobs).toEqual(Float32Array.from(tokenIds, (id, i) => logprobOf(own[i]!, id)));
+      kept.add(numKept!);
+    }
+    expect(kept.size).toBeGreaterThan(1);
+  });
+});
+
 describe('refused is', () => {
   const valid = { ...scoring('r', someIds(6)), token_ids: [...someIds(6)], rows: 'verdict', num_rows: 3 };
   const rule = { verification: 'rejection' };

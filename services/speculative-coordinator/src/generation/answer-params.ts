@@ -1,6 +1,7 @@
 /** What a route asks for, in one shape, and what only the pair's card can refuse of it. */
 import { type ModelCard, ServiceError, type VerificationRuleName, type WireSampling } from '@forerunner/protocol';
 import type { DraftingParams } from '../pair/drafting-defaults.ts';
+import type { GrammarSource } from './grammar/grammar-engine.ts';
 
 export interface AnswerParams extends DraftingParams {
   readonly promptTokenIds: Int32Array;
@@ -26,15 +27,19 @@ export interface AnswerParams extends DraftingParams {
   readonly numTopLogprobs: number | null;
   /** What the client expects the answer to be, as tokens: guessed before the draft is asked. */
   readonly predictionTokenIds?: Int32Array | undefined;
+  /** What the answer must match. */
+  readonly grammar?: GrammarSource | undefined;
 }
 
-/** Errors: invalid_request for a draft_k that is too large, context_length_exceeded, token_out_of_range. */
+/** Errors: invalid_request for a draft_k that is too large, or an end that contradicts a grammar's; context_length_exceeded, token_out_of_range. */
 export function checkAnswer(params: AnswerParams, card: ModelCard, maxSpeculativeTokens: number): void {
   const { numSpeculativeTokens, promptTokenIds, maxNewTokens, sampling } = params;
   if (numSpeculativeTokens !== undefined && numSpeculativeTokens > maxSpeculativeTokens) {
     const message = `"draft_k": must be at most ${maxSpeculativeTokens} (MAX_DRAFT_TOKENS), got ${numSpeculativeTokens}`;
     throw new ServiceError('invalid_request', message);
   }
+  if (params.grammar && params.ignoreEos) throw endsWithGrammar('ignore_eos');
+  if (params.grammar && params.minNewTokens) throw endsWithGrammar('min_tokens');
   const limit = card.context_length;
   const numPromptTokens = promptTokenIds.length;
   if (numPromptTokens + maxNewTokens > limit) {
@@ -66,3 +71,8 @@ export function checkAnswer(params: AnswerParams, card: ModelCard, maxSpeculativ
     );
   }
 }
+
+const endsWithGrammar = (field: string) =>
+  new ServiceError('invalid_request', `"${field}": an answer that must match something ends with it: leave it out`, {
+    field,
+  });

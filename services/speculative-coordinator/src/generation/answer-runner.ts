@@ -17,6 +17,8 @@ import type { TargetReplicas } from '../pair/target-replicas.ts';
 import { TargetSequence } from '../pair/target-sequence.ts';
 import { type AnswerParams, checkAnswer } from './answer-params.ts';
 import { Generation } from './generation.ts';
+import type { AnswerGrammar } from './grammar/answer-grammar.ts';
+import type { GrammarEngine } from './grammar/grammar-engine.ts';
 import type { TokenLogprobs } from './logprobs.ts';
 import { outcomeOf } from './outcome.ts';
 import type { Output } from './output.ts';
@@ -32,6 +34,7 @@ export interface AnswerRunnerDeps {
   readonly config: Pick<CoordinatorConfig, 'MAX_DRAFT_TOKENS' | 'TARGET_TIMEOUT_MS' | 'HIDDEN_STATE_WINDOW_KIB'>;
   readonly admission: Admission;
   readonly metrics: CoordinatorMetrics;
+  readonly grammars: GrammarEngine;
 }
 
 export interface Caller {
@@ -67,6 +70,7 @@ interface CheckedAnswer {
   readonly caller: Caller;
   readonly seed: number;
   readonly rule: VerificationRule;
+  readonly grammar: AnswerGrammar | null;
 }
 
 export class AnswerRunner {
@@ -125,10 +129,16 @@ export class AnswerRunner {
       seed,
     });
     const leave = await admission.enter(caller.signal);
+    let grammar: AnswerGrammar | null = null;
     try {
       metrics.queueSeconds.observe((performance.now() - arrivedMs) / 1000);
+      if (params.grammar) grammar = await this.#deps.grammars.open(params.grammar, pair.card);
+      caller.signal.throwIfAborted();
       const logprobs = await this.#scorePrompt(params, pair, caller);
-      const { answer, target, draft, draftLength } = this.#open({ params, pair, caller, seed, rule }, logprobs);
+      const { answer, target, draft, draftLength } = this.#open(
+        { params, pair, caller, seed, rule, grammar },
+        logprobs,
+      );
       let outcome = 'completed';
       try {
         return await consume(answer);
@@ -141,6 +151,7 @@ export class AnswerRunner {
         this.#conclude(caller, answer, outcome);
       }
     } finally {
+      grammar?.close();
       leave();
     }
   }
@@ -163,7 +174,7 @@ export class AnswerRunner {
     return new TargetSequence(targets, { ...context, timeoutMs, modelDigest: card.model_digest });
   }
 
-  #open({ params, pair, caller, seed, rule }: CheckedAnswer, logprobs: RunningAnswer['promptLogprobs']) {
+  #open({ params, pair, caller, seed, rule, grammar }: CheckedAnswer, logprobs: RunningAnswer['promptLogprobs']) {
     const { config, metrics } = this.#deps;
     const { card } = pair;
     const numPromptTokens = params.promptTokenIds.length;
@@ -202,6 +213,7 @@ export class AnswerRunner {
         target,
         draft,
         draftLength,
+        grammar,
         rule,
         traffic,
         decoder: pair.codec.incrementalDecoder(params),

@@ -23,6 +23,9 @@ export class RoundObserver implements GenerationObserver {
   observe(round: RoundRecord): void {
     this.#metrics.scoreSeconds.observe(round.times.scoreMs / 1000);
     this.statistics.countOutput(round.tokens.length);
+    this.#countForced(round);
+    const { grammarMs } = round.times;
+    if (grammarMs !== null) this.#metrics.grammarSeconds.observe(grammarMs / 1000);
     if (round.index === 0) {
       this.statistics.countPrompt(round); // its own pass is not counted as a round
       return;
@@ -32,7 +35,7 @@ export class RoundObserver implements GenerationObserver {
     this.#metrics.verifiedRounds.inc({ verification });
     this.#metrics.roundBytes.inc({ verification }, round.numBytes);
     this.statistics.countRound(round);
-    if (round.origin) this.#countDraft(round, round.origin);
+    if (round.origin !== null && round.origin !== 'grammar') this.#countDraft(round, round.origin);
     else if (round.proposal !== 'none') this.#metrics.degradedRounds.inc();
   }
 
@@ -43,6 +46,12 @@ export class RoundObserver implements GenerationObserver {
     if (round.origin === 'draft') this.#metrics.proposeSeconds.observe(proposeMs / 1000);
     const recoveryMs = this.#lostDraft.observe(round);
     if (recoveryMs !== null) this.#metrics.draftRecoverySeconds.observe(recoveryMs / 1000);
+  }
+
+  #countForced({ numForcedTokens, numAcceptedForcedTokens }: RoundRecord): void {
+    const { forcedTokens } = this.#metrics;
+    forcedTokens.inc({ outcome: 'accepted' }, numAcceptedForcedTokens);
+    forcedTokens.inc({ outcome: 'rejected' }, numForcedTokens - numAcceptedForcedTokens);
   }
 
   #countDraft({ numDraftTokens, numAcceptedTokens }: RoundRecord, source: DraftSource): void {

@@ -16,6 +16,8 @@ interface RoundTimes {
   /** When the proposal was asked for, on the clock of performance.now(). */
   readonly startMs: number;
   readonly proposeMs: number;
+  /** Of that, waiting for the grammar; null: there is none. */
+  readonly grammarMs: number | null;
   readonly scoreMs: number;
   /** Propose, score, verify and commit; what the reader of the round before took is no part of it. */
   readonly roundMs: number;
@@ -28,12 +30,16 @@ export interface RoundRecord {
   readonly text: string;
   /** Whether there were guesses, or why not. */
   readonly proposal: ProposeResult['kind'];
-  /** Who guessed; null when nobody did. */
-  readonly origin: ProposalOrigin | null;
-  /** Guesses that were allowed; 0 where nobody guessed. */
+  /** Who guessed: the grammar where nobody else did; null when there were no guesses. */
+  readonly origin: ProposalOrigin | 'grammar' | null;
+  /** Guesses that were allowed; 0 where nobody but a grammar guessed. */
   readonly limit: number;
+  /** Guesses of the draft or a text that were checked, and kept. */
   readonly numDraftTokens: number;
   readonly numAcceptedTokens: number;
+  /** Guesses behind them that the grammar made, and those that were kept. */
+  readonly numForcedTokens: number;
+  readonly numAcceptedForcedTokens: number;
   /** Tokens of the text that the target had in a cached prefix, and so did not compute. */
   readonly numReusedTokens: number;
   /** Bytes of frames to and from both services since the round before. */

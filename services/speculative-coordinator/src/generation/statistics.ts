@@ -25,19 +25,29 @@ export class GenerationStatistics {
   readonly #bySource = Object.fromEntries(
     DRAFT_SOURCES.map((source) => [source, { num_drafts: 0, num_draft_tokens: 0, num_accepted_tokens: 0 }]),
   ) as Record<DraftSource, CountsBySource>;
+  /** Guesses of the grammar, and those that were kept. */
+  numForcedTokens = 0;
+  numAcceptedForcedTokens = 0;
   readonly #draftTokensPerPos: number[] = [];
   readonly #acceptedTokensPerPos: number[] = [];
 
   /** The prompt's own pass. */
-  countPrompt({ numReusedTokens }: RoundRecord): void {
-    this.numCachedPromptTokens = numReusedTokens;
+  countPrompt(round: RoundRecord): void {
+    this.numCachedPromptTokens = round.numReusedTokens;
+    this.#countForced(round);
+  }
+
+  #countForced({ numForcedTokens, numAcceptedForcedTokens }: RoundRecord): void {
+    this.numForcedTokens += numForcedTokens;
+    this.numAcceptedForcedTokens += numAcceptedForcedTokens;
   }
 
   /** One round after the prompt. */
   countRound(round: RoundRecord): void {
     this.numRounds++;
+    this.#countForced(round);
     this.#countForecast(round);
-    if (round.origin) this.#countDraft(round, round.origin);
+    if (round.origin !== null && round.origin !== 'grammar') this.#countDraft(round, round.origin);
     else if (round.proposal !== 'none') this.numDegradedRounds++;
   }
 
@@ -102,6 +112,8 @@ export class GenerationStatistics {
         num_draft_tokens_per_pos: [...this.#draftTokensPerPos],
         num_accepted_tokens_per_pos: this.#draftTokensPerPos.map((_, i) => this.#acceptedTokensPerPos[i] ?? 0),
         num_degraded_rounds: this.numDegradedRounds,
+        num_forced_tokens: this.numForcedTokens,
+        num_accepted_forced_tokens: this.numAcceptedForcedTokens,
         by_source: structuredClone(this.#bySource),
       },
       time_to_first_token_ms: this.timeToFirstTokenMs === null ? null : round(this.timeToFirstTokenMs),

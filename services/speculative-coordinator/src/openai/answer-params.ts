@@ -2,11 +2,15 @@
 import { ServiceError } from '@forerunner/protocol';
 import { deriveSeed } from '@forerunner/sampling';
 import type { AnswerParams } from '../generation/answer-params.ts';
+import { chatPrompt } from './chat-prompt.ts';
 import type { ChatRequest } from './chat-request.ts';
 import { type CompletionRequest, promptsOf } from './completion-request.ts';
 import type { AnsweringPair } from './dialect.ts';
 import { type CommonRequest, MAX_CHOICES } from './fields.ts';
 import { numTopLogprobsOf, type ResponseRequest, turnsOf } from './responses/request.ts';
+import { type StructuredFields, structuredGrammar } from './structured-fields.ts';
+import { allowsSeveralCalls, requiredTools } from './tools/tool-fields.ts';
+import { callsGrammar, toolFormatOf } from './tools/tool-format.ts';
 import { templateOptions } from './vllm-fields.ts';
 
 /** OpenAI allows 0: the smallest set whose mass reaches it, which is the likeliest token alone. */
@@ -14,13 +18,16 @@ const SMALLEST_TOP_P = 1e-9;
 const DEFAULT_COMPLETION_TOKENS = 16;
 
 export function chatAnswers(body: ChatRequest, pair: AnsweringPair): AnswerParams[] {
-  const promptTokenIds = lastTokens(pair.codec.encodeChat({ turns: body.messages, ...templateOptions(body) }), body);
+  const format = toolFormatOf(pair.codec.chatTemplateSource);
+  const promptTokenIds = lastTokens(chatPrompt(body, pair.codec), body);
+  const required = requiredTools(body);
   const limit = body.max_completion_tokens ?? body.max_tokens;
   const { prediction } = body;
   const params = {
     ...commonParams(body, promptTokenIds, pair),
     maxNewTokens: limit ?? remainingTokens(promptTokenIds.length, pair.card),
     numTopLogprobs: body.logprobs ? (body.top_logprobs ?? 0) : null,
+    ...(required && { grammar: callsGrammar(required, format, allowsSeveralCalls(body)) }),
     predictionTokenIds: prediction ? pair.codec.encodeFragment(prediction.content, 'prediction') : undefined,
   };
   return withSeeds(Array(body.n ?? 1).fill(params), body.seed);
@@ -63,7 +70,11 @@ export function responseAnswer(body: ResponseRequest, pair: AnsweringPair): Answ
   };
 }
 
-function commonParams(body: CommonRequest, promptTokenIds: Int32Array, { draftingDefaults }: AnsweringPair) {
+function commonParams(
+  body: CommonRequest & StructuredFields,
+  promptTokenIds: Int32Array,
+  { draftingDefaults }: AnsweringPair,
+) {
   const extra = body.forerunner;
   return {
     promptTokenIds,
@@ -86,6 +97,7 @@ function commonParams(body: CommonRequest, promptTokenIds: Int32Array, { draftin
     includeStop: body.include_stop_str_in_output ?? false,
     minNewTokens: body.min_tokens ?? 0,
     skipSpecialTokens: body.skip_special_tokens ?? true,
+    grammar: structuredGrammar(body),
   };
 }
 

@@ -4,15 +4,17 @@ import { toServiceError } from '@forerunner/service-kit';
 import type { FastifyReply } from 'fastify';
 import type { AnswerParams } from '../generation/answer-params.ts';
 import type { Caller, RunningAnswer } from '../generation/answer-runner.ts';
+import type { Output } from '../generation/output.ts';
 import type { ServedPair } from '../pair/pair.ts';
 import type { AnswerRouteDeps } from '../routes/answer-route.ts';
 import { EventStream } from '../sse.ts';
-import { type Dialect, endTokens, type PlacedToken, provenanceOf, roundOf } from './dialect.ts';
+import { type ChoicePart, type Dialect, endTokens, type PlacedToken, provenanceOf, roundOf } from './dialect.ts';
 import { type Echo, echoOf } from './echo.ts';
 import { openAiError } from './errors.ts';
 import type { CommonRequest } from './fields.ts';
 import { scopedCaller } from './scoped-caller.ts';
 import { TokenTail } from './token-tail.ts';
+import { type AnswerReader, addedUp } from './tools/answer-reader.ts';
 import { metricsOf, usageOf } from './usage.ts';
 
 export interface AnswerCall<Body extends CommonRequest> {
@@ -47,7 +49,7 @@ export async function answerWhole<Body extends CommonRequest>(call: AnswerCall<B
             logprobTokens: dialect.wantsLogprobs(body)
               ? [...(echoes[index]?.logprobTokens ?? []), ...released[index]!]
               : null,
-            finishReason: output.finishReason,
+            ...readWhole(dialect.openReader?.(body, answers[index]!, pair.codec), output),
           },
           pair.codec,
         ),
@@ -89,6 +91,7 @@ async function sendChunks<Body extends CommonRequest>(call: AnswerCall<Body>, ev
   const choices = await deps.runner.run({ answers, pair }, scopedCaller(call.caller, body), async (answer, index) => {
     const echo = echoIn(answers[index]!, answer, pair);
     const tail = new TokenTail(echo?.text.length);
+    const reader = dialect.openReader?.(body, answers[index]!, pair.codec);
     const open = async () => {
       const opening = dialect.opening(index, echo, pair.codec);
       if (opening) await sendChoice(opening);
@@ -97,15 +100,21 @@ async function sendChunks<Body extends CommonRequest>(call: AnswerCall<Body>, ev
     for await (const round of answer.rounds()) {
       if (round.index === 0) await open();
       const tokens = tail.add(round);
-      if (round.text === '' && !(wantsLogprobs && tokens.length > 0)) continue;
-      const part = { index, text: round.text, logprobTokens: wantsLogprobs ? tokens : null, finishReason: null };
+      const message = reader?.push(round.text);
+      const isSilent = reader ? message === null && !wantsProvenance : round.text === '';
+      if (isSilent && !(wantsLogprobs && tokens.length > 0)) continue;
+      const logprobTokens = wantsLogprobs ? tokens : null;
+      const part = { index, text: round.text, logprobTokens, finishReason: null, message };
       const forerunner = wantsProvenance && { forerunner: { tokens: provenanceOf(tokens), round: roundOf(round) } };
       await sendChoice({ ...dialect.chunk(part, pair.codec), ...forerunner });
     }
-    const { finishReason } = answer.output;
+    const rest = reader?.end();
+    const last = { index, text: '', logprobTokens: null };
+    if (rest) await sendChoice(dialect.chunk({ ...last, finishReason: null, message: rest }, pair.codec));
     const ending = endTokens(dialect, tail, answer.output);
     const logprobTokens = wantsLogprobs && ending.length > 0 ? ending : null;
-    const end = dialect.chunk({ index, text: '', logprobTokens, finishReason }, pair.codec);
+    const finishReason = finishReasonOf(reader, answer.output);
+    const end = dialect.chunk({ ...last, logprobTokens, finishReason }, pair.codec);
     await sendChoice({ ...end, forerunner: { seed: answer.seed } });
     return answer;
   });
@@ -115,6 +124,18 @@ async function sendChunks<Body extends CommonRequest>(call: AnswerCall<Body>, ev
 
 function echoIn(params: AnswerParams, answer: RunningAnswer, { codec }: ServedPair): Echo | null {
   return params.echo ? echoOf(params, answer.promptLogprobs, codec) : null;
+}
+
+/** A message and the reason of its end, as a reader has them. */
+function readWhole(reader: AnswerReader | undefined, output: Output): Pick<ChoicePart, 'finishReason' | 'message'> {
+  if (!reader) return { finishReason: output.finishReason };
+  const message = addedUp([reader.push(output.text), reader.end()]);
+  return { finishReason: finishReasonOf(reader, output), message };
+}
+
+/** An answer that called a tool and ended by itself ended for that. */
+function finishReasonOf(reader: AnswerReader | undefined, { finishReason }: Output): ChoicePart['finishReason'] {
+  return finishReason === 'stop' && reader?.hasToolCalls ? 'tool_calls' : finishReason;
 }
 
 function headOf<Body extends CommonRequest>({ dialect, caller }: AnswerCall<Body>, object: string, card: ModelCard) {

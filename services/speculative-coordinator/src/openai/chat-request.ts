@@ -3,6 +3,8 @@ import { boundedInteger, MAX_NEW_TOKENS } from '@forerunner/protocol';
 import { z } from 'zod';
 import { commonFields, MAX_TOP_LOGPROBS, streamOptionsNeedStream } from './fields.ts';
 import { onlyDefault, takenChatFields } from './only-default.ts';
+import { demandsStructure, oneStructuredField, structuredFields } from './structured-fields.ts';
+import { requiredTools, toolCallsSchema, toolFields, toolNamesDiffer, toolsAreWhole } from './tools/tool-fields.ts';
 import { oneEndOfPrompt, templateFields } from './vllm-fields.ts';
 
 const textSchema = z
@@ -13,26 +15,38 @@ const textSchema = z
 
 const messageSchema = z
   .strictObject({
-    role: z.enum(['system', 'developer', 'user', 'assistant'], {
-      error: 'must be system, developer, user or assistant; tools are not supported',
+    role: z.enum(['system', 'developer', 'user', 'assistant', 'tool'], {
+      error: 'must be system, developer, user, assistant or tool',
     }),
     content: textSchema.nullish(),
     name: z.string().min(1).max(64).nullish().describe('Given to the chat template, which may write it.'),
+    tool_calls: toolCallsSchema.nullish().describe('Calls of an assistant.'),
+    tool_call_id: z.string().max(128).nullish().describe('The call whose result a tool message is.'),
+    reasoning_content: z.string().nullish().describe('Thoughts of an earlier answer; not given to the model again.'),
     // What a reply's own message carries, so that it can be sent back as it came.
     refusal: onlyDefault('refusal', []),
     annotations: onlyDefault('annotations', [[]]),
     audio: onlyDefault('audio', []),
-    tool_calls: onlyDefault('tool_calls', [[]]),
     function_call: onlyDefault('function_call', []),
   })
   .refine(({ role, content }) => content != null || role === 'assistant', {
     error: 'must be a text, or text parts; only an assistant may have said nothing',
     path: ['content'],
   })
-  .transform(({ role, content, name }) => ({
+  .refine(({ role, tool_calls: calls }) => role === 'assistant' || !calls?.length, {
+    error: 'only an assistant calls tools',
+    path: ['tool_calls'],
+  })
+  .refine(({ role, tool_call_id: id }) => (role === 'tool') === (id != null), {
+    error: 'a message of the role tool has it, and no other',
+    path: ['tool_call_id'],
+  })
+  .transform(({ role, content, name, tool_calls: calls, tool_call_id: id }) => ({
     role: role === 'developer' ? ('system' as const) : role,
     content: content ?? '',
     ...(name != null && { name }),
+    ...(calls?.length && { tool_calls: calls }),
+    ...(id != null && { tool_call_id: id }),
   }));
 
 export const messagesSchema = z.array(messageSchema).min(1, 'must not be empty');
@@ -58,17 +72,8 @@ export const chatRequestSchema = z
       .describe(
         'Text that the answer will largely repeat: its tokens are guessed where the answer follows it. Never changes the distribution of the answer.',
       ),
-    response_format: z
-      .looseObject({
-        type: z.literal('text', {
-          error: 'json_object and json_schema are not supported: answers are not constrained by a grammar',
-        }),
-      })
-      .nullish()
-      .describe('Only {"type": "text"}: answers are not constrained by a grammar.'),
-    tools: onlyDefault('tools', [[]]),
-    tool_choice: onlyDefault('tool_choice', ['none', 'auto']),
-    parallel_tool_calls: onlyDefault('parallel_tool_calls', [true, false]),
+    ...structuredFields,
+    ...toolFields,
     functions: onlyDefault('functions', [[]]),
     function_call: onlyDefault('function_call', ['none', 'auto']),
     modalities: onlyDefault('modalities', [['text']]),
@@ -81,6 +86,13 @@ export const chatRequestSchema = z
   })
   .refine(...streamOptionsNeedStream)
   .refine(...oneEndOfPrompt)
+  .refine(...oneStructuredField)
+  .refine(...toolsAreWhole)
+  .refine(...toolNamesDiffer)
+  .refine((body) => requiredTools(body) === null || !demandsStructure(body), {
+    error: 'a call that is required and a format of the answer exclude each other',
+    path: ['tool_choice'],
+  })
   .refine((body) => body.max_tokens == null || body.max_completion_tokens == null, {
     error: 'give max_completion_tokens or max_tokens, not both',
     path: ['max_tokens'],

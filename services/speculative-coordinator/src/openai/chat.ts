@@ -4,6 +4,9 @@ import { type ChatRequest, chatRequestSchema } from './chat-request.ts';
 import type { ChoicePart, Dialect, Speller } from './dialect.ts';
 import { chatLogprobs } from './logprobs.ts';
 import { chatReplySchema } from './reply-schemas.ts';
+import { demandsStructure } from './structured-fields.ts';
+import { AnswerReader } from './tools/answer-reader.ts';
+import { offeredTools } from './tools/tool-fields.ts';
 
 const logprobsOf = ({ logprobTokens }: ChoicePart, codec: Speller) =>
   logprobTokens &&
@@ -11,6 +14,12 @@ const logprobsOf = ({ logprobTokens }: ChoicePart, codec: Speller) =>
     logprobTokens.map(({ token }) => token),
     codec,
   );
+
+/** Whether a prompt ends behind the mark that opens a section of thoughts, as some templates write it. */
+function endsInThought(promptTokenIds: Int32Array, codec: Speller): boolean {
+  const ends = Array.from(promptTokenIds.subarray(-8), (tokenId) => codec.spellToken(tokenId).text);
+  return /<think>\s*$/.test(ends.join(''));
+}
 
 export const chatDialect: Dialect<ChatRequest> = {
   path: '/chat/completions',
@@ -23,9 +32,14 @@ export const chatDialect: Dialect<ChatRequest> = {
   answers: chatAnswers,
   wantsLogprobs: (body) => body.logprobs === true,
   hasLogprobsOfEnd: false,
+  openReader: (body, { promptTokenIds }, codec) =>
+    new AnswerReader({
+      toolNames: demandsStructure(body) ? [] : offeredTools(body).map((tool) => tool.function.name),
+      isThinking: endsInThought(promptTokenIds, codec),
+    }),
   choice: (part, codec) => ({
     index: part.index,
-    message: { role: 'assistant', content: part.text, refusal: null },
+    message: { role: 'assistant', content: part.text, refusal: null, ...part.message },
     logprobs: logprobsOf(part, codec),
     finish_reason: part.finishReason,
   }),
@@ -37,7 +51,7 @@ export const chatDialect: Dialect<ChatRequest> = {
   }),
   chunk: (part, codec) => ({
     index: part.index,
-    delta: part.finishReason === null ? { content: part.text } : {},
+    delta: part.finishReason === null ? (part.message ?? { content: '' }) : {},
     logprobs: logprobsOf(part, codec),
     finish_reason: part.finishReason,
   }),

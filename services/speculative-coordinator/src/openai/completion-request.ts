@@ -3,6 +3,7 @@ import { boundedInteger, MAX_NEW_TOKENS } from '@forerunner/protocol';
 import { z } from 'zod';
 import { commonFields, MAX_CHOICES, MAX_TOP_LOGPROBS, streamOptionsNeedStream } from './fields.ts';
 import { onlyDefault } from './only-default.ts';
+import { oneStructuredField, structuredFields } from './structured-fields.ts';
 
 const tokenIds = z
   .array(
@@ -37,6 +38,7 @@ export const completionRequestSchema = z
     logprobs: boundedInteger(0, MAX_TOP_LOGPROBS, 'alternatives per token')
       .nullish()
       .describe("Log probabilities of the model's own distribution, with this many alternatives per token."),
+    ...structuredFields,
     best_of: onlyDefault('best_of', [1]),
     echo: z
       .boolean()
@@ -45,6 +47,7 @@ export const completionRequestSchema = z
     suffix: onlyDefault('suffix', ['']),
   })
   .refine(...streamOptionsNeedStream)
+  .refine(...oneStructuredField)
   .refine((body) => body.max_tokens !== 0 || body.echo === true, {
     error: 'must be at least 1, or 0 together with "echo": true, got 0',
     path: ['max_tokens'],

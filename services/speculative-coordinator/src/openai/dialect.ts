@@ -9,6 +9,7 @@ import type { TextCodec } from '../pair/text-codec.ts';
 import type { Echo } from './echo.ts';
 import type { CommonRequest } from './fields.ts';
 import type { TokenTail } from './token-tail.ts';
+import type { AnswerReader, MessageDelta, ReadMessage } from './tools/answer-reader.ts';
 
 /** A token of an answer and the character at which it begins. */
 export interface PlacedToken {
@@ -29,7 +30,9 @@ export interface ChoicePart {
   /** null: no log probabilities were asked for. */
   readonly logprobTokens: readonly LogprobToken[] | null;
   /** null while the choice goes on. */
-  readonly finishReason: FinishReason | null;
+  readonly finishReason: FinishReason | 'tool_calls' | null;
+  /** What a reader made of the text; absent where there is none. */
+  readonly message?: MessageDelta | ReadMessage | null | undefined;
 }
 
 /** What a request needs of its pair to become the parameters of answers. */
@@ -50,6 +53,8 @@ export interface Dialect<Body extends CommonRequest> {
   wantsLogprobs(body: Body): boolean;
   /** Log probabilities count every token of the answer, also one without text that ended it. */
   readonly hasLogprobsOfEnd: boolean;
+  /** Takes the text of a choice apart as it comes; absent: it is text. */
+  openReader?(body: Body, params: AnswerParams, codec: Speller): AnswerReader;
   choice(part: ChoicePart, codec: Speller): object;
   /** What opens a choice of a stream, with the prompt where it is echoed; null when nothing does. */
   opening(index: number, echo: Echo | null, codec: Speller): object | null;

@@ -21,6 +21,7 @@ const forerunnerChoiceSchema = z.object({
 });
 const spelledToken = { token: z.string(), logprob: z.number(), bytes: z.array(z.int()) };
 const finishReason = z.enum(['stop', 'length']);
+const chatFinishReason = z.enum(['stop', 'length', 'tool_calls']);
 const head = { id: z.string(), created: z.int(), model: z.string(), system_fingerprint: z.string() };
 const totals = { usage: usageSchema, metrics: generationMetricsSchema };
 
@@ -30,14 +31,28 @@ export const chatReplySchema = z.object({
   choices: z.array(
     z.object({
       index: z.int(),
-      message: z.object({ role: z.literal('assistant'), content: z.string(), refusal: z.null() }),
+      message: z.object({
+        role: z.literal('assistant'),
+        content: z.string().nullable(),
+        refusal: z.null(),
+        reasoning_content: z.string().optional().describe('What the model thought before it answered (<think>).'),
+        tool_calls: z
+          .array(
+            z.object({
+              id: z.string(),
+              type: z.literal('function'),
+              function: z.object({ name: z.string(), arguments: z.string() }),
+            }),
+          )
+          .optional(),
+      }),
       logprobs: z
         .object({
           content: z.array(z.object({ ...spelledToken, top_logprobs: z.array(z.object(spelledToken)) })),
           refusal: z.null(),
         })
         .nullable(),
-      finish_reason: finishReason,
+      finish_reason: chatFinishReason,
       forerunner: forerunnerChoiceSchema,
     }),
   ),

@@ -4,9 +4,10 @@ import type { ServiceApp } from '@forerunner/service-kit';
 import { z } from 'zod';
 import { documented } from '../docs/documented.ts';
 import type { PairDirectory } from '../pair/directory.ts';
+import { chatPrompt } from './chat-prompt.ts';
 import { messagesSchema } from './chat-request.ts';
-import { onlyDefault } from './only-default.ts';
-import { oneEndOfPrompt, templateFields, templateOptions } from './vllm-fields.ts';
+import { toolFields } from './tools/tool-fields.ts';
+import { oneEndOfPrompt, templateFields } from './vllm-fields.ts';
 
 const model = z.string().nullish().describe('As /v1/models names it; the model that is served when absent.');
 const MAX_TOKENS = 1 << 20;
@@ -23,7 +24,7 @@ const tokenizeRequestSchema = z
       .describe('false: without the special tokens that the tokenizer puts around a prompt. A chat never has them.'),
     return_token_strs: z.boolean().nullish().describe('The text of each token, too.'),
     ...templateFields,
-    tools: onlyDefault('tools', [[]]),
+    tools: toolFields.tools,
   })
   .refine((body) => (body.prompt === undefined) !== (body.messages === undefined), {
     error: 'give exactly one of "prompt" and "messages"',
@@ -63,7 +64,7 @@ export function registerTokenizeRoutes(app: ServiceApp, pairs: PairDirectory): v
             parseSpecial: body.parse_special ?? false,
             addSpecialTokens: body.add_special_tokens ?? true,
           })
-        : codec.encodeChat({ turns: body.messages, ...templateOptions(body) });
+        : chatPrompt({ ...body, messages: body.messages }, codec);
     return {
       count: tokens.length,
       max_model_len: card.context_length,

@@ -93,7 +93,7 @@ export const templateFields = {
     .describe('Given to the chat template as its variable reasoning_effort. No effect where it has none.'),
 };
 
-interface TemplateRequest {
+export interface TemplateRequest {
   readonly add_generation_prompt?: boolean | null | undefined;
   readonly continue_final_message?: boolean | null | undefined;
   readonly chat_template_kwargs?: Readonly<Record<string, unknown>> | null | undefined;

@@ -31,6 +31,8 @@ export interface ScoreCall {
   readonly wanted: Pick<ScoreRequestInput, 'rows' | 'seed' | 'verification' | 'draftDistributions'>;
   readonly numRows: number;
   readonly sampling: NonNullable<ScoreRequestInput['sampling']>;
+  /** Masks of the first rows, as the protocol has them. */
+  readonly allowedTokens?: Int32Array | undefined;
   /** Log probabilities beside each token of the reply; null: none. */
   readonly numTopLogprobs?: number | null;
   /** Hidden states are wanted from this position on, or from the first new token, if that is later. */
@@ -155,6 +157,7 @@ export class TargetSequence {
           ...call.wanted,
           num_rows: call.numRows,
           sampling: call.sampling,
+          allowed_tokens: call.allowedTokens,
           ...(call.numTopLogprobs != null && { num_top_logprobs: call.numTopLogprobs }),
           include_hidden_states: hiddenStatesFrom !== undefined,
           ...(hiddenStatesFrom !== undefined && {

@@ -17,6 +17,11 @@ export class TextCodec {
     this.#tokenizer = tokenizer;
   }
 
+  /** Source of the chat template, '' where there is none. */
+  get chatTemplateSource(): string {
+    return this.#tokenizer.chatTemplateSource;
+  }
+
   /**
    * Ids of raw text, in which names of special tokens are text unless `parseSpecial`; `addSpecialTokens`: with those that
    * the tokenizer puts around a text. Errors: invalid_request for a text without tokens.

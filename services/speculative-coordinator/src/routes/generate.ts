@@ -11,6 +11,7 @@ import type { FastifyReply } from 'fastify';
 import { documented } from '../docs/documented.ts';
 import type { AnswerParams } from '../generation/answer-params.ts';
 import type { Caller, RunningAnswer } from '../generation/answer-runner.ts';
+import { structuredOutput } from '../generation/grammar/structured-output.ts';
 import type { RoundRecord } from '../generation/round.ts';
 import type { ServedPair } from '../pair/pair.ts';
 import { EventStream } from '../sse.ts';
@@ -64,6 +65,7 @@ function paramsOf(body: GenerateRequest, { codec, draftingDefaults }: ServedPair
     verification: body.verification,
     stop: body.stop,
     ignoreEos: body.ignore_eos,
+    grammar: body.structured_outputs && structuredOutput(body.structured_outputs, 'structured_outputs.'),
     numTopLogprobs: null,
   };
 }

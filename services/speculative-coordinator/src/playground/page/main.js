@@ -104,6 +104,7 @@ function readInput() {
         }
       : { prompt: text }),
     ...Object.fromEntries(fields.map((field) => [field, numberOf(field)])),
+    ...($('schema').value.trim() && { structured_outputs: { json: $('schema').value } }),
   };
 }
 

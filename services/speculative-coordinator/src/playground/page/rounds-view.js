@@ -1,6 +1,6 @@
 /** The rounds of one answer: a column per pass of the target, counts by kind, and acceptance by position. */
 
-const KINDS = ['accepted', 'recovered', 'bonus', 'target', 'refused'];
+const KINDS = ['accepted', 'forced', 'recovered', 'bonus', 'target', 'refused'];
 const MAX_GAP_PX = 24;
 
 export class RoundsView {
