@@ -4,7 +4,7 @@
  * the prompt cached for the answer that follows.
  */
 import { ServiceError, TokenPrefix } from '@forerunner/protocol';
-import { logSumExp, topLogprobs } from '@forerunner/sampling';
+import { logprobOf, topLogprobs } from '@forerunner/sampling';
 import type { TargetSequence } from '../pair/target-sequence.ts';
 import type { TokenLogprobs } from './logprobs.ts';
 
@@ -42,7 +42,8 @@ export async function promptLogprobs(
     for (let i = 0; i < chunk.length; i++) {
       const row = reply.logits.subarray(i * vocabSize, (i + 1) * vocabSize);
       const tokenId = tokenIds[start + i + 1]!;
-      logprobs.push({ logprob: row[tokenId]! - logSumExp(row), top: topLogprobs(row, numTop) });
+      const top = topLogprobs(row, numTop).map((one) => ({ ...one, logprob: Math.fround(one.logprob) }));
+      logprobs.push({ logprob: Math.fround(logprobOf(row, tokenId)), top }); // float32, as those of answers come
     }
   }
   return logprobs;
