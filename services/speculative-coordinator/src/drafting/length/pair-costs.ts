@@ -6,7 +6,7 @@ import { type ModelCard, type PassCosts, passMs, type Timing } from '@forerunner
 import type { RoundCosts } from './allotment.ts';
 
 /** Times of one call: as the coordinator saw it, and what the service says of it. */
-export interface CallTimes {
+interface CallTimes {
   readonly callMs: number;
   readonly timing: Timing;
 }
