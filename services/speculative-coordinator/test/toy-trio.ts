@@ -23,7 +23,7 @@ import { TargetSequence } from '../src/pair/target-sequence.ts';
 import { HIDDEN_WIDTH, type ToyPeer, toyCard } from './toy-peers.ts';
 
 /** The same number of guesses in every round. */
-export function fixedLength(numSpeculativeTokens: number): DraftLengthPolicy {
+function fixedLength(numSpeculativeTokens: number): DraftLengthPolicy {
   const forecast = { tokensPerMs: 1, tokensPerMsWithout: 1 };
   return {
     ofDraft: () => ({ numSpeculativeTokens, minConfidence: 0, forecast }),
