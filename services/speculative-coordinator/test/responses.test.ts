@@ -164,7 +164,13 @@ describe('POST /v1/responses', () => {
 
   it.each([
     ['tools', { tools: [{ type: 'function', name: 'f' }] }, 'tools'],
-    ['a schema', { text: { format: { type: 'json_schema', schema: {} } } }, 'text.format.type'],
+    ['an unknown format', { text: { format: { type: 'xml' } } }, 'text.format.type'],
+    [
+      'what a schema cannot be held to',
+      { text: { format: { type: 'json_schema', name: 'x', schema: { items: { not: {} } } } } },
+      'text.format.schema.items.not',
+    ],
+    ['fewer tokens than would match', { min_tokens: 5, text: { format: { type: 'json_object' } } }, 'min_tokens'],
     ['what it would have to remember', { previous_response_id: 'resp_1' }, 'previous_response_id'],
     ['a conversation', { conversation: 'c' }, 'conversation'],
     ['work in the background', { background: true }, 'background'],

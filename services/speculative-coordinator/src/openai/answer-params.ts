@@ -7,7 +7,7 @@ import type { ChatRequest } from './chat-request.ts';
 import { type CompletionRequest, promptsOf } from './completion-request.ts';
 import type { AnsweringPair } from './dialect.ts';
 import { type CommonRequest, MAX_CHOICES } from './fields.ts';
-import { numTopLogprobsOf, type ResponseRequest, turnsOf } from './responses/request.ts';
+import { grammarOf, numTopLogprobsOf, type ResponseRequest, turnsOf } from './responses/request.ts';
 import { type StructuredFields, structuredGrammar } from './structured-fields.ts';
 import { allowsSeveralCalls, requiredTools } from './tools/tool-fields.ts';
 import { callsGrammar, toolFormatOf } from './tools/tool-format.ts';
@@ -66,6 +66,7 @@ export function responseAnswer(body: ResponseRequest, pair: AnsweringPair): Answ
     ...commonParams(body, promptTokenIds, pair),
     maxNewTokens: body.max_output_tokens ?? remainingTokens(promptTokenIds.length, pair.card),
     numTopLogprobs: numTopLogprobsOf(body),
+    grammar: grammarOf(body),
     ...(body.seed != null && { seed: body.seed }),
   };
 }

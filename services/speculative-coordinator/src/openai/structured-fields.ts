@@ -4,6 +4,13 @@ import { z } from 'zod';
 import type { GrammarSource } from '../generation/grammar/grammar-engine.ts';
 import { anyObject, choiceOf, jsonOf, regexOf, structuredOutput } from '../generation/grammar/structured-output.ts';
 
+export const jsonSchemaFields = {
+  name: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'must be 1 to 64 of A-Z a-z 0-9 _ -'),
+  description: z.string().nullish(),
+  schema: z.record(z.string(), z.unknown()).nullish(),
+  strict: z.boolean().nullish(),
+};
+
 const responseFormatSchema = z.discriminatedUnion(
   'type',
   [
@@ -11,12 +18,7 @@ const responseFormatSchema = z.discriminatedUnion(
     z.strictObject({ type: z.literal('json_object') }),
     z.strictObject({
       type: z.literal('json_schema'),
-      json_schema: z.strictObject({
-        name: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'must be 1 to 64 of A-Z a-z 0-9 _ -'),
-        description: z.string().nullish(),
-        schema: z.record(z.string(), z.unknown()).nullish(),
-        strict: z.boolean().nullish(),
-      }),
+      json_schema: z.strictObject(jsonSchemaFields),
     }),
   ],
   { error: 'must have the type text, json_object or json_schema' },
@@ -57,14 +59,24 @@ export const oneStructuredField = [
   },
 ] as const;
 
+/** undefined: the answer is free. Errors: invalid_request naming the part of `field`. */
+export function formatGrammar(
+  type: 'text' | 'json_object' | 'json_schema' | undefined,
+  { field, schema }: { readonly field: string; readonly schema?: object | null | undefined },
+): GrammarSource | undefined {
+  if (type === undefined || type === 'text') return undefined;
+  return schema ? jsonOf(schema, field) : anyObject(field);
+}
+
 /** undefined: the answer is free. Errors: invalid_request naming the part. */
 export function structuredGrammar(body: StructuredFields): GrammarSource | undefined {
   const { response_format: format } = body;
-  if (format?.type === 'json_object') return anyObject('response_format');
-  if (format?.type === 'json_schema') {
-    const { schema } = format.json_schema;
-    return schema ? jsonOf(schema, 'response_format.json_schema.schema') : anyObject('response_format');
-  }
+  if (format?.type === 'json_schema')
+    return formatGrammar(format.type, {
+      field: 'response_format.json_schema.schema',
+      schema: format.json_schema.schema,
+    });
+  if (format?.type === 'json_object') return formatGrammar(format.type, { field: 'response_format' });
   if (body.structured_outputs != null) return structuredOutput(body.structured_outputs, 'structured_outputs.');
   if (body.guided_json != null) return structuredOutput({ json: body.guided_json }, 'guided_');
   if (body.guided_regex != null) return regexOf(body.guided_regex, 'guided_regex');

@@ -123,6 +123,18 @@ describe('a schema', () => {
     expect(ajv.validate(person, JSON.parse(await generated({ json: person })))).toBe(true);
   });
 
+  it('holds in a response, which repeats it', async () => {
+    const body = { seed: 3, temperature: 1 };
+    const text = { format: { type: 'json_schema', name: 'person', schema: person } };
+    const answer = await post('/v1/responses', { ...body, input: 'x', max_output_tokens: 60, text });
+    const response = (await answer.json()) as Json;
+    const messages = [{ role: 'user', content: 'x' }];
+    const { reply } = await chat({ ...body, messages, max_tokens: 60, response_format: format(person) });
+    expect(response.output[0].content[0].text).toBe(reply.choices[0].message.content);
+    expect(ajv.validate(person, JSON.parse(response.output[0].content[0].text))).toBe(true);
+    expect(response.text).toEqual(text);
+  });
+
   it('at random is answered or refused, never with a failure of ours', async () => {
     for (let seed = 100; seed < 130; seed++) {
       const { status, reply } = await chat({ response_format: format(randomSchema(seed)), max_tokens: 12 });
@@ -193,6 +205,8 @@ describe('tools', () => {
     expect(offered).toBeGreaterThan(bare + 50);
     expect(forbidden).toBe(bare);
     expect(answered).toBeGreaterThan(offered);
+    const tokenized = (await (await post('/tokenize', { messages, tools })).json()) as Json;
+    expect(tokenized.count).toBe(answered);
   });
 
   it.each([
@@ -212,6 +226,12 @@ describe('tools', () => {
       { tools, tool_choice: 'required', response_format: { type: 'json_object' } },
       'tool_choice',
     ],
+    [
+      'a required call before whose end there must be more',
+      { tools, tool_choice: 'required', min_tokens: 9 },
+      'min_tokens',
+    ],
+    ['a required call that does not end', { tools, tool_choice: 'required', ignore_eos: true }, 'ignore_eos'],
     [
       'a call by a user',
       { messages: [{ role: 'user', content: 'x', tool_calls: [{ id: 'a', function: { name: 'f', arguments: '' } }] }] },

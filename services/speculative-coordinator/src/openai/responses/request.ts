@@ -2,9 +2,22 @@
 import { boundedInteger, MAX_NEW_TOKENS } from '@forerunner/protocol';
 import type { ChatTurn } from '@forerunner/tokenizer';
 import { z } from 'zod';
+import type { GrammarSource } from '../../generation/grammar/grammar-engine.ts';
 import { commonFields, MAX_TOP_LOGPROBS } from '../fields.ts';
 import { onlyDefault, takenChatFields } from '../only-default.ts';
+import { formatGrammar, jsonSchemaFields } from '../structured-fields.ts';
 import { templateFields } from '../vllm-fields.ts';
+
+/** As response_format of a chat has them, but flat. */
+const textFormatSchema = z.discriminatedUnion(
+  'type',
+  [
+    z.strictObject({ type: z.literal('text') }),
+    z.strictObject({ type: z.literal('json_object') }),
+    z.strictObject({ type: z.literal('json_schema'), ...jsonSchemaFields }),
+  ],
+  { error: 'must have the type text, json_object or json_schema' },
+);
 
 const LOGPROBS = 'message.output_text.logprobs';
 
@@ -86,15 +99,11 @@ export const responseRequestSchema = z
       .describe('effort is given to the chat template as its variable reasoning_effort.'),
     text: z
       .strictObject({
-        format: z
-          .looseObject({
-            type: z.literal('text', { error: 'only text is supported: answers are not constrained by a grammar' }),
-          })
-          .nullish(),
+        format: textFormatSchema.nullish(),
         ...takenChatFields,
       })
       .nullish()
-      .describe('Only {"format": {"type": "text"}}.'),
+      .describe('What the answer must match; json_schema: a value of that schema, strict or not.'),
     chat_template_kwargs,
     stream_options: z.strictObject({ include_obfuscation: onlyDefault('include_obfuscation', [false]) }).nullish(),
     tools: onlyDefault('tools', [[]]),
@@ -117,6 +126,14 @@ export type ResponseRequest = z.output<typeof responseRequestSchema>;
 /** The chat that the request means. */
 export function turnsOf({ input, instructions }: Pick<ResponseRequest, 'input' | 'instructions'>): ChatTurn[] {
   return instructions == null ? input : [{ role: 'system', content: instructions }, ...input];
+}
+
+/** undefined: the answer is free. Errors: invalid_request naming the part. */
+export function grammarOf({ text }: Pick<ResponseRequest, 'text'>): GrammarSource | undefined {
+  const format = text?.format;
+  return format?.type === 'json_schema'
+    ? formatGrammar(format.type, { field: 'text.format.schema', schema: format.schema })
+    : formatGrammar(format?.type, { field: 'text.format' });
 }
 
 /** null: none are told. */

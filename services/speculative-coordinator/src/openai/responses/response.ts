@@ -38,7 +38,7 @@ export function openResponse({ body, requestId, card, createdAt }: ResponseHead)
     service_tier: 'default',
     store: false,
     temperature: body.temperature ?? 1,
-    text: { format: { type: 'text' } },
+    text: { format: body.text?.format ?? { type: 'text' } },
     tool_choice: 'auto',
     tools: [],
     top_logprobs: body.top_logprobs ?? 0,
