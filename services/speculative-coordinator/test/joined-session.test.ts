@@ -212,12 +212,10 @@ describe('a lookup', () => {
     expect(lookups).toBe(0);
   });
 
-  it('calls a draft that catches up on what was looked up warming no more: nothing is lost', async () => {
-    const draft = new ToyDraft({ kind: 'warming' });
-    const { propose } = opened(PROMPT, draft, lookup);
-    expect(guessesOf(await propose([50]))).toBe('warming');
-    await propose(COPY);
-    expect(guessesOf(await propose([60]))).toBe('none');
+  it('a draft that was not asked for long catches up, which is no loss; one that lost the text just now is', async () => {
+    const { propose } = opened([900], new ToyDraft({ kind: 'warming' }));
+    expect(guessesOf(await propose([1]))).toBe('warming');
+    expect(guessesOf(await propose(Array.from({ length: 64 }, (_, i) => 300 + i)))).toBe('none');
   });
 });
 

@@ -5,6 +5,7 @@
  * guesses turn out to be is no part of the choice, so each source keeps its own distribution: a text's guess is one-hot.
  */
 import type { TokenPrefix } from '@forerunner/protocol';
+import { MAX_INLINE_TOKENS } from './background-fill.ts';
 import type {
   DraftSession,
   HiddenStateRows,
@@ -48,12 +49,13 @@ export class JoinedSession implements DraftSession {
   readonly #sources: readonly TextSource[];
   readonly #maxTextTokens: number;
   #lastOrigin: ProposalOrigin | null = null;
-  /** Tokens were guessed from a text since the draft's last proposal: it has them to catch up on. */
-  #draftIsBehind = false;
+  /** Length of the text at the draft's last proposal; of the prompt before there was one. */
+  #draftedAt: number;
 
   /** `draft` null: texts alone. */
   constructor(draft: DraftSession | null, texts: TextGuesses) {
     this.#draft = draft;
+    this.#draftedAt = texts.numPromptTokens;
     this.#maxTextTokens = texts.maxTextTokens;
     this.#sources = openSources(texts);
   }
@@ -78,12 +80,11 @@ export class JoinedSession implements DraftSession {
     const result: ProposeResult = asksDraft ? await this.#draft!.propose(call) : { kind: 'none' };
     if (result.kind === 'proposal') {
       this.#lastOrigin = 'draft';
-      this.#draftIsBehind = false;
+      this.#draftedAt = call.committed.length;
       return result;
     }
     if (text) return this.#propose(text);
-    // A draft that caches what was guessed without it is no loss.
-    return result.kind === 'warming' && this.#draftIsBehind ? { kind: 'none' } : result;
+    return result.kind === 'warming' && this.#wasPassedOver(call.committed.length) ? { kind: 'none' } : result;
   }
 
   settle(numAcceptedTokens: number): void {
@@ -96,6 +97,11 @@ export class JoinedSession implements DraftSession {
 
   async close(): Promise<void> {
     await this.#draft?.close();
+  }
+
+  /** The draft was not asked for so long that it has to catch up: its caching of what others guessed is no loss. */
+  #wasPassedOver(numTokens: number): boolean {
+    return numTokens - this.#draftedAt > MAX_INLINE_TOKENS;
   }
 
   /** The text that promises most, the first of equals; null: none promises anything. */
@@ -116,7 +122,6 @@ export class JoinedSession implements DraftSession {
 
   #propose({ source, numGuesses }: TextPlan): Proposal {
     this.#lastOrigin = source.origin;
-    this.#draftIsBehind = true;
     const draftTokenIds = source.text.next(numGuesses);
     return { kind: 'proposal', origin: source.origin, draftTokenIds, draftDistributions: null, timing: null };
   }
