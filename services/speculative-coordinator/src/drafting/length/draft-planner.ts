@@ -26,6 +26,8 @@ export interface PlannedAnswer {
 const MIN_GAIN = 1.02;
 /** An answer that drafts goes on as long as it promises no loss. */
 const MIN_GAIN_ONCE_DRAFTING = 1;
+/** The same beside others: plans take all answers to go round together, and those that wait for a draft come too late. */
+const MIN_GAIN_BESIDE_OTHERS = 1.05;
 /** A guess after one that the draft is surer of than this is always worth its try. */
 const MAX_CONFIDENCE = 0.95;
 /** A draft that goes on only where it is sure: few second guesses, most of them kept. */
@@ -139,7 +141,8 @@ class AnswerDraftLength implements DraftLengthPolicy {
       return { numSpeculativeTokens: fixedLength, minConfidence: fixedConfidence ?? 0, forecast };
     }
     const gain = plan.tokensPerMs / plan.without.tokensPerMs;
-    const pays = gain >= (this.#isDrafting ? MIN_GAIN_ONCE_DRAFTING : MIN_GAIN);
+    const minGain = this.#isDrafting ? MIN_GAIN_ONCE_DRAFTING : MIN_GAIN;
+    const pays = gain >= (plan.lengths.length > 1 ? MIN_GAIN_BESIDE_OTHERS : minGain);
     const planned = pays ? plan.lengths[0]! : 0;
     this.#isDrafting = planned > 0;
     const isTrial = planned === 0 && maxDraftTokens > 0 && this.#planner.tries(this.#answer);
