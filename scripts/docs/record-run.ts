@@ -1,6 +1,6 @@
 /**
- * Records one real answer of what `npm start` serves, with its own drafting settings, round by round, for the pictures
- * in docs/algorithm.md:
+ * Records one real answer of what `npm start` serves, with up to four guesses of the draft a round, round by round, for the
+ * pictures in docs/algorithm.md:
  *   node scripts/docs/record-run.ts http://127.0.0.1:8080 > docs/images/recorded-run.json
  */
 import { PICTURED_PROMPT } from './pictured-prompt.ts';
@@ -8,7 +8,8 @@ import type { RecordedRound, RecordedRun } from './pictures.ts';
 
 const url = process.argv[2] ?? 'http://127.0.0.1:8080';
 const prompt = PICTURED_PROMPT;
-const body = { messages: [{ role: 'user', content: prompt }], temperature: 0, max_new_tokens: 96 };
+const drafting = { draft_k: 4, min_confidence: 0.7, prompt_lookup: false };
+const body = { messages: [{ role: 'user', content: prompt }], temperature: 0, max_new_tokens: 96, ...drafting };
 
 const post = (change: object) =>
   fetch(`${url}/generate`, {
