@@ -79,6 +79,8 @@ export type InitialChances = Record<'first' | 'second', Record<Chance, number>>;
 export class AcceptancePrior {
   readonly #chances = new Chances();
   readonly #initial: InitialChances;
+  /** Chances by position as they are since the last result; every answer's every plan asks for them. */
+  #known: Record<Chance, number[]> = noChances();
   #numResults = 0;
 
   constructor(initial: InitialChances) {
@@ -92,17 +94,23 @@ export class AcceptancePrior {
 
   add(result: ProposalResult): void {
     this.#numResults++;
+    this.#known = noChances();
     this.#chances.forget(0.998);
     this.#chances.add(result);
   }
 
   /** From the third guess on, a position that was never tried is like the one before it. */
   chance(chance: Chance, position: number): number {
-    const before =
-      position > 1 ? this.chance(chance, position - 1) : this.#initial[position === 0 ? 'first' : 'second'][chance];
-    return this.#chances.estimate(chance, position, before, 8);
+    const known = this.#known[chance];
+    for (let i = known.length; i <= position; i++) {
+      const before = i > 1 ? known[i - 1]! : this.#initial[i === 0 ? 'first' : 'second'][chance];
+      known.push(this.#chances.estimate(chance, i, before, 8));
+    }
+    return known[position]!;
   }
 }
+
+const noChances = (): Record<Chance, number[]> => ({ made: [], madeAfterKept: [], kept: [] });
 
 export class AcceptanceEstimate {
   readonly #chances = new Chances();
