@@ -90,7 +90,7 @@ function restartOrStop(ended: ServiceProcess, { code, signal, lifeMs }: Unexpect
 async function stop(exitCode: number): Promise<void> {
   if (stopping.signal.aborted) return;
   stopping.abort();
-  for (const running of [coordinator, target, ...(draftModel ? [draft] : [])]) await running.end();
+  for (const running of services.toReversed()) await running.end();
   if (exitCode === 0) console.log('Stopped.');
   process.exit(exitCode);
 }

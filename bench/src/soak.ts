@@ -7,6 +7,7 @@
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { EngineError, type KvCache, openRunner } from '@forerunner/engine';
+import { seededRandom } from '@forerunner/testkit';
 
 const MAX_SEQUENCES = 12;
 /** Of one sequence, which is evicted near it: short enough that it happens often. */
@@ -35,7 +36,7 @@ interface Sequence {
 }
 
 export async function soak(options: SoakOptions): Promise<SoakReport> {
-  const random = mulberry32(options.seed);
+  const random = seededRandom(options.seed);
   const below = (n: number) => Math.floor(random() * n);
   const collect = globalThis.gc ?? (() => {});
   const counts: Record<string, number> = {};
@@ -155,17 +156,6 @@ function abortOnceHeard(abort: AbortController): void {
   signal.addEventListener = (...given: unknown[]) => {
     listen(...given);
     abort.abort();
-  };
-}
-
-/** A small seeded generator, so that a failure can be repeated. */
-function mulberry32(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
   };
 }
 

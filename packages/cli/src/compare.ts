@@ -3,7 +3,7 @@
  * says how far the distributions of the next token are apart, agreement how often the same token is likeliest.
  */
 import { type ModelRunner, openRunner } from '@forerunner/engine';
-import { argmax, klDivergence } from './distributions.ts';
+import { argmax, logSumExp } from '@forerunner/sampling';
 
 export interface Comparison {
   readonly numTokens: number;
@@ -48,6 +48,17 @@ export async function compareModels(
     await imported.close();
   }
   return { numTokens: tokenIds.length, klDivergence: kl / tokenIds.length, agreement: same / tokenIds.length };
+}
+
+/** KL(p ‖ q) in nats of the distributions that two rows of logits stand for. */
+function klDivergence(pLogits: Float32Array, qLogits: Float32Array): number {
+  const [pLogSum, qLogSum] = [logSumExp(pLogits), logSumExp(qLogits)];
+  let sum = 0;
+  for (let i = 0; i < pLogits.length; i++) {
+    const logP = pLogits[i]! - pLogSum;
+    sum += Math.exp(logP) * (logP - (qLogits[i]! - qLogSum));
+  }
+  return sum;
 }
 
 /** Logits of ROWS tokens from a position on; to be asked in order. A copy. */

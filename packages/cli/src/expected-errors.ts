@@ -5,9 +5,19 @@ import { HubError } from '@forerunner/hub';
 import { ImportError } from '@forerunner/model-import';
 import { ModelToolError } from '@forerunner/model-tools';
 import { GraphError } from '@forerunner/onnx-graph';
+import { SamplingError } from '@forerunner/sampling';
 import { ConfigError } from '@forerunner/service-kit/config-error';
 
-const EXPECTED = [ArchitectureError, ConfigError, EngineError, GraphError, HubError, ImportError, ModelToolError];
+const EXPECTED = [
+  ArchitectureError,
+  ConfigError,
+  EngineError,
+  GraphError,
+  HubError,
+  ImportError,
+  ModelToolError,
+  SamplingError,
+];
 
 export function isExpected(error: unknown): boolean {
   return EXPECTED.some((kind) => error instanceof kind) || isFromFileSystem(error);

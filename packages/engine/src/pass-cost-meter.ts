@@ -4,7 +4,8 @@
  * machine may be another one, or busier.
  */
 import { type PassCosts, passMs } from '@forerunner/protocol';
-import type { ForwardItem, KvCache, ModelRunner } from './runner.ts';
+import { probeItem, probeTokenIds } from './probe-item.ts';
+import type { ForwardItem, ModelRunner } from './runner.ts';
 
 /** Rows to measure, the ones that matter most first: there may be no time for all of them. */
 const MEASURED_ROWS = [1, 2, 5, 8, 16, 32, 3, 4, 6, 12, 24];
@@ -114,8 +115,7 @@ export class PassCostMeter {
     const numSequences = Math.min(runner.maxSequences, MAX_ROWS);
     if (numSequences < 2) return;
     const shape = { numRows: numSequences, numSequences, numCachedTokens: 0 };
-    const moreMs =
-      (await timePass(runner, { numRows: numSequences, numSequences }, deadlineMs)) - passMs(this.costs, shape);
+    const moreMs = (await timePass(runner, shape, deadlineMs)) - passMs(this.costs, shape);
     this.#msPerSequence = Math.max(0, moreMs / (numSequences - 1));
   }
 
@@ -127,10 +127,10 @@ export class PassCostMeter {
       while (numCachedTokens < wanted && (numCachedTokens === 0 || performance.now() < deadlineMs)) {
         const numTokens = Math.min(FILL_TOKENS, wanted - numCachedTokens);
         cache.ensureCapacity(numCachedTokens + numTokens + 2, numCachedTokens);
-        (await runner.forward([itemOf(runner, cache, { numTokens, numPastTokens: numCachedTokens })])).release();
+        (await runner.forward([probeItem(runner, cache, numCachedTokens, probeTokenIds(runner, numTokens))])).release();
         numCachedTokens += numTokens;
       }
-      const item = itemOf(runner, cache, { numTokens: 2, numPastTokens: numCachedTokens });
+      const item = probeItem(runner, cache, numCachedTokens, probeTokenIds(runner, 2));
       const shape = { numRows: 2, numSequences: 1, numCachedTokens: 0 };
       const moreMs = (await leastMs(runner, [item], deadlineMs)) - passMs(this.costs, shape);
       this.#msPer1024CachedTokens = Math.max(0, (moreMs * 1024) / numCachedTokens);
@@ -152,7 +152,7 @@ async function timePass(
     for (const cache of caches) cache.ensureCapacity(numTokens + 1, 0);
     return await leastMs(
       runner,
-      caches.map((cache) => itemOf(runner, cache, { numTokens, numPastTokens: 0 })),
+      caches.map((cache) => probeItem(runner, cache, 0, probeTokenIds(runner, numTokens))),
       deadlineMs,
     );
   } finally {
@@ -169,19 +169,4 @@ async function leastMs(runner: ModelRunner, items: readonly ForwardItem[], deadl
     least = Math.min(least, performance.now() - startMs);
   }
   return least;
-}
-
-function itemOf(
-  runner: ModelRunner,
-  cache: KvCache,
-  { numTokens, numPastTokens }: { numTokens: number; numPastTokens: number },
-): ForwardItem {
-  const { hiddenStatesInput, vocabSize } = runner.signature;
-  return {
-    cache,
-    numPastTokens,
-    tokenIds: Int32Array.from({ length: numTokens }, (_, i) => (1 + i * 7919) % vocabSize),
-    numLogitRows: numTokens,
-    ...(hiddenStatesInput && { hiddenStates: new Float32Array(numTokens * hiddenStatesInput.width).fill(0.1) }),
-  };
 }

@@ -2,7 +2,8 @@
  * Is this model one function, whatever the shape of the passes that compute it? Asked once at start, of the machine
  * that will serve: the same tokens in passes of different lengths must give the same rows to the last bit.
  */
-import type { ForwardItem, KvCache, ModelRunner } from './runner.ts';
+import { probeItem, probeTokenIds } from './probe-item.ts';
+import type { KvCache, ModelRunner } from './runner.ts';
 
 /** bit-exact: every shape tried gave the same bits. tolerance: some did not. */
 export type NumericRegime = 'bit-exact' | 'tolerance';
@@ -14,9 +15,9 @@ const BATCHED_LENGTHS = [1, 3];
 
 /** Runs some thirty short passes, which also warms the model up. Errors: whatever the runner throws. */
 export async function probeNumericRegime(runner: ModelRunner): Promise<NumericRegime> {
-  const { vocabSize, headSize, contextLength } = runner.signature;
+  const { headSize, contextLength } = runner.signature;
   const total = Math.min(NUM_SHARED_TOKENS + NUM_PROBED_TOKENS, contextLength - 1);
-  const tokenIds = Int32Array.from({ length: total }, (_, i) => (1 + i * 7919) % vocabSize);
+  const tokenIds = probeTokenIds(runner, total);
   const cache = runner.createCache(total);
   try {
     const rows = await rowsByPasses(runner, cache, tokenIds, 0, total);
@@ -64,12 +65,6 @@ function batchedRows(runner: ModelRunner, cache: KvCache, tokenIds: Int32Array, 
       return rows;
     }),
   );
-}
-
-function probeItem(runner: ModelRunner, cache: KvCache, numPastTokens: number, tokenIds: Int32Array): ForwardItem {
-  const width = runner.signature.hiddenStatesInput?.width;
-  const hiddenStates = width !== undefined && { hiddenStates: new Float32Array(tokenIds.length * width).fill(0.1) };
-  return { cache, numPastTokens, tokenIds, numLogitRows: tokenIds.length, ...hiddenStates };
 }
 
 /** Logits of the tokens from `start` on, computed in passes of `passLength`. */

@@ -14,8 +14,6 @@ export interface PassResult {
   /** performance.now() when the pass began. */
   readonly startedMs: number;
   readonly durationMs: number;
-  /** Items of the pass, this one included. */
-  readonly numItems: number;
   /** Gives the output's buffers back. To be called exactly once. */
   release(): void;
 }
@@ -211,7 +209,6 @@ export class Scheduler {
             output: batch.outputs[i]!,
             startedMs,
             durationMs,
-            numItems: shares.length,
             release,
           });
           return;

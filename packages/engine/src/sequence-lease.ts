@@ -36,7 +36,6 @@ export class SequenceLease {
   readonly #options: LeaseOptions;
   #firstPassMs: number | undefined;
   #modelMs = 0;
-  #numSequences = 1;
 
   constructor(options: LeaseOptions) {
     this.#options = options;
@@ -53,14 +52,10 @@ export class SequenceLease {
     return this.#options.contextLength - this.length;
   }
 
-  /** Waiting before the first pass, the time of the passes so far, and how many sequences shared the last of them. */
-  get timing(): { queueMs: number; modelMs: number; numSequences: number } {
+  /** Waiting before the first pass, and the time of the passes so far. */
+  get timing(): { queueMs: number; modelMs: number } {
     const { requestedMs } = this.#options;
-    return {
-      queueMs: (this.#firstPassMs ?? performance.now()) - requestedMs,
-      modelMs: this.#modelMs,
-      numSequences: this.#numSequences,
-    };
+    return { queueMs: (this.#firstPassMs ?? performance.now()) - requestedMs, modelMs: this.#modelMs };
   }
 
   /** Cached tokens: a view, valid until the next append. */
@@ -113,7 +108,6 @@ export class SequenceLease {
       sequence.prefix.append(rest.subarray(0, numTokens), isShareable);
       this.#firstPassMs ??= pass.startedMs;
       this.#modelMs += pass.durationMs;
-      this.#numSequences = pass.numItems;
       const end = start + numTokens;
       const firstLogits = tokenIds.length - numLogitRows;
       if (end > firstLogits) onLogits?.(output.logits, Math.max(0, start - firstLogits));

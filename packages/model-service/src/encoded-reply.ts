@@ -21,15 +21,10 @@ export function encodeReply(frame: Frame, { form }: ReplyOptions): Transfer<Uint
 
 export function timingOf(
   replyOptions: ReplyOptions,
-  { queueMs, modelMs, numSequences }: { queueMs: number; modelMs: number; numSequences: number },
+  { queueMs, modelMs }: { queueMs: number; modelMs: number },
 ): Timing {
   const totalMs = performance.timeOrigin + performance.now() - replyOptions.receivedMs;
-  return {
-    queue_ms: toMicroseconds(queueMs),
-    model_ms: toMicroseconds(modelMs),
-    total_ms: toMicroseconds(totalMs),
-    num_sequences: numSequences,
-  };
+  return { queue_ms: toMicroseconds(queueMs), model_ms: toMicroseconds(modelMs), total_ms: toMicroseconds(totalMs) };
 }
 
 const toMicroseconds = (ms: number): number => Math.round(ms * 1000) / 1000;

@@ -133,7 +133,5 @@ export const timingSchema = z.object({
   model_ms: z.number(),
   /** From the request's arrival in the service to its reply, milliseconds. */
   total_ms: z.number(),
-  /** Sequences that shared the last of these passes, this one included. */
-  num_sequences: z.int().default(1),
 });
 export type Timing = z.output<typeof timingSchema>;

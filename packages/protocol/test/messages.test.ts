@@ -15,7 +15,7 @@ import {
   TokenPrefix,
 } from '../src/index.ts';
 
-const timing = { queue_ms: 0, model_ms: 1, total_ms: 2, num_sequences: 1 };
+const timing = { queue_ms: 0, model_ms: 1, total_ms: 2 };
 const digest = new TokenPrefix().digestAt(0);
 
 describe('a prefix', () => {

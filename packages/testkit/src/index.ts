@@ -3,5 +3,6 @@ export * from './chat-model.ts';
 export * from './client.ts';
 export * from './free-port.ts';
 export * from './model-card.ts';
+export * from './seeded-random.ts';
 export * from './tiny-pair.ts';
 export * from './trio.ts';

@@ -19,26 +19,38 @@ export async function chiSquare(
     const key = output.tokenIds.slice(0, 3).join(',');
     counts.set(key, (counts.get(key) ?? 0) + 1);
   }
+  return fitOfThree(counts, { model: expected, prompt: PROMPT, numAnswers });
+}
+
+/** χ² of the first three tokens of answers, counted by 'a,b,c', against a model's exact distribution. */
+export function fitOfThree(
+  counts: ReadonlyMap<string, number>,
+  { model, prompt, numAnswers }: { model: ToyModel; prompt: readonly number[]; numAnswers: number },
+): { statistic: number; limit: number } {
   let statistic = 0;
   let bins = 0;
-  let rest = { observed: 0, expected: 0 };
+  const rest = { observed: 0, expected: 0 };
   const add = (observed: number, mean: number) => {
     statistic += (observed - mean) ** 2 / mean;
     bins++;
   };
-  const first = expected(Int32Array.from(PROMPT));
+  const first = model(Int32Array.from(prompt));
   for (let a = 0; a < VOCAB_SIZE; a++) {
-    const second = expected(Int32Array.of(...PROMPT, a));
+    const second = model(Int32Array.of(...prompt, a));
     for (let b = 0; b < VOCAB_SIZE; b++) {
-      const third = expected(Int32Array.of(...PROMPT, a, b));
+      const third = model(Int32Array.of(...prompt, a, b));
       for (let c = 0; c < VOCAB_SIZE; c++) {
         const mean = numAnswers * first[a]! * second[b]! * third[c]!;
         const observed = counts.get(`${a},${b},${c}`) ?? 0;
-        if (mean >= 5) add(observed, mean);
-        else rest = { observed: rest.observed + observed, expected: rest.expected + mean };
+        if (mean >= 5) {
+          add(observed, mean);
+          continue;
+        }
+        rest.observed += observed;
+        rest.expected += mean;
       }
     }
   }
-  if (rest.expected > 0) add(rest.observed, rest.expected);
+  if (rest.observed > 0 || rest.expected > 0) add(rest.observed, Math.max(rest.expected, 1e-9));
   return { statistic, limit: bins - 1 + 10 * Math.sqrt(2 * (bins - 1)) };
 }

@@ -16,7 +16,8 @@ import { VerdictRule } from '../src/generation/verification/verdict.ts';
 import { type CoordinatorMetrics, createMetrics } from '../src/metrics.ts';
 import { TargetReplicas } from '../src/pair/target-replicas.ts';
 import { TargetSequence } from '../src/pair/target-sequence.ts';
-import { ToyPeer, toyModel, VOCAB_SIZE } from './toy-peers.ts';
+import { fitOfThree } from './chi-square.ts';
+import { ToyPeer, toyModel } from './toy-peers.ts';
 import { sampling, ToyTrio, toyText } from './toy-trio.ts';
 
 /** A draft that says what it is told to, and notes that it was asked. */
@@ -59,7 +60,7 @@ function lengthsWith(numSpeculativeTokens: number): DraftLengthPolicy {
   });
   return {
     ofDraft: () => planned(numSpeculativeTokens, 0.8),
-    ofText: (_origin, kept) => {
+    ofText: (kept) => {
       const taken = kept.filter((chance) => chance >= 0.25);
       return planned(
         taken.length,
@@ -309,33 +310,8 @@ describe('the joint distribution of answers with guesses from texts', () => {
     return generation.output.tokenIds;
   }
 
-  /** χ² of the first three tokens against a model's exact distribution. */
-  function chiSquare(prompt: Int32Array, counts: ReadonlyMap<string, number>, salt: number) {
-    const model = toyModel(salt, 3);
-    let statistic = 0;
-    let bins = 0;
-    const rest = { observed: 0, expected: 0 };
-    const first = model(prompt);
-    for (let a = 0; a < VOCAB_SIZE; a++) {
-      const second = model(Int32Array.of(...prompt, a));
-      for (let b = 0; b < VOCAB_SIZE; b++) {
-        const third = model(Int32Array.of(...prompt, a, b));
-        for (let c = 0; c < VOCAB_SIZE; c++) {
-          const mean = NUM_ANSWERS * first[a]! * second[b]! * third[c]!;
-          const observed = counts.get(`${a},${b},${c}`) ?? 0;
-          if (mean < 5) {
-            rest.observed += observed;
-            rest.expected += mean;
-            continue;
-          }
-          statistic += (observed - mean) ** 2 / mean;
-          bins++;
-        }
-      }
-    }
-    statistic += (rest.observed - rest.expected) ** 2 / Math.max(rest.expected, 1e-9);
-    return { statistic, limit: bins + 10 * Math.sqrt(2 * bins) };
-  }
+  const chiSquare = (prompt: Int32Array, counts: ReadonlyMap<string, number>, salt: number) =>
+    fitOfThree(counts, { model: toyModel(salt, 3), prompt: [...prompt], numAnswers: NUM_ANSWERS });
 
   it('coupled, is that of the target alone token by token, whatever was predicted', async () => {
     const metrics = createMetrics(new Registry(), {

@@ -1,16 +1,12 @@
 /** The index against brute force, and its bounds. */
+import { seededRandom } from '@forerunner/testkit';
 import { describe, expect, it } from 'vitest';
 import { MAX_MATCH, NgramIndex, type Occurrence, type Search } from '../src/drafting/lookup/ngram-index.ts';
 
-/** Uniform whole numbers below `limit`, the same every time (mulberry32, public domain). */
+/** Uniform whole numbers below `limit`, the same every time. */
 function seeded(seed: number): (limit: number) => number {
-  let state = seed;
-  return (limit) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return Math.floor((((t ^ (t >>> 14)) >>> 0) / 2 ** 32) * limit);
-  };
+  const random = seededRandom(seed);
+  return (limit) => Math.floor(random() * limit);
 }
 
 const order = (near: number | null, end: number): number =>

@@ -298,7 +298,7 @@ export class ToyPeer implements Peer {
       cached_length: text.length,
       vocab_size: VOCAB_SIZE,
       num_reused_tokens,
-      timing: { queue_ms: 0, model_ms: 0, total_ms: 0, num_sequences: 1 },
+      timing: { queue_ms: 0, model_ms: 0, total_ms: 0 },
     };
   }
 }

@@ -27,7 +27,7 @@ function fixedLength(numSpeculativeTokens: number): DraftLengthPolicy {
   const forecast = { tokensPerMs: 1, tokensPerMsWithout: 1 };
   return {
     ofDraft: () => ({ numSpeculativeTokens, minConfidence: 0, forecast }),
-    ofText: (_origin, kept) => ({ numSpeculativeTokens: kept.length, minConfidence: 0, forecast }),
+    ofText: (kept) => ({ numSpeculativeTokens: kept.length, minConfidence: 0, forecast }),
     observe: () => {},
     close: () => {},
   };

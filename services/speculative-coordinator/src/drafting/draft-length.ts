@@ -19,13 +19,6 @@ export interface PlannedLength extends DraftLength {
   readonly forecast: Forecast;
 }
 
-/** How many guesses the next round of an answer may have, from whoever makes them. */
-export interface GuessLengths {
-  ofDraft(): PlannedLength;
-  /** `kept`: chances that 1, 2, ... guesses of a text are kept; there may be as many. */
-  ofText(origin: Exclude<ProposalOrigin, 'draft'>, kept: readonly number[]): PlannedLength;
-}
-
 /** What a policy may learn from a round. Round 0 is the prompt's own pass. */
 export interface DraftedRound extends TimedRound {
   readonly index: number;
@@ -40,8 +33,11 @@ export interface DraftedRound extends TimedRound {
   readonly numTokens: number;
 }
 
-/** Of one answer. */
-export interface DraftLengthPolicy extends GuessLengths {
+/** How many guesses the rounds of one answer may have, from whoever makes them. */
+export interface DraftLengthPolicy {
+  ofDraft(): PlannedLength;
+  /** `kept`: chances that 1, 2, ... guesses of a text are kept; there may be as many. */
+  ofText(kept: readonly number[]): PlannedLength;
   observe(round: DraftedRound): void;
   /** The answer has ended. */
   close(): void;
@@ -51,29 +47,30 @@ export interface DraftLengthPolicy extends GuessLengths {
  * What a policy allows in one round, and no more than can be emitted: a round emits its guesses and one token more.
  * Keeps what was allowed, for whoever reads the round.
  */
-export class RoundLengths implements GuessLengths {
-  readonly #policy: GuessLengths;
+export class RoundLengths {
+  readonly #policy: DraftLengthPolicy;
   readonly #maxGuesses: number;
   readonly #allowed = new Map<ProposalOrigin, PlannedLength>();
 
-  constructor(policy: GuessLengths, maxGuesses: number) {
+  constructor(policy: DraftLengthPolicy, maxGuesses: number) {
     this.#policy = policy;
-    this.#maxGuesses = maxGuesses;
+    this.#maxGuesses = Math.max(0, maxGuesses);
   }
 
   ofDraft(): PlannedLength {
     const known = this.#allowed.get('draft');
     if (known) return known;
     const length = this.#policy.ofDraft();
-    const numSpeculativeTokens = Math.max(0, Math.min(length.numSpeculativeTokens, this.#maxGuesses));
+    const numSpeculativeTokens = Math.min(length.numSpeculativeTokens, this.#maxGuesses);
     return this.#keep('draft', { ...length, numSpeculativeTokens });
   }
 
+  /** As DraftLengthPolicy.ofText. */
   ofText(origin: Exclude<ProposalOrigin, 'draft'>, kept: readonly number[]): PlannedLength {
-    return this.#keep(origin, this.#policy.ofText(origin, kept.slice(0, Math.max(0, this.#maxGuesses))));
+    return this.#keep(origin, this.#policy.ofText(kept.slice(0, this.#maxGuesses)));
   }
 
-  /** What was allowed to whoever guessed in the end, null: nobody; null: nobody asked. */
+  /** What was allowed to whoever guessed in the end, and no guesses where nobody did (null); null: nobody had asked. */
   of(origin: ProposalOrigin | null): PlannedLength | null {
     if (origin !== null) return this.#allowed.get(origin) ?? null;
     const [any] = this.#allowed.values();

@@ -1,6 +1,6 @@
 /** Where guesses come from, as the loop sees it. A drafter that has nothing to propose says so; it never fails. */
 import type { DistributionRows, DraftSource, Timing, TokenPrefix } from '@forerunner/protocol';
-import type { GuessLengths } from './draft-length.ts';
+import type { RoundLengths } from './draft-length.ts';
 
 /** Who guessed: a model, the text that the client predicted, or the prompt and the answer so far. */
 export type ProposalOrigin = DraftSource;
@@ -27,7 +27,7 @@ export type ProposeResult = Proposal | NoProposal;
 
 export interface ProposeCall {
   readonly committed: TokenPrefix;
-  readonly lengths: GuessLengths;
+  readonly lengths: RoundLengths;
 }
 
 /** Hidden states of the tokens at positions ... end - 1; only those before `numCommitted` are of committed tokens. */

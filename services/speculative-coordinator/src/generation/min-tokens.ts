@@ -1,6 +1,6 @@
 /**
- * `min_tokens`: while an answer is shorter, the tokens that would end it never come, in all
- * rows of a pass alike. A proposal ends where that changes, so that each row has the law of its own position.
+ * `min_tokens`: while an answer is shorter, the tokens that would end it never come, in all rows of a pass alike. A
+ * proposal ends where that changes, so that each row has the distribution of its own position.
  */
 import type { WireSampling } from '@forerunner/protocol';
 

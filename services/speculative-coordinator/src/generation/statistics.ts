@@ -96,8 +96,6 @@ export class GenerationStatistics {
     const end = this.#lastTokenMs ?? performance.now();
     const totalMs = end - this.#startMs;
     const decodeMs = end - (this.#firstTokenMs ?? end);
-    const numForecasts = this.#numForecasts;
-    const aloneMsPerToken = numForecasts > 0 ? this.#aloneMs / numForecasts : null;
     const decodedTokens = this.#numOutputTokens - 1;
     const perSecond = (tokens: number, ms: number) => (ms > 0 && tokens > 0 ? round((1000 * tokens) / ms) : null);
     return {
@@ -107,7 +105,7 @@ export class GenerationStatistics {
         num_draft_tokens: this.numDraftTokens,
         num_accepted_tokens: this.numAcceptedTokens,
         num_emitted_draft_tokens: this.numEmittedDraftTokens,
-        draft_acceptance_rate: this.numDraftTokens > 0 ? round(this.numAcceptedTokens / this.numDraftTokens) : null,
+        draft_acceptance_rate: ratio(this.numAcceptedTokens, this.numDraftTokens),
         mean_acceptance_length: this.numDrafts > 0 ? round(1 + this.numAcceptedTokens / this.numDrafts) : null,
         num_draft_tokens_per_pos: [...this.#draftTokensPerPos],
         num_accepted_tokens_per_pos: this.#draftTokensPerPos.map((_, i) => this.#acceptedTokensPerPos[i] ?? 0),
@@ -120,14 +118,19 @@ export class GenerationStatistics {
       total_ms: round(totalMs),
       tokens_per_second: perSecond(this.#numOutputTokens, totalMs),
       decode_tokens_per_second: perSecond(decodedTokens, decodeMs),
-      predicted_speedup: aloneMsPerToken === null ? null : round((aloneMsPerToken * numForecasts) / this.#promisedMs),
-      achieved_speedup:
-        aloneMsPerToken === null || decodeMs === 0 ? null : round((aloneMsPerToken * decodedTokens) / decodeMs),
+      predicted_speedup: ratio(this.#aloneMs, this.#promisedMs),
+      achieved_speedup: ratio((decodedTokens * this.#aloneMs) / this.#numForecasts, decodeMs),
     };
   }
 }
 
 const round = (value: number): number => Math.round(value * 1e4) / 1e4;
+
+/** null: there was nothing to divide by. */
+const ratio = (value: number, of: number): number | null => {
+  const share = value / of;
+  return Number.isFinite(share) ? round(share) : null;
+};
 
 /** Accepted guesses that stand in the answer: none past its end. */
 const numEmittedOf = ({ tokens }: RoundRecord): number =>

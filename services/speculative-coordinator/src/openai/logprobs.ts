@@ -19,7 +19,7 @@ export function chatLogprobs(tokens: readonly LogprobToken['token'][], speller: 
   };
 }
 
-/** `text_offset` counts characters (UTF-16 units) from the beginning of the text. A prompt's first token has no law. */
+/** `text_offset` counts characters (UTF-16 units) from the beginning of the text. A prompt's first token has no distribution. */
 export function completionLogprobs(placed: readonly LogprobToken[], speller: Speller) {
   const text = (tokenId: number) => speller.spellToken(tokenId).text;
   return {

@@ -10,7 +10,7 @@ const draft = testCard('draft-service', {
   pass_costs: { rows: [1, 2, 32], ms: [1, 1.2, 7.2], ms_per_sequence: 0, ms_per_1024_cached_tokens: 0 },
 });
 const pair = () => new PairCosts({ draft, target: (replica) => (replica === 0 ? target : null) });
-const timing = { queue_ms: 2, model_ms: 10, total_ms: 13, num_sequences: 1 };
+const timing = { queue_ms: 2, model_ms: 10, total_ms: 13 };
 
 describe('what a round costs', () => {
   it('by rows, sequences and cached tokens, as the cards say', () => {
@@ -28,7 +28,7 @@ describe('what a round costs', () => {
 
   it('the ways and the sampling, as rounds show them, for greedy and sampled answers apart', () => {
     const costs = pair();
-    const draftTimes = { callMs: 9, timing: { queue_ms: 1, model_ms: 2, total_ms: 5, num_sequences: 1 } };
+    const draftTimes = { callMs: 9, timing: { queue_ms: 1, model_ms: 2, total_ms: 5 } };
     for (let i = 0; i < 200; i++) {
       costs.observe('sampled', { target: { callMs: 15, timing }, draft: draftTimes, numDraftTokens: 2 });
     }

@@ -4,7 +4,7 @@
  */
 import type { PassCosts } from '@forerunner/protocol';
 import { passMs } from '@forerunner/protocol';
-import { testCard } from '@forerunner/testkit';
+import { seededRandom, testCard } from '@forerunner/testkit';
 import { DraftPlanner } from '../../src/drafting/length/draft-planner.ts';
 
 export interface Machine {
@@ -115,7 +115,7 @@ function planned(machine: Machine, workload: Workload, seed: number): { rate: nu
       replica: () => 0,
     }),
   );
-  const timing = { queue_ms: 0, model_ms: 0, total_ms: 0, num_sequences: 1 };
+  const timing = { queue_ms: 0, model_ms: 0, total_ms: 0 };
   const prompt = {
     index: 0,
     origin: null,
@@ -188,16 +188,5 @@ export function simulate(machine: Machine, workload: Workload, seed = 1): Outcom
     toOracle: rate / rateOf(machine, workload, oracleOf(machine, workload), seed),
     toAlone: rate / rateOf(machine, workload, () => 0, seed),
     lengths,
-  };
-}
-
-/** mulberry32 (Tommy Ettinger, public domain). */
-function seededRandom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
   };
 }

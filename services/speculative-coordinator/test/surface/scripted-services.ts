@@ -166,7 +166,7 @@ export async function startScripted(
     cached_length: text.length,
     vocab_size: script.vocabSize,
     num_reused_tokens: position === 0 ? service.numReusedTokens : 0,
-    timing: { queue_ms: 0, model_ms: 0, total_ms: 0, num_sequences: 1 },
+    timing: { queue_ms: 0, model_ms: 0, total_ms: 0 },
   });
 
   app.get('/v1/model', async () => ({ ...cardOf(kinds[kind], script), model_digest: service.modelDigest }));

@@ -39,6 +39,7 @@ const STEADY_DRAFT: InitialChances = {
   first: { made: 1, madeAfterKept: 1, kept: 0.6 },
   second: { made: 1, madeAfterKept: 1, kept: 0.6 },
 };
+
 export class DraftPlanner {
   readonly costs: PairCosts;
   readonly #probes: ProbeClock;
@@ -154,7 +155,7 @@ class AnswerDraftLength implements DraftLengthPolicy {
     };
   }
 
-  ofText(_origin: string, kept: readonly number[]): PlannedLength {
+  ofText(kept: readonly number[]): PlannedLength {
     const made = kept.map(() => 1);
     const own: Candidate = { expected: { kept, made, nextKept: 1 }, usesDraft: false };
     // Whatever the others guess: a text has to be worth its rows by itself.

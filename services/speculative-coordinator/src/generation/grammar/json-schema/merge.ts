@@ -1,21 +1,6 @@
 /** Two schemas that must both hold, as one. What cannot be joined exactly is refused. */
-import { isObject, type JsonObject, type JsonValue, type Schema, SchemaError, typesOf } from './schema.ts';
+import { isObject, type JsonObject, type JsonValue, REMARKS, type Schema, SchemaError, typesOf } from './schema.ts';
 
-/** Remarks, and what the place of a schema means: the first one's stays. */
-const REMARKS = [
-  'title',
-  'description',
-  'default',
-  'examples',
-  '$comment',
-  '$schema',
-  '$id',
-  '$defs',
-  'definitions',
-  'deprecated',
-  'readOnly',
-  'writeOnly',
-];
 const GREATEST = ['minimum', 'exclusiveMinimum', 'minLength', 'minItems', 'minProperties'];
 const LEAST = ['maximum', 'exclusiveMaximum', 'maxLength', 'maxItems', 'maxProperties'];
 

@@ -18,6 +18,7 @@ import {
   type JsonValue,
   type Placed,
   placedAt,
+  REMARKS,
   refuseUnsupported,
   type Schema,
   SchemaError,
@@ -233,22 +234,8 @@ class SchemaConverter implements Converter {
 }
 
 /** Whether a schema says more than remarks. */
-const REMARKS = new Set([
-  'title',
-  'description',
-  'default',
-  'examples',
-  '$comment',
-  '$schema',
-  '$id',
-  '$defs',
-  'definitions',
-  'deprecated',
-  'readOnly',
-  'writeOnly',
-  'discriminator',
-]);
-const restricts = (schema: JsonObject): boolean => Object.keys(schema).some((keyword) => !REMARKS.has(keyword));
+const restricts = (schema: JsonObject): boolean =>
+  Object.keys(schema).some((keyword) => keyword !== 'discriminator' && !REMARKS.includes(keyword));
 
 const omit = (schema: JsonObject, name: string): JsonObject =>
   Object.fromEntries(Object.entries(schema).filter(([keyword]) => keyword !== name));

@@ -16,6 +16,22 @@ export class SchemaError extends Error {
   }
 }
 
+/** Keywords that restrict nothing: remarks, and what the place of a schema means. */
+export const REMARKS: readonly string[] = [
+  'title',
+  'description',
+  'default',
+  'examples',
+  '$comment',
+  '$schema',
+  '$id',
+  '$defs',
+  'definitions',
+  'deprecated',
+  'readOnly',
+  'writeOnly',
+];
+
 export const isObject = (value: unknown): value is JsonObject =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
