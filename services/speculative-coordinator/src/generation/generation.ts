@@ -149,6 +149,7 @@ export class Generation {
       numTokens: this.#committed.length,
       target: { callMs: times.scoreMs, timing: target },
       draft: draft && { callMs: times.proposeMs - (times.grammarMs ?? 0), timing: draft },
+      roundMs: times.roundMs,
     });
   }
 

@@ -38,6 +38,8 @@ const MACHINES: Record<string, Machine> = {
     draftTripMs: 1,
   },
 };
+/** Draft and target on the same cores: no cost curve says that. */
+const CROWDED: Machine = { ...MACHINES['CPU, int8']!, draftingStretch: 1.4 };
 const CLIENTS = [1, 2, 4, 8];
 const steady = (chance: number) => () => chance;
 const TEXTS: Record<string, Workload['acceptance']> = {
@@ -74,6 +76,21 @@ describe('draft lengths over 400 rounds', () => {
     );
     expect(Math.min(...outcomes.map(({ toOracle }) => toOracle))).toBeLessThan(0.8);
     expect(Math.min(...outcomes.map(({ toAlone }) => toAlone))).toBeLessThan(0.8);
+  });
+});
+
+describe('where rounds that draft take longer than their parts say', () => {
+  const cases = CLIENTS.flatMap((numClients) => Object.keys(TEXTS).map((text) => ({ numClients, text })));
+  const outcome = ({ numClients, text }: (typeof cases)[number], change: Partial<Workload> = {}) =>
+    simulate(CROWDED, { ...run, numClients, acceptance: TEXTS[text]!, ...change });
+
+  it.each(cases)('$numClients clients, $text: measured, and no loss but what finding out costs', (one) => {
+    expect(outcome(one).toAlone).toBeGreaterThan(0.95);
+  });
+
+  it('a planner that goes by the parts alone loses', () => {
+    const worst = Math.min(...cases.map((one) => outcome(one, { hidesRoundTimes: true }).toAlone));
+    expect(worst).toBeLessThan(0.85);
   });
 });
 

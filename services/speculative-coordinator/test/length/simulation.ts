@@ -12,6 +12,8 @@ export interface Machine {
   readonly draft: PassCosts;
   readonly targetTripMs: number;
   readonly draftTripMs: number;
+  /** By how much rounds with guesses take longer than their parts say, which no cost curve tells; 1 if absent. */
+  readonly draftingStretch?: number;
 }
 
 export interface Workload {
@@ -20,6 +22,8 @@ export interface Workload {
   readonly acceptance: (client: number, round: number) => number;
   readonly numRounds: number;
   readonly maxDraftTokens: number;
+  /** The planner learns what parts of a round take, never how long the round was. */
+  readonly hidesRoundTimes?: boolean;
 }
 
 /** Who says how many guesses a client's next proposal has. */
@@ -60,7 +64,8 @@ function roundOf(
     return count;
   });
   const tripMs = machine.targetTripMs + (draftMs > 0 ? machine.draftTripMs : 0);
-  return { kept, targetMs, draftMs, roundMs: targetMs + draftMs + tripMs };
+  const stretch = draftMs > 0 ? (machine.draftingStretch ?? 1) : 1;
+  return { kept, targetMs, draftMs, roundMs: stretch * (targetMs + draftMs + tripMs) };
 }
 
 /** Tokens per millisecond under lengths that are known beforehand. */
@@ -124,6 +129,7 @@ function planned(machine: Machine, workload: Workload, seed: number): { rate: nu
     numAcceptedTokens: 0,
     numReusedTokens: 0,
     draft: null,
+    roundMs: 0,
   };
   for (const policy of policies) {
     policy.observe({ ...prompt, numTokens: PROMPT_TOKENS, target: { callMs: machine.targetTripMs, timing } });
@@ -154,6 +160,7 @@ function planned(machine: Machine, workload: Workload, seed: number): { rate: nu
           length > 0
             ? { callMs: draftMs + machine.draftTripMs, timing: { ...timing, model_ms: draftMs, total_ms: draftMs } }
             : null,
+        roundMs: workload.hidesRoundTimes ? 1 : roundMs,
       });
     });
   }

@@ -8,6 +8,7 @@ import { AcceptanceEstimate, AcceptancePrior, type InitialChances } from './acce
 import { type Allotment, allotDraftTokens, type Candidate } from './allotment.ts';
 import { type PairCards, PairCosts, type SamplingKind } from './pair-costs.ts';
 import { ProbeClock } from './probe-clock.ts';
+import { type Mode, RoundTimes } from './round-times.ts';
 
 export interface PlannedAnswer {
   readonly temperature: number;
@@ -26,8 +27,6 @@ export interface PlannedAnswer {
 const MIN_GAIN = 1.02;
 /** An answer that drafts goes on as long as it promises no loss. */
 const MIN_GAIN_ONCE_DRAFTING = 1;
-/** The same beside others: plans take all answers to go round together, and those that wait for a draft come too late. */
-const MIN_GAIN_BESIDE_OTHERS = 1.05;
 /** A guess after one that the draft is surer of than this is always worth its try. */
 const MAX_CONFIDENCE = 0.95;
 /** A draft that goes on only where it is sure: few second guesses, most of them kept. */
@@ -47,10 +46,13 @@ export class DraftPlanner {
   #draftDigest: string | undefined;
   readonly #answers = new Set<AnswerDraftLength>();
   readonly #priors = new Map<string, AcceptancePrior>();
+  readonly #roundTimes = new Map<string, RoundTimes>();
+  readonly #now: () => number;
 
   /** `now`: milliseconds, as performance.now() tells them. */
   constructor(cards: PairCards, now = () => performance.now()) {
     this.#cards = cards;
+    this.#now = now;
     this.#probes = new ProbeClock(now);
     this.costs = new PairCosts(cards);
   }
@@ -67,7 +69,18 @@ export class DraftPlanner {
     if (digest === undefined || digest === this.#draftDigest) return;
     this.#draftDigest = digest;
     this.#priors.clear();
+    this.#roundTimes.clear();
     this.#probes.reset();
+  }
+
+  /** Of so many answers that share the passes of a replica; 3 and 4, 5 to 8, ... are taken together. */
+  roundTimes(replica: number | null, numAnswers: number): RoundTimes {
+    const name = `${replica} ${Math.ceil(Math.log2(numAnswers))}`;
+    const known = this.#roundTimes.get(name);
+    if (known) return known;
+    const times = new RoundTimes(this.#now);
+    this.#roundTimes.set(name, times);
+    return times;
   }
 
   /** Where an answer's estimate of the draft's guesses begins. */
@@ -115,7 +128,9 @@ class AnswerDraftLength implements DraftLengthPolicy {
   #numTokensLeft: number;
   /** Tokens of the text that the draft has not read. */
   #numUnread = 0;
-  #isDrafting = false;
+  #preferred: Mode = 'alone';
+  /** Its next round, as the cost curves have it; null: its request says how it goes. */
+  #next: { readonly mode: Mode; readonly plannedMs: number; readonly times: RoundTimes } | null = null;
 
   constructor(planner: DraftPlanner, answer: PlannedAnswer) {
     this.#planner = planner;
@@ -138,21 +153,35 @@ class AnswerDraftLength implements DraftLengthPolicy {
     const own = this.candidate;
     const plan = this.#plan(own);
     if (fixedLength !== undefined) {
-      const forecast = forecastOf(own, fixedLength, plan);
+      const forecast = this.#forecast(own, fixedLength, plan);
       return { numSpeculativeTokens: fixedLength, minConfidence: fixedConfidence ?? 0, forecast };
     }
-    const gain = plan.tokensPerMs / plan.without.tokensPerMs;
-    const minGain = this.#isDrafting ? MIN_GAIN_ONCE_DRAFTING : MIN_GAIN;
-    const pays = gain >= (plan.lengths.length > 1 ? MIN_GAIN_BESIDE_OTHERS : minGain);
-    const planned = pays ? plan.lengths[0]! : 0;
-    this.#isDrafting = planned > 0;
+    const mode = this.#chooseMode(plan);
+    const planned = mode === 'drafting' ? plan.lengths[0]! : 0;
     const isTrial = planned === 0 && maxDraftTokens > 0 && this.#planner.tries(this.#answer);
     const worthwhile = (plan.tokensPerMs * plan.nextGuessMs) / own.expected.nextKept;
     return {
       numSpeculativeTokens: isTrial ? 1 : planned,
       minConfidence: fixedConfidence ?? Math.min(MAX_CONFIDENCE, worthwhile),
-      forecast: forecastOf(own, planned, planned > 0 ? plan : { ...plan, roundMs: plan.without.roundMs }),
+      forecast: this.#forecast(own, planned, plan),
     };
+  }
+
+  /** Whether the answers that share its passes should draft now: as rounds go, not only as planned. */
+  #chooseMode(plan: Allotment): Mode {
+    const times = this.#roundTimes(plan);
+    const planned = plan.tokensPerMs / plan.without.tokensPerMs;
+    const gain = (planned * times.stretch('alone')) / times.stretch('drafting');
+    const minGain = this.#preferred === 'drafting' ? MIN_GAIN_ONCE_DRAFTING : MIN_GAIN;
+    this.#preferred = gain >= minGain ? 'drafting' : 'alone';
+    const canDraft = plan.lengths.some((length) => length > 0);
+    const mode = canDraft ? times.mode(this.#preferred, { gain, roundMs: plan.roundMs }) : 'alone';
+    this.#next = { mode, plannedMs: (mode === 'drafting' ? plan : plan.without).roundMs, times };
+    return mode;
+  }
+
+  #roundTimes({ lengths }: Allotment): RoundTimes {
+    return this.#planner.roundTimes(this.replica, lengths.length);
   }
 
   ofText(kept: readonly number[]): PlannedLength {
@@ -161,7 +190,7 @@ class AnswerDraftLength implements DraftLengthPolicy {
     // Whatever the others guess: a text has to be worth its rows by itself.
     const plan = this.#plan(own, () => NO_GUESSES);
     const planned = plan.tokensPerMs >= MIN_GAIN * plan.without.tokensPerMs ? plan.lengths[0]! : 0;
-    return { numSpeculativeTokens: planned, minConfidence: 0, forecast: forecastOf(own, planned, plan) };
+    return { numSpeculativeTokens: planned, minConfidence: 0, forecast: this.#forecast(own, planned, plan) };
   }
 
   observe(round: DraftedRound): void {
@@ -174,6 +203,7 @@ class AnswerDraftLength implements DraftLengthPolicy {
       return;
     }
     this.#numTokensLeft -= numNew;
+    this.#time(round);
     if (round.origin !== 'draft') {
       this.#estimate.age();
       return;
@@ -181,7 +211,15 @@ class AnswerDraftLength implements DraftLengthPolicy {
     const { limit, numDraftTokens, numAcceptedTokens } = round;
     this.#estimate.add({ limit, numMade: numDraftTokens, numKept: numAcceptedTokens });
     this.#numUnread = 0;
-    if (this.#isDrafting) this.#planner.noteGain();
+    if (this.#next?.mode === 'drafting') this.#planner.noteGain();
+  }
+
+  /** Rounds between two modes tell nothing of either, nor do those of a text at hand or of a single trial. */
+  #time({ origin, roundMs }: DraftedRound): void {
+    if (!this.#next || (origin !== null && (origin !== 'draft' || this.#next.mode === 'alone'))) return;
+    const { mode, plannedMs, times } = this.#next;
+    const isMixed = this.#planner.neighbours(this).some((other) => other.#next && other.#next.mode !== mode);
+    if (!isMixed) times.add(mode, { measuredMs: roundMs, plannedMs });
   }
 
   close(): void {
@@ -210,9 +248,12 @@ class AnswerDraftLength implements DraftLengthPolicy {
     const numRoundsLeft = Math.max(1, this.#numTokensLeft / 2);
     return (readMs * this.#numUnread) / numRoundsLeft;
   }
-}
 
-function forecastOf({ expected }: Candidate, length: number, { roundMs, aloneMs }: Allotment): Forecast {
-  const numKept = expected.kept.slice(0, length).reduce((sum, chance) => sum + chance, 0);
-  return { tokensPerMs: (1 + numKept) / roundMs, tokensPerMsWithout: 1 / aloneMs };
+  #forecast({ expected, usesDraft }: Candidate, length: number, plan: Allotment): Forecast {
+    const times = this.#roundTimes(plan);
+    const numKept = expected.kept.slice(0, length).reduce((sum, chance) => sum + chance, 0);
+    const mode = usesDraft && length > 0 ? 'drafting' : 'alone';
+    const roundMs = (length > 0 ? plan : plan.without).roundMs * times.stretch(mode);
+    return { tokensPerMs: (1 + numKept) / roundMs, tokensPerMsWithout: 1 / (plan.aloneMs * times.stretch('alone')) };
+  }
 }

@@ -16,6 +16,8 @@ export interface TimedRound {
   /** null: no draft was asked. */
   readonly draft: CallTimes | null;
   readonly numDraftTokens: number;
+  /** From the asking for guesses to the tokens. */
+  readonly roundMs: number;
 }
 
 /** A mean that forgets, and believes no single value that is far off. */
@@ -63,7 +65,7 @@ export class PairCosts {
     this.#cards = cards;
   }
 
-  observe(kind: SamplingKind, { target, draft, numDraftTokens }: TimedRound): void {
+  observe(kind: SamplingKind, { target, draft, numDraftTokens }: Omit<TimedRound, 'roundMs'>): void {
     const { targetTripMs, draftTripMs, guessMs } = this.#kinds[kind];
     targetTripMs.add(target.callMs - target.timing.model_ms - target.timing.queue_ms);
     if (!draft || numDraftTokens === 0) return;

@@ -1,0 +1,69 @@
+/**
+ * What rounds take, against what the cost curves say: with guesses of the draft and without any, for the answers that
+ * share the passes of one replica. The curves know of each pass by itself; that answers wait for each other, and that
+ * draft and target may sit on the same cores, only the clock tells. Whichever of the two ways is not in use is tried
+ * for a few rounds now and then, by all answers together.
+ */
+import { ProbeClock } from './probe-clock.ts';
+
+/** With guesses of the draft, or the target alone. */
+export type Mode = 'drafting' | 'alone';
+
+/** Rounds of a trial; the first of them is still shared with those who have not heard of it. */
+const TRIAL_ROUNDS = 5;
+/** Drafting that gains so much is not put to the test: no round was seen to take that much longer than planned. */
+const UNQUESTIONED_GAIN = 1.3;
+/** Rounds that the mean looks back on, once there were as many. */
+const MEMORY_ROUNDS = 200;
+/** One round counts at most so much, and at least its inverse: somebody else's prompt may have shared its pass. */
+const MAX_STRETCH = 3;
+
+/** Measured time to planned time: a mean over the last rounds. */
+class Stretch {
+  #numRounds = 0;
+  #value = 1;
+
+  get value(): number {
+    return this.#value;
+  }
+
+  add(stretch: number): void {
+    this.#numRounds = Math.min(MEMORY_ROUNDS, this.#numRounds + 1);
+    const bounded = Math.min(MAX_STRETCH, Math.max(1 / MAX_STRETCH, stretch));
+    this.#value += (bounded - this.#value) / this.#numRounds;
+  }
+}
+
+export class RoundTimes {
+  readonly #now: () => number;
+  readonly #trials: ProbeClock;
+  readonly #stretches: Record<Mode, Stretch> = { drafting: new Stretch(), alone: new Stretch() };
+  #trial: { readonly mode: Mode; readonly endsMs: number } | null = null;
+
+  /** `now`: milliseconds, as performance.now() tells them. */
+  constructor(now: () => number) {
+    this.#now = now;
+    this.#trials = new ProbeClock(now);
+  }
+
+  /** By how much rounds take longer than planned. */
+  stretch(mode: Mode): number {
+    return this.#stretches[mode].value;
+  }
+
+  /** A round of one answer, all of whose neighbours were in the same mode. */
+  add(mode: Mode, { measuredMs, plannedMs }: { measuredMs: number; plannedMs: number }): void {
+    if (plannedMs > 0) this.#stretches[mode].add(measuredMs / plannedMs);
+  }
+
+  /** How the next round goes: drafting promises `gain` times the tokens, as it is preferred or not, in rounds of `roundMs`. */
+  mode(preferred: Mode, { gain, roundMs }: { gain: number; roundMs: number }): Mode {
+    const now = this.#now();
+    if (this.#trial && now >= this.#trial.endsMs) this.#trial = null;
+    if (!this.#trial && gain < UNQUESTIONED_GAIN && this.#trials.take()) {
+      const mode = preferred === 'drafting' ? 'alone' : 'drafting';
+      this.#trial = { mode, endsMs: now + TRIAL_ROUNDS * roundMs };
+    }
+    return this.#trial?.mode ?? preferred;
+  }
+}
