@@ -5,9 +5,11 @@
 import { setInterval } from 'node:timers';
 import type { PassCosts } from '@forerunner/protocol';
 import type { AcquireRequest } from './acquire-request.ts';
+import { contextWithin } from './context-within.ts';
 import { overloaded } from './errors.ts';
 import { type Fallback, warnOf } from './fallback.ts';
 import { requireContext, requireTokenIds } from './limits.ts';
+import type { EngineLog } from './log.ts';
 import { PassCostMeter } from './pass-cost-meter.ts';
 import { type NumericRegime, probeNumericRegime } from './regime-probe.ts';
 import type { ModelRunner, RunnerDescription } from './runner.ts';
@@ -32,6 +34,7 @@ export interface EngineOptions {
   readonly prefillChunkTokens: number;
   /** Requests under way or waiting beyond which new ones are refused. */
   readonly maxRequests: number;
+  readonly log?: EngineLog;
 }
 
 export interface EngineStats {
@@ -60,7 +63,7 @@ export class Engine {
   readonly description: RunnerDescription;
   readonly numericRegime: NumericRegime;
   readonly fallbacks: readonly Fallback[];
-  /** Most tokens of a sequence. Below the graph's own limit by the rows that a short pass is padded with. */
+  /** Most tokens of a sequence (contextWithin). */
   readonly contextLength: number;
   /** Most sequences of one pass. */
   readonly maxBatchItems: number;
@@ -86,8 +89,12 @@ export class Engine {
   /** An engine on a runner that it closes in the end. Runs the first passes, so that the first request finds it warm. */
   static async on(runner: ModelRunner, options: EngineOptions, fallbacks: readonly Fallback[] = []): Promise<Engine> {
     try {
+      const { contextLength, fallback } = contextWithin(runner, options);
+      if (fallback && options.log) warnOf(options.log, fallback);
       const numericRegime = await probeNumericRegime(runner);
-      return new Engine(runner, options, { numericRegime, passCosts: await PassCostMeter.measure(runner) }, fallbacks);
+      const passCosts = await PassCostMeter.measure(runner);
+      const all = [...fallbacks, ...(fallback ? [fallback] : [])];
+      return new Engine(runner, options, { contextLength, numericRegime, passCosts }, all);
     } catch (error) {
       await runner.close();
       throw error;
@@ -97,7 +104,11 @@ export class Engine {
   private constructor(
     runner: ModelRunner,
     options: EngineOptions,
-    measured: { readonly numericRegime: NumericRegime; readonly passCosts: PassCostMeter },
+    measured: {
+      readonly contextLength: number;
+      readonly numericRegime: NumericRegime;
+      readonly passCosts: PassCostMeter;
+    },
     fallbacks: readonly Fallback[],
   ) {
     this.fallbacks = fallbacks;
@@ -107,7 +118,7 @@ export class Engine {
     this.#passCosts = measured.passCosts;
     this.signature = runner.signature;
     this.description = runner.description;
-    this.contextLength = runner.signature.contextLength - (options.minRows - 1);
+    this.contextLength = measured.contextLength;
     this.maxBatchItems = Math.min(options.maxBatchItems, runner.maxSequences);
     const { kvBudgetBytes: budgetBytes, idleTtlMs, sharesPrefixes } = options;
     this.#sequences = new SequenceStore({ runner, budgetBytes, idleTtlMs, sharesPrefixes });

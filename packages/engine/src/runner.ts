@@ -26,6 +26,8 @@ export interface RunnerOptions {
   readonly maxBatchItems: number;
   readonly executionProvider: 'cpu' | 'webgpu' | 'cuda' | 'auto';
   readonly deviceId: number;
+  /** What the caller will keep in caches at most: held against a GPU's memory before the model is loaded. */
+  readonly kvBudgetBytes?: number;
   /** Handed to the execution provider as they are. */
   readonly providerOptions?: Readonly<Record<string, string>>;
   /** Another libonnxruntime than the one that onnxruntime-node ships (native runtime only). */

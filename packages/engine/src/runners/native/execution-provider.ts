@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { EngineError, providerUnavailable } from '../../errors.ts';
 import type { RunnerOptions } from '../../runner.ts';
+import { describeGpu, type NvidiaGpu, readNvidiaGpu, whyUnfit } from './nvidia-gpu.ts';
 import type { OrtApi, Pointer } from './ort-api.ts';
 import { addressOf } from './tensor.ts';
 
@@ -14,6 +15,8 @@ export interface ExecutionProvider {
   readonly deviceId: number;
   /** Passed on as they are; the provider refuses what it does not know. */
   readonly options: Readonly<Record<string, string>>;
+  /** What the driver says of an NVIDIA GPU, where it says anything. */
+  readonly gpu?: NvidiaGpu;
 }
 
 /** What Session_GetEpGraphAssignmentInfo calls the CPU. */
@@ -23,30 +26,56 @@ export const CPU_PROVIDER = 'CPUExecutionProvider';
  * What `executionProvider` means here. `auto` is CUDA where it can be had, else the CPU, and `onFallback` hears what is
  * missing. Errors: EngineError execution_provider_unavailable, saying what is missing.
  */
-export function resolveProvider(
+export function resolveProvider(api: OrtApi, libraryPath: string, options: RunnerOptions): ExecutionProvider {
+  const { executionProvider, deviceId, providerOptions = {} } = options;
+  if (executionProvider === 'cpu') return cpuProvider(deviceId);
+  if (executionProvider === 'webgpu') return { name: 'webgpu', deviceId, options: providerOptions };
+  try {
+    return cudaProvider(api, libraryPath, options);
+  } catch (error) {
+    return cpuInsteadOf(error, options);
+  }
+}
+
+/**
+ * The CPU, where `auto` tried a provider that cannot be had; `onFallback` hears why.
+ * Errors: the given one, where the provider was asked for by name, or where something else is wrong.
+ */
+export function cpuInsteadOf(error: unknown, { executionProvider, deviceId, onFallback }: RunnerOptions) {
+  const isMissing = error instanceof EngineError && error.code === 'execution_provider_unavailable';
+  if (executionProvider !== 'auto' || !isMissing) throw error;
+  onFallback?.({ wanted: 'the execution provider cuda', used: 'cpu', reason: error.message });
+  return cpuProvider(deviceId);
+}
+
+const cpuProvider = (deviceId: number): ExecutionProvider => ({ name: 'cpu', deviceId, options: {} });
+
+/** Errors: EngineError execution_provider_unavailable. */
+function cudaProvider(
   api: OrtApi,
   libraryPath: string,
-  { executionProvider, deviceId, providerOptions: options = {}, onFallback }: RunnerOptions,
+  { deviceId, providerOptions = {}, log }: RunnerOptions,
 ): ExecutionProvider {
-  const cpu: ExecutionProvider = { name: 'cpu', deviceId, options: {} };
-  if (executionProvider === 'cpu') return cpu;
-  if (executionProvider === 'webgpu') return { name: 'webgpu', deviceId, options };
-  const cuda: ExecutionProvider = { name: 'cuda', deviceId, options };
-  try {
-    requireCudaFiles(libraryPath);
-    const trial = api.CreateSessionOptions();
-    try {
-      appendProvider(api, trial, cuda);
-    } finally {
-      api.ReleaseSessionOptions(trial);
-    }
-    return cuda;
-  } catch (error) {
-    if (executionProvider === 'cuda') throw error;
-    const reason = (error as Error).message;
-    onFallback?.({ wanted: 'the execution provider cuda', used: 'cpu', reason });
-    return cpu;
+  requireCudaFiles(libraryPath);
+  const found = readNvidiaGpu(deviceId);
+  const gpu = 'whyNot' in found ? undefined : found;
+  if ('whyNot' in found) {
+    log?.('warn', "the GPU's memory, compute capability and driver are not known, so not checked", { ...found });
+  } else {
+    log?.('info', describeGpu(found), { gpu });
   }
+  const cuda: ExecutionProvider = { name: 'cuda', deviceId, options: providerOptions, ...(gpu && { gpu }) };
+  const unfit = gpu && whyUnfit(gpu);
+  const trial = api.CreateSessionOptions();
+  try {
+    appendProvider(api, trial, cuda);
+  } catch (error) {
+    throw unfit ? providerUnavailable('cuda', unfit, error) : error;
+  } finally {
+    api.ReleaseSessionOptions(trial);
+  }
+  if (unfit) log?.('warn', unfit, { gpu }); // a driver's compatibility package, or another CUDA, may make it fit
+  return cuda;
 }
 
 /** Puts the failures that are nobody's bug into words that say what to do, and leaves all others as they are. */
@@ -91,10 +120,14 @@ function appendWebGpu(api: OrtApi, sessionOptions: Pointer, { options }: Executi
  */
 const SDPA_KERNEL = String(1 | 2 | 16);
 
+/** ONNX Runtime's own choice doubles the arena each time, so the last block of a cache may take as much as all before. */
+const ARENA_GROWTH = 'kSameAsRequested';
+
 function appendCuda(api: OrtApi, sessionOptions: Pointer, { deviceId, options }: ExecutionProvider): void {
   const cudaOptions = api.CreateCUDAProviderOptions();
   try {
-    withTexts({ device_id: String(deviceId), sdpa_kernel: SDPA_KERNEL, ...options }, (keys, values, count) => {
+    const own = { device_id: String(deviceId), sdpa_kernel: SDPA_KERNEL, arena_extend_strategy: ARENA_GROWTH };
+    withTexts({ ...own, ...options }, (keys, values, count) => {
       api.UpdateCUDAProviderOptions(cudaOptions, keys, values, count);
     });
     api.SessionOptionsAppendExecutionProvider_CUDA_V2(sessionOptions, cudaOptions);

@@ -39,6 +39,13 @@ export function flatGraphSource(files: ModelFiles): FlatGraphSource | { readonly
   }
 }
 
+/** What a session holds of the model: the graph's own bytes, and what it names in files. */
+export function weightBytes({ graphPath }: ModelFiles): number {
+  const bytes = readFileSync(graphPath);
+  const external = externalTensors(decodeModel(bytes).graph.initializer);
+  return external.reduce((sum, { length }) => sum + length, bytes.length);
+}
+
 /** A graph for one sequence, told with the names of the file's own inputs and outputs. */
 export function originalInfo({ inputs, outputs }: GraphInfo): GraphInfo {
   const { rows, seqlensK, totalLength, cache } = FLAT_BATCH.slot(0);

@@ -9,9 +9,10 @@ import type { RunnerDescription, RunnerOptions } from '../../runner.ts';
 import type { GraphSignature } from '../../signature.ts';
 import { type ModelFiles, openModelFiles } from '../model-files.ts';
 import { type GraphBinding, signatureFromGraph } from '../signature-from-graph.ts';
-import { CPU_PROVIDER, type ExecutionProvider, resolveProvider } from './execution-provider.ts';
+import { CPU_PROVIDER, cpuInsteadOf, type ExecutionProvider, resolveProvider } from './execution-provider.ts';
 import { FlatGraph } from './flat-graph.ts';
-import { type FlatGraphSource, flatGraphSource, originalInfo } from './graph-source.ts';
+import { planGpuMemory } from './gpu-memory.ts';
+import { type FlatGraphSource, flatGraphSource, originalInfo, weightBytes } from './graph-source.ts';
 import { DeviceKvMemory, HostKvMemory, type KvMemory } from './kv-memory.ts';
 import { type OrtApi, ortApi, type Pointer } from './ort-api.ts';
 import { loadOrtLibrary } from './ort-library.ts';
@@ -34,19 +35,29 @@ export interface LoadedModel {
   close(): void;
 }
 
-/** Errors: EngineError model_not_found | model_unsupported | execution_provider_unavailable | runtime_unavailable. */
-export async function loadModel(options: RunnerOptions): Promise<LoadedModel> {
+/**
+ * `resolve` is another way to choose the provider, in tests.
+ * Errors: EngineError model_not_found | model_unsupported | execution_provider_unavailable | runtime_unavailable |
+ * out_of_memory.
+ */
+export async function loadModel(options: RunnerOptions, resolve = resolveProvider): Promise<LoadedModel> {
   const library = loadOrtLibrary(options.libraryPath);
   const api = ortApi();
   const files = openModelFiles(options.modelDir);
+  const load = (provider: ExecutionProvider) => new ModelLoader(api, files, provider, options).load();
   let env = openEnv(api); // providers log to it as soon as they are looked at
   try {
-    const provider = resolveProvider(api, library.path, options);
-    if (provider.name === 'cpu') {
-      api.ReleaseEnv(env); // unloads a provider that was tried and could not be used
-      env = openEnv(api);
+    let provider = resolve(api, library.path, options);
+    if (provider.name !== 'cpu') {
+      try {
+        return await load(provider);
+      } catch (error) {
+        provider = cpuInsteadOf(error, options); // a provider may find out here that there is no device
+      }
     }
-    return await new ModelLoader(api, files, provider, options).load();
+    api.ReleaseEnv(env); // unloads a provider that was tried and could not be used
+    env = openEnv(api);
+    return await load(provider);
   } finally {
     api.ReleaseEnv(env);
   }
@@ -83,8 +94,9 @@ class ModelLoader {
     try {
       const source = flatGraphSource(this.#files);
       if (!('whyNot' in source)) return await this.#loadFlat(source);
+      const model = await this.#loadSingle();
       this.#noteTurns(source.whyNot);
-      return await this.#loadSingle();
+      return model;
     } catch (error) {
       this.#close();
       throw error;
@@ -93,6 +105,7 @@ class ModelLoader {
 
   async #loadFlat(source: FlatGraphSource): Promise<LoadedModel> {
     const isDevice = this.#sessionOptions.provider.name !== 'cpu';
+    const maxSlots = this.#roomFor(this.#options.maxBatchItems);
     const weights = isDevice ? undefined : this.#shareWeights(source);
     const open = async (numSlots: number) => {
       const session = await OrtSession.openBytes(
@@ -108,7 +121,7 @@ class ModelLoader {
     const cacheInput = FLAT_BATCH.slot(0).cache(graph.pastInputs[0]!);
     const { memory, kvMemory } = await this.#openMemory(first, graph, cacheInput);
     const graphs: PassGraph[] = [];
-    for (const numSlots of slotCounts(this.#options.maxBatchItems, isDevice)) {
+    for (const numSlots of slotCounts(maxSlots, isDevice)) {
       const session = numSlots === 1 ? first : await open(numSlots).catch(this.#withoutBatches(isDevice));
       if (!session) break;
       const { minRows } = this.#options;
@@ -117,6 +130,22 @@ class ModelLoader {
     }
     weights?.forgetPages();
     return this.#loaded(first, graph, graphs, memory, kvMemory);
+  }
+
+  /**
+   * Sequences a pass that a GPU has room for, by what its driver says: a second graph needs the weights a second time.
+   * Errors: EngineError out_of_memory.
+   */
+  #roomFor(maxSequences: number): number {
+    const { gpu } = this.#sessionOptions.provider;
+    const { kvBudgetBytes, log } = this.#options;
+    if (!gpu || kvBudgetBytes === undefined) return maxSequences;
+    const numGraphs = maxSequences > 1 ? 2 : 1;
+    const plan = planGpuMemory(gpu, { weightBytes: weightBytes(this.#files), kvBudgetBytes, numGraphs });
+    log?.('info', 'memory of the GPU', { plan: plan.summary });
+    if (plan.numGraphs === numGraphs) return maxSequences;
+    this.#noteTurns(`batches need the weights a second time, and there is room for ${plan.summary}`);
+    return 1;
   }
 
   /** A device may have no room for the weights a second time: then sequences take turns. */
@@ -133,6 +162,7 @@ class ModelLoader {
   }
 
   async #loadSingle(): Promise<LoadedModel> {
+    this.#roomFor(1);
     const session = await OrtSession.openFile(this.#api, this.#files.graphPath, this.#sessionOptions);
     this.#closers.unshift(() => session.close());
     const graph = signatureFromGraph(session.graphInfo(), this.#files);
