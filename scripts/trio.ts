@@ -115,9 +115,9 @@ function chosenModels(): { targetModel: NamedModel; draftModel: NamedModel | und
 }
 
 function hasChatTemplate(dir: string): boolean {
-  if (existsSync(join(dir, 'chat_template.jinja'))) return true;
+  if (['chat_template.jinja', 'chat_template.json'].some((name) => existsSync(join(dir, name)))) return true;
   const config = JSON.parse(readFileSync(join(dir, 'tokenizer_config.json'), 'utf8')) as { chat_template?: unknown };
-  return typeof config.chat_template === 'string';
+  return config.chat_template != null;
 }
 
 function isFree(wanted: number): Promise<boolean> {

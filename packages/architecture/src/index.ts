@@ -10,3 +10,4 @@ export {
   type RopeDescription,
 } from './description.ts';
 export { ArchitectureError, type ArchitectureErrorCode } from './errors.ts';
+export { textConfigOf } from './text-config.ts';

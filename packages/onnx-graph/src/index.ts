@@ -39,3 +39,4 @@ export {
   tensorBytes,
   tensorFloats,
 } from './tensors.ts';
+export { windowedCacheLayers } from './windowed-caches.ts';

@@ -1,5 +1,5 @@
 /** Text <-> token ids for one model folder, by Hugging Face's tokenizers for JavaScript. Knows no models, no HTTP. */
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Tokenizer as HfTokenizer } from '@huggingface/tokenizers';
 import { bytesOfByteLevelToken } from './byte-level.ts';
@@ -8,6 +8,7 @@ import { IncrementalDecoder } from './incremental-decoder.ts';
 import { joinStrings, mapStrings } from './map-strings.ts';
 import { type AddedToken, SpecialTokens } from './special-tokens.ts';
 import { StandIns, TextEncodingError } from './stand-ins.ts';
+import { templateSources } from './template-source.ts';
 
 export interface EncodeOptions {
   /** Names of special tokens in the text become those tokens. Default: false. */
@@ -21,37 +22,46 @@ export interface DecodeOptions {
   readonly skipSpecialTokens?: boolean | undefined;
 }
 
+/** The same twice, where the model has one for all chats. */
+interface Templates {
+  readonly chat: ChatTemplate;
+  readonly tools: ChatTemplate;
+}
+
 export class Tokenizer {
   readonly #tokenizer: HfTokenizer;
-  readonly #chatTemplate: ChatTemplate | null;
+  readonly #templates: Templates | null;
   readonly #special: SpecialTokens;
   /** Special tokens that the tokenizer puts around every text. */
   readonly #numAddedTokens: number;
 
-  /** `modelDir` holds tokenizer.json and tokenizer_config.json (and chat_template.jinja in newer exports). */
+  /** `modelDir` holds tokenizer.json and tokenizer_config.json; where its chat template may be, templateSources says. */
   static load(modelDir: string): Tokenizer {
     const read = (file: string) => JSON.parse(readFileSync(join(modelDir, file), 'utf8')) as Record<string, unknown>;
     const config = read('tokenizer_config.json');
-    const templateFile = join(modelDir, 'chat_template.jinja');
-    const source = existsSync(templateFile) ? readFileSync(templateFile, 'utf8') : config.chat_template;
-    const chatTemplate = typeof source === 'string' ? new ChatTemplate(source, config) : null;
-    return new Tokenizer(read('tokenizer.json') as unknown as TokenizerJson, config, chatTemplate);
+    const sources = templateSources(modelDir, config);
+    const templates = sources && {
+      chat: new ChatTemplate(sources.chat, config),
+      tools: new ChatTemplate(sources.tools ?? sources.chat, config),
+    };
+    return new Tokenizer(read('tokenizer.json') as unknown as TokenizerJson, config, templates ?? null);
   }
 
-  private constructor(json: TokenizerJson, config: object, chatTemplate: ChatTemplate | null) {
+  private constructor(json: TokenizerJson, config: object, templates: Templates | null) {
     this.#tokenizer = new HfTokenizer(json, config);
-    this.#chatTemplate = chatTemplate;
-    this.#special = new SpecialTokens(json.added_tokens, chatTemplate?.markup() ?? '', json.model.unk_token);
+    this.#templates = templates;
+    const markup = templates ? `${templates.chat.markup()}\0${templates.tools.markup()}` : '';
+    this.#special = new SpecialTokens(json.added_tokens, markup, json.model.unk_token);
     this.#numAddedTokens = this.#special.countIds(this.#tokenizer.encode('').ids);
   }
 
   get hasChatTemplate(): boolean {
-    return this.#chatTemplate !== null;
+    return this.#templates !== null;
   }
 
-  /** Source of the chat template, '' where there is none. */
+  /** Source of the template of chats with tools, which tells how calls are written; '' where there is none. */
   get chatTemplateSource(): string {
-    return this.#chatTemplate?.source ?? '';
+    return this.#templates?.tools.source ?? '';
   }
 
   /** Ids of raw text. Errors: TextEncodingError. */
@@ -70,14 +80,15 @@ export class Tokenizer {
    * TextEncodingError.
    */
   encodeChat(chat: Chat): Int32Array {
-    if (!this.#chatTemplate) throw new ChatTemplateError('this model has no chat template; use "prompt"');
-    const text = this.#chatTemplate.render(chat);
+    if (!this.#templates) throw new ChatTemplateError('this model has no chat template; use "prompt"');
+    const template = chat.variables?.tools == null ? this.#templates.chat : this.#templates.tools;
+    const text = template.render(chat);
     const given = joinStrings([chat.turns, chat.variables]);
     if (!this.#special.mayBeginIn(given)) return this.#encodeMarkup(text);
 
     const standIns = new StandIns(this.#special, given + text);
     const { turns, variables } = chat;
-    const guarded = this.#chatTemplate.render({
+    const guarded = template.render({
       ...chat,
       ...mapStrings({ turns, variables }, (value) => standIns.replace(value)),
     });

@@ -1,6 +1,8 @@
-import { readFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { fingerprintOf } from '../src/fingerprint.ts';
 import { ChatTemplateError, Tokenizer, tokenizerFingerprint } from '../src/index.ts';
 
@@ -29,6 +31,46 @@ describe('the tokenizer', () => {
   it('says so when a model has no chat template', () => {
     const tiny = Tokenizer.load(modelDir('tiny-target'));
     expect(() => tiny.encodeChat({ turns: [{ role: 'user', content: 'Hi' }] })).toThrow(ChatTemplateError);
+  });
+});
+
+describe('a chat template', () => {
+  const HI = { turns: [{ role: 'user', content: 'Hi' }] };
+  const root = mkdtempSync(join(tmpdir(), 'forerunner-templates-'));
+  afterAll(() => rmSync(root, { recursive: true }));
+  /** The tiny model's tokenizer with these files, and with this in tokenizer_config.json. */
+  const withTemplate = (files: Record<string, string>, chat_template?: unknown) => {
+    const dir = mkdtempSync(join(root, 'model-'));
+    const source = modelDir('tiny-target');
+    copyFileSync(join(source, 'tokenizer.json'), join(dir, 'tokenizer.json'));
+    const config = JSON.parse(readFileSync(join(source, 'tokenizer_config.json'), 'utf8')) as object;
+    writeFileSync(join(dir, 'tokenizer_config.json'), JSON.stringify({ ...config, chat_template }));
+    for (const [name, text] of Object.entries(files)) writeFileSync(join(dir, name), text);
+    return Tokenizer.load(dir);
+  };
+  const named = [
+    { name: 'tool_use', template: 'TOOLS {{ tools[0] }}: {{ messages[0].content }}' },
+    { name: 'default', template: 'CHAT {{ messages[0].content }}' },
+  ];
+
+  it('may be one of several by name: the default one, and another one for tools', () => {
+    const tokenizer = withTemplate({}, named);
+    expect(tokenizer.decode(tokenizer.encodeChat(HI))).toBe('CHAT Hi');
+    expect(tokenizer.decode(tokenizer.encodeChat({ ...HI, variables: { tools: ['t'] } }))).toBe('TOOLS t: Hi');
+    expect(tokenizer.chatTemplateSource).toBe(named[0]!.template);
+  });
+
+  it.each([
+    ['chat_template.jinja before all others', { 'chat_template.jinja': 'J', 'chat_template.json': '{}' }, 'C', 'J'],
+    ['chat_template.json', { 'chat_template.json': '{"chat_template": "S"}' }, undefined, 'S'],
+    ['the only one that has a name', {}, [{ name: 'rag', template: 'R' }], 'R'],
+  ])('may be %s', (_, files, inConfig, text) => {
+    const tokenizer = withTemplate(files as Record<string, string>, inConfig);
+    expect(tokenizer.decode(tokenizer.encodeChat(HI))).toBe(text);
+  });
+
+  it('is none where the list has none', () => {
+    expect(withTemplate({}, []).hasChatTemplate).toBe(false);
   });
 });
 

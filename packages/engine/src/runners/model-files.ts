@@ -4,6 +4,7 @@
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { textConfigOf } from '@forerunner/architecture';
 import { operatorsOf } from '@forerunner/onnx-graph/operators';
 import { type EngineError, modelNotFound, modelUnsupported } from '../errors.ts';
 
@@ -12,7 +13,7 @@ export type AttentionKind = 'group-query' | 'plain';
 
 export interface ModelFiles {
   readonly graphPath: string;
-  /** config.json, overlaid with generation_config.json's bos and eos. */
+  /** config.json (of a model that also sees, its text part), overlaid with generation_config.json's bos and eos. */
   readonly config: Readonly<Record<string, unknown>>;
   /** Read from the graph when first asked for. */
   readonly attention: AttentionKind;
@@ -32,7 +33,7 @@ export function openModelFiles(modelDir: string): ModelFiles {
   let attention: AttentionKind | undefined;
   return {
     graphPath,
-    config: { ...config, ...pick(generation, ['eos_token_id', 'bos_token_id']) },
+    config: { ...textConfigOf(config), ...pick(generation, ['eos_token_id', 'bos_token_id']) },
     get attention() {
       attention ??= attentionOf(graphPath);
       return attention;

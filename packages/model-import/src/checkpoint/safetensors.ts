@@ -4,6 +4,7 @@
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { textConfigOf } from '@forerunner/architecture';
 import { ImportError } from '../errors.ts';
 import type { Checkpoint, CheckpointTensor } from './checkpoint.ts';
 import { asFloat32, bfloat16ToFloat32, float16ToFloat32 } from './floats.ts';
@@ -102,14 +103,6 @@ function tensorOf(file: RangeFile, dataStart: number, name: string, entry: unkno
       return type.decode(file.read(dataStart + start + first * rowBytes, count * rowBytes));
     },
   };
-}
-
-/** The language model's part of a model that also sees or hears. */
-function textConfigOf(config: Record<string, unknown>): Record<string, unknown> {
-  const text = config.text_config;
-  if (typeof text !== 'object' || text === null) return config;
-  const { architectures, eos_token_id, bos_token_id, tie_word_embeddings } = config;
-  return { architectures, eos_token_id, bos_token_id, tie_word_embeddings, ...text };
 }
 
 function companionsOf(dir: string): Map<string, Uint8Array> {

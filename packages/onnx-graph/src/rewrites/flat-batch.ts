@@ -4,6 +4,7 @@
  * GroupQueryAttention node for each sequence of the pass, with that sequence's own past, present and lengths. Knows
  * operators; knows no sequences, schedules or memory.
  *
+ * A layer that keeps a cache of its window only gets one that keeps everything: a slot can be rolled back and forked.
  * A slot's rows are gathered by index, so a sequence with one new token may show its row to attention twice (the CPU's
  * one-row kernel rounds otherwise) while the linear operators see it once; `attention_rows` drops the second result.
  */
@@ -13,6 +14,7 @@ import { findLmHead } from '../head.ts';
 import { dimsOf, isOp, MICROSOFT, makeNode, makeValueInfo } from '../nodes.ts';
 import { DataType, type NodeProto, type ValueInfoProto } from '../onnx.ts';
 import { dimsOfTensor, isExternal } from '../tensors.ts';
+import { withWholeCache } from '../windowed-caches.ts';
 
 /** Names of what a flat graph takes and gives beside the original's own inputs and outputs. */
 export const FLAT_BATCH = {
@@ -159,8 +161,9 @@ function ofSlot(node: NodeProto, index: number): NodeProto {
   for (const cache of [INPUT.pastKey, INPUT.pastValue]) input[cache] = slot.cache(input[cache] ?? '');
   input[INPUT.seqlensK] = slot.seqlensK;
   input[INPUT.totalLength] = slot.totalLength;
-  const [output = '', ...presents] = node.output;
-  return { ...node, input, output: [output, ...presents.map((name) => (name ? slot.cache(name) : ''))] };
+  const [result = '', ...presents] = node.output;
+  const output = [result, ...presents.map((name) => (name ? slot.cache(name) : ''))];
+  return { ...withWholeCache(node), input, output };
 }
 
 /**

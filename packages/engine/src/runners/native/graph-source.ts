@@ -5,6 +5,8 @@
 import { readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { decodeModel, type ExternalTensor, externalTensors, FLAT_BATCH, flatBatch } from '@forerunner/onnx-graph';
+import type { EngineLog } from '../../log.ts';
+import { graphAsLoaded } from '../loaded-graph.ts';
 import type { ModelFiles } from '../model-files.ts';
 import type { GraphInfo } from '../signature-from-graph.ts';
 import type { GraphInMemory } from './session.ts';
@@ -37,6 +39,11 @@ export function flatGraphSource(files: ModelFiles): FlatGraphSource | { readonly
   } catch (error) {
     return { whyNot: (error as Error).message };
   }
+}
+
+/** The file's graph for one sequence a pass. Errors: EngineError model_unsupported. */
+export function singleGraphSource({ graphPath }: ModelFiles, log?: EngineLog): GraphInMemory {
+  return { bytes: graphAsLoaded(readFileSync(graphPath), log), weightsDir: dirname(graphPath), path: graphPath };
 }
 
 /** What a session holds of the model: the graph's own bytes, and what it names in files. */

@@ -12,7 +12,7 @@ import { type GraphBinding, signatureFromGraph } from '../signature-from-graph.t
 import { CPU_PROVIDER, cpuInsteadOf, type ExecutionProvider, resolveProvider } from './execution-provider.ts';
 import { FlatGraph } from './flat-graph.ts';
 import { planGpuMemory } from './gpu-memory.ts';
-import { type FlatGraphSource, flatGraphSource, originalInfo, weightBytes } from './graph-source.ts';
+import { type FlatGraphSource, flatGraphSource, originalInfo, singleGraphSource, weightBytes } from './graph-source.ts';
 import { DeviceKvMemory, HostKvMemory, type KvMemory } from './kv-memory.ts';
 import { type OrtApi, ortApi, type Pointer } from './ort-api.ts';
 import { loadOrtLibrary } from './ort-library.ts';
@@ -163,7 +163,11 @@ class ModelLoader {
 
   async #loadSingle(): Promise<LoadedModel> {
     this.#roomFor(1);
-    const session = await OrtSession.openFile(this.#api, this.#files.graphPath, this.#sessionOptions);
+    const session = await OrtSession.openBytes(
+      this.#api,
+      singleGraphSource(this.#files, this.#options.log),
+      this.#sessionOptions,
+    );
     this.#closers.unshift(() => session.close());
     const graph = signatureFromGraph(session.graphInfo(), this.#files);
     const { memory, kvMemory } = await this.#openMemory(session, graph, graph.pastInputs[0]!);

@@ -55,13 +55,6 @@ export class OrtSession {
   }
 
   /** Errors: EngineError model_not_found | model_unsupported | execution_provider_unavailable. */
-  static openFile(api: OrtApi, path: string, options: SessionOptions): Promise<OrtSession> {
-    return OrtSession.#create(api, options, path, (env, sessionOptions) =>
-      api.async.CreateSession(env, path, sessionOptions),
-    );
-  }
-
-  /** Errors: as openFile. */
   static openBytes(api: OrtApi, graph: GraphInMemory, options: SessionOptions): Promise<OrtSession> {
     const { bytes, weightsDir, path = 'a graph in memory', weights } = graph;
     return OrtSession.#create(api, options, path, (env, sessionOptions) => {

@@ -21,6 +21,7 @@ import type {
 import type { GraphSignature } from '../../signature.ts';
 import { widenFloat16 } from '../float16.ts';
 import { bucketFor, bytesPerPosition } from '../kv-buckets.ts';
+import { graphAsLoaded } from '../loaded-graph.ts';
 import { loadError, type ModelFiles, openModelFiles } from '../model-files.ts';
 import { type PassPlan, planPass, writeHiddenStates, writeTokenIds } from '../pass-plan.ts';
 import { type GraphInfo, signatureFromGraph } from '../signature-from-graph.ts';
@@ -38,7 +39,7 @@ export async function openNodeRunner(options: RunnerOptions): Promise<ModelRunne
     options.onFallback?.({ wanted: 'batches of several sequences', used: 'one sequence a pass', reason });
   }
   const newRows = files.attention === 'group-query';
-  const session = await createSession(files, newRows, options.numThreads);
+  const session = await createSession(files, newRows, options);
   try {
     const graph = signatureFromGraph(graphInfo(session), files);
     return new NodeRunner(
@@ -55,7 +56,7 @@ export async function openNodeRunner(options: RunnerOptions): Promise<ModelRunne
 async function createSession(
   { graphPath }: ModelFiles,
   newRows: boolean,
-  numThreads: number,
+  { numThreads, log }: RunnerOptions,
 ): Promise<InferenceSession> {
   const options: InferenceSession.SessionOptions = {
     executionProviders: ['cpu'],
@@ -65,9 +66,9 @@ async function createSession(
     logSeverityLevel: 4,
     extra: { ...THREADING_OPTIONS, 'session.model_external_initializers_file_folder_path': dirname(graphPath) },
   };
+  const bytes = graphAsLoaded(readFileSync(graphPath), log);
   try {
-    if (!newRows) return await InferenceSession.create(graphPath, options);
-    return await InferenceSession.create(newRowsOnly(readFileSync(graphPath)), options);
+    return await InferenceSession.create(newRows ? newRowsOnly(bytes) : bytes, options);
   } catch (cause) {
     throw loadError(graphPath, cause as Error);
   }
