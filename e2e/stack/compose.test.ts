@@ -166,6 +166,25 @@ describe.skipIf(inject('mode') !== 'containers')('docker-compose.gpu.yml', () =>
     expect(services['target-service']!.environment).toMatchObject({ MODEL_SIZE: '70b', MODEL_DIR: '/models/70b' });
   });
 
+  it('gives GPUs settings of their own, which the environment may change', async () => {
+    const usual = (await composed(GPU)).services;
+    for (const name of ['draft-service', 'target-service', 'target-service-2']) {
+      expect(usual[name]!.environment).toMatchObject({ PREFILL_CHUNK_TOKENS: '2048', MAX_PASS_TOKENS: '2304' });
+    }
+    expect(usual['speculative-coordinator']!.environment).toMatchObject({
+      MAX_CONCURRENT_REQUESTS: '64',
+      MAX_WAITING_REQUESTS: '256',
+      DRAFT_TIMEOUT_MS: '3000',
+      TARGET_TIMEOUT_MS: '60000',
+    });
+    const own = (await composed(GPU, { TARGET_MAX_PASS_TOKENS: '512', TARGET_PROVIDER_OPTIONS: 'use_tf32=0' }))
+      .services;
+    expect(own['target-service-2']!.environment).toMatchObject({
+      MAX_PASS_TOKENS: '512',
+      PROVIDER_OPTIONS: 'use_tf32=0',
+    });
+  });
+
   it('builds the images on embedded models, whatever is mounted', async () => {
     const { services } = await composed(GPU, { DRAFT_MODEL_SIZE: 'mine', TARGET_MODEL_SIZE: 'ours' });
     const draft = services['draft-service']!;

@@ -91,7 +91,8 @@ export class Engine {
     try {
       const { contextLength, fallback } = contextWithin(runner, options);
       if (fallback && options.log) warnOf(options.log, fallback);
-      const numericRegime = await probeNumericRegime(runner);
+      const { numericRegime, numProbedTokens } = await probeNumericRegime(runner, { contextLength });
+      options.log?.('info', 'numeric regime', { numericRegime, numProbedTokens });
       const passCosts = await PassCostMeter.measure(runner);
       const all = [...fallbacks, ...(fallback ? [fallback] : [])];
       return new Engine(runner, options, { contextLength, numericRegime, passCosts }, all);

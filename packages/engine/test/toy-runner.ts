@@ -84,6 +84,8 @@ export class ToyRunner implements ModelRunner {
   /** Make rows depend on the pass's shape, as some kernels do. */
   isInexactAlone = false;
   isInexactInBatches = false;
+  /** Only where at least so much is cached. */
+  inexactFrom = 0;
 
   constructor(contextLength = 64) {
     this.signature = {
@@ -149,6 +151,7 @@ export class ToyRunner implements ModelRunner {
   }
 
   #error(items: readonly ForwardItem[]): number {
+    if (!items.some(({ numPastTokens }) => numPastTokens >= this.inexactFrom)) return 0;
     const isAlone = items.length === 1 && items[0]!.tokenIds.length === 1;
     return (this.isInexactAlone && isAlone) || (this.isInexactInBatches && items.length > 1) ? 1e-6 : 0;
   }

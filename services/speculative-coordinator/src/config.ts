@@ -120,14 +120,16 @@ export const coordinatorSettings = z.object({
     min: 1,
     max: 600_000,
     unit: 'milliseconds',
-    reason: 'A proposal that takes longer is given up: the answer goes on with the target alone.',
+    reason:
+      'A proposal that takes longer is given up: the answer goes on with the target alone. Each 256 tokens that the draft has yet to read give it as much again.',
   }),
   TARGET_TIMEOUT_MS: integerSetting({
     default: 60_000,
     min: 1,
     max: 3_600_000,
     unit: 'milliseconds',
-    reason: 'A target pass that takes longer fails over to another replica, or fails the request with 503.',
+    reason:
+      'A call of the target that takes longer fails over to another replica, or fails the request with 503. Each 1,024 tokens of a prompt give it as much again.',
   }),
   HIDDEN_STATE_WINDOW_KIB: integerSetting({
     default: 2048,

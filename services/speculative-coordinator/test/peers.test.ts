@@ -1,11 +1,46 @@
-import { PROTOCOL_VERSION } from '@forerunner/protocol';
+import { PROTOCOL_VERSION, TokenPrefix } from '@forerunner/protocol';
 import { PeerError } from '@forerunner/service-kit';
 import { describe, expect, it } from 'vitest';
 import { Admission } from '../src/admission.ts';
 import { Breaker } from '../src/pair/breaker.ts';
 import { findMismatch, findWarning } from '../src/pair/fit.ts';
 import { TargetReplicas } from '../src/pair/target-replicas.ts';
+import { TargetSequence } from '../src/pair/target-sequence.ts';
 import { ToyPeer, toyCard, toyModel } from './toy-peers.ts';
+import { sampling } from './toy-trio.ts';
+
+describe('the deadline of a call of the target', () => {
+  /** Milliseconds that a target with 60 s is given for prompts of these lengths, and for the round after each. */
+  async function deadlinesFor(numTokens: number): Promise<readonly number[]> {
+    const target = new ToyPeer('target-service', toyModel(1, 3));
+    const sequence = new TargetSequence(new TargetReplicas([target]), {
+      requestId: 'r',
+      signal: new AbortController().signal,
+      cacheScope: '',
+      onTraffic: () => {},
+      timeoutMs: 60_000,
+      modelDigest: 'd'.repeat(64),
+    });
+    const committed = new TokenPrefix();
+    committed.append(new Int32Array(numTokens).fill(3));
+    const call = {
+      committed,
+      draftTokenIds: new Int32Array(),
+      wanted: { rows: 'argmax' as const },
+      numRows: 1,
+      sampling: sampling({ temperature: 0 }),
+    };
+    await sequence.score(call);
+    committed.append([5]);
+    await sequence.score({ ...call, draftTokenIds: Int32Array.of(1, 2, 3) });
+    return target.deadlinesMs;
+  }
+
+  it('grows with what it is sent: a prompt takes many passes, a round takes one', async () => {
+    expect(await deadlinesFor(1024)).toEqual([120_000, 60_235]);
+    expect(await deadlinesFor(61_440)).toEqual([61 * 60_000, 60_235]);
+  });
+});
 
 describe('a pair', () => {
   const target = toyCard('target-service');

@@ -116,6 +116,9 @@ export class ToyPeer implements Peer {
     return this.#sequences.size;
   }
 
+  /** How long each call was given. */
+  readonly deadlinesMs: number[] = [];
+
   /** As a restart or an eviction does. */
   loseSequences(): void {
     this.#sequences.clear();
@@ -125,7 +128,7 @@ export class ToyPeer implements Peer {
   async postFrame(
     path: string,
     frame: Frame,
-    { signal }: { signal?: AbortSignal | undefined } = {},
+    { signal, timeoutMs }: { signal?: AbortSignal | undefined; timeoutMs?: number } = {},
   ): Promise<Uint8Array> {
     const aborted = new Promise<never>((_, reject) =>
       signal?.addEventListener('abort', () => reject(signal.reason), { once: true }),
@@ -133,6 +136,7 @@ export class ToyPeer implements Peer {
     const fault = await Promise.race([this.faults(this.numCalls++, this), aborted]);
     if (fault) throw fault;
     const message = flattenFrame(encodeFrame(frame));
+    this.deadlinesMs.push(timeoutMs ?? Number.POSITIVE_INFINITY);
     return path === '/v1/score' ? this.#score(message) : this.#propose(message);
   }
 

@@ -24,6 +24,9 @@ import type { TargetReplicas } from './target-replicas.ts';
 const MAX_ATTEMPTS = 5;
 const BACKOFF_MS = 50;
 
+/** A call may take one timeout longer for every this many tokens that the target is sent: a prompt takes many passes. */
+const TOKENS_PER_TIMEOUT = 1024;
+
 export interface ScoreCall {
   readonly committed: TokenPrefix;
   readonly draftTokenIds: Int32Array; // [k]
@@ -42,7 +45,7 @@ export interface ScoreCall {
 }
 
 export interface TargetContext extends SequenceContext {
-  /** How long one pass may take. */
+  /** How long a call with few tokens may take. */
   readonly timeoutMs: number;
   /** The one model that may score, as its card names it. */
   readonly modelDigest: string;
@@ -133,6 +136,11 @@ export class TargetSequence {
     await sleep(ms, undefined, { signal }).catch(() => signal.throwIfAborted());
   }
 
+  /** Deadline of a call with this many new tokens, milliseconds. */
+  #timeoutFor(numNewTokens: number): number {
+    return Math.ceil(this.#context.timeoutMs * (1 + numNewTokens / TOKENS_PER_TIMEOUT));
+  }
+
   #moveTo(replica: number): void {
     if (this.#replica !== null) this.#replicas.leave(this.#replica);
     this.#replicas.enter(replica);
@@ -165,7 +173,7 @@ export class TargetSequence {
             prefer_reuse: call.prefersReuse ?? false,
           }),
         }),
-        this.#context,
+        { ...this.#context, timeoutMs: this.#timeoutFor(committed.length - position + call.draftTokenIds.length) },
       ),
     );
     const reply = parseScoreReply(bytes);
