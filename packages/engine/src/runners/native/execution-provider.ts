@@ -70,7 +70,9 @@ function cudaProvider(
   try {
     appendProvider(api, trial, cuda);
   } catch (error) {
-    throw unfit ? providerUnavailable('cuda', unfit, error) : error;
+    const { cause } = error as Error;
+    const said = cause instanceof Error ? ` (${readable(cause.message)})` : '';
+    throw unfit ? providerUnavailable('cuda', `${unfit}${said}`, error) : error;
   } finally {
     api.ReleaseSessionOptions(trial);
   }

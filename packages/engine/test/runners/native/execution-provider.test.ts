@@ -107,7 +107,7 @@ describe('a GPU that its driver knows', () => {
   test('is named with what it lacks where CUDA refuses it', () => {
     withNvidiaSmi('echo "Tesla V100-SXM2-16GB, 7.0, 580.65.06, 16384, 16000"', () => {
       expect(() => resolve('CUDA failure 209: no kernel image ; GPU=0')).toThrow(
-        'the execution provider cuda is not available: GPU 0 (Tesla V100-SXM2-16GB) has compute capability 7.0, CUDA 13 needs 7.5 or more',
+        'the execution provider cuda is not available: GPU 0 (Tesla V100-SXM2-16GB) has compute capability 7.0, CUDA 13 needs 7.5 or more (CUDA failure 209: no kernel image)',
       );
     });
     withNvidiaSmi('echo "NVIDIA A100, 8.0, 535.104.05, 40960, 40000"', () => {
