@@ -36,3 +36,18 @@ export function textOf(values: CommandInput['values'], name: string): string | u
   const value = values[name];
   return typeof value === 'string' ? value : undefined;
 }
+
+/** Errors: UsageError, when it is no number or out of bounds. */
+export function numberOf(values: CommandInput['values'], name: string, min: number, max: number): number {
+  const text = textOf(values, name) ?? '';
+  const number = text.trim() === '' ? Number.NaN : Number(text);
+  if (number >= min && number <= max) return number;
+  throw new UsageError(`--${name} is a number from ${min} to ${max}, not ${text}`);
+}
+
+/** Errors: as above. */
+export function integerOf(values: CommandInput['values'], name: string, min: number, max: number): number {
+  const number = numberOf(values, name, min, max);
+  if (Number.isInteger(number)) return number;
+  throw new UsageError(`--${name} is a whole number from ${min} to ${max}, not ${number}`);
+}

@@ -4,6 +4,7 @@ import { type Command, type Output, UsageError } from './command.ts';
 import { importCommand } from './commands/import.ts';
 import { inspectCommand } from './commands/inspect.ts';
 import { listCommand } from './commands/list.ts';
+import { pairCommand } from './commands/pair.ts';
 import { pullCommand } from './commands/pull.ts';
 import { rmCommand } from './commands/rm.ts';
 import { isExpected } from './expected-errors.ts';
@@ -12,6 +13,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   pull: pullCommand,
   import: importCommand,
   inspect: inspectCommand,
+  pair: pairCommand,
   list: listCommand,
   rm: rmCommand,
 };

@@ -8,7 +8,7 @@ const FIRST_AFTER_MS = 1_000;
 const TERMINAL_EVERY_MS = 100;
 const PLAIN_EVERY_MS = 10_000;
 
-export type ProgressUnit = 'bytes' | 'tokens';
+export type ProgressUnit = 'bytes' | 'tokens' | 'answers';
 
 export class Progress {
   readonly #label: string;
@@ -51,7 +51,8 @@ export function progressLine(label: string, unit: ProgressUnit, done: number, to
   const rate = done / seconds;
   const left = rate > 0 ? durationText((total - done) / rate) : '?';
   const percent = total > 0 ? Math.floor((100 * done) / total) : 100;
-  return `${label}  ${text(done)} of ${text(total)}  ${percent} %  ${text(rate)}/s  ${left} left`;
+  const rateText = rate < 1 ? '' : `${text(rate)}/s  `; // 'answers' may take seconds each
+  return `${label}  ${text(done)} of ${text(total)}  ${percent} %  ${rateText}${left} left`;
 }
 
 export function bytesText(bytes: number): string {

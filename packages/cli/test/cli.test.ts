@@ -74,7 +74,7 @@ it('compares on a text of one’s own, or not at all', () => {
 
 it('shows the commands, and examples of each', () => {
   expect(forerunner()).toMatchObject({ status: 0, stdout: expect.stringMatching(/usage: forerunner COMMAND.*serve/s) });
-  for (const command of ['pull', 'import', 'list', 'inspect', 'rm']) {
+  for (const command of ['pull', 'import', 'list', 'inspect', 'pair', 'rm']) {
     expect(forerunner(command, '--help').stdout).toMatch(new RegExp(`examples:\n  forerunner ${command}`));
   }
 });

@@ -1,6 +1,7 @@
 /** The three services as processes on free ports, wired to each other. */
+
+import { freePort } from '@forerunner/service-kit/free-port';
 import { ServiceProcess } from '@forerunner/service-kit/service-process';
-import { freePort } from './free-port.ts';
 
 export interface TrioOptions {
   /** Catalogue names. */

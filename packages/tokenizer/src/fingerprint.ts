@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** Parts of tokenizer.json that decide ids and text; truncation and padding are the caller's business. */
-const RELEVANT = ['added_tokens', 'normalizer', 'pre_tokenizer', 'post_processor', 'decoder', 'model'];
+export const RELEVANT = ['added_tokens', 'normalizer', 'pre_tokenizer', 'post_processor', 'decoder', 'model'];
 
 /** SHA-256, hexadecimal, of `modelDir`/tokenizer.json's content. */
 export function tokenizerFingerprint(modelDir: string): string {
@@ -21,7 +21,7 @@ export function fingerprintOf(tokenizerJson: Record<string, unknown>): string {
 }
 
 /** JSON with sorted keys. Merges are written "a b" or ["a", "b"] by different versions: both read the same. */
-function canonical(value: unknown): string {
+export function canonical(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`;
   if (typeof value !== 'object' || value === null) return JSON.stringify(value);
   const entries = Object.entries(value)

@@ -12,6 +12,7 @@ import type { CoordinatorConfig } from './config.ts';
 import { documented } from './docs/documented.ts';
 import { installOpenApi } from './docs/openapi.ts';
 import { installReader } from './docs/reader.ts';
+import { overheadsSchema } from './drafting/length/pair-costs.ts';
 import { AnswerRunner } from './generation/answer-runner.ts';
 import { GrammarEngine } from './generation/grammar/grammar-engine.ts';
 import { createMetrics, createTrafficCounter } from './metrics.ts';
@@ -31,9 +32,9 @@ import { lenientValidatorCompiler } from './routes/lenient-requests.ts';
 import { RequestCounter } from './routes/request-counter.ts';
 
 const modelDocs = documented({
-  summary: 'Model cards of the pair',
+  summary: 'Model cards of the pair, and what its rounds cost beyond passes',
   tag: 'Service',
-  reply: z.object({ target: modelCardSchema, draft: modelCardSchema.nullable() }),
+  reply: z.object({ target: modelCardSchema, draft: modelCardSchema.nullable(), overheads: overheadsSchema }),
 });
 
 export interface Coordinator {
@@ -118,7 +119,10 @@ export async function buildCoordinator(
   registerHealthRoutes(app, () => monitor.readiness);
   registerPlayground(app);
   await installReader(app);
-  app.get('/v1/model', { schema: modelDocs }, async () => ({ target: pair.serve().card, draft: draft?.card ?? null }));
+  app.get('/v1/model', { schema: modelDocs }, async () => {
+    const served = pair.serve();
+    return { target: served.card, draft: draft?.card ?? null, overheads: runner.overheads(served) };
+  });
 
   return {
     app,

@@ -1,8 +1,7 @@
 /** The models of this machine. */
-import { readdirSync, statSync } from 'node:fs';
-import { join } from 'node:path';
 import { isModel, listModels } from '@forerunner/service-kit/model-names';
 import type { Command } from '../command.ts';
+import { sizeOf } from '../model-size.ts';
 import { bytesText } from '../progress.ts';
 
 export const listCommand: Command = {
@@ -24,8 +23,3 @@ export const listCommand: Command = {
     );
   },
 };
-
-function sizeOf(dir: string): number {
-  const entries = readdirSync(dir, { withFileTypes: true, recursive: true }).filter((entry) => entry.isFile());
-  return entries.reduce((sum, entry) => sum + statSync(join(entry.parentPath, entry.name)).size, 0);
-}

@@ -9,6 +9,7 @@ import type { Admission } from '../admission.ts';
 import type { CoordinatorConfig } from '../config.ts';
 import type { DraftSession } from '../drafting/draft-session.ts';
 import { DraftPlanner } from '../drafting/length/draft-planner.ts';
+import type { Overheads } from '../drafting/length/pair-costs.ts';
 import { openDraftSession } from '../drafting/open-session.ts';
 import type { CoordinatorMetrics } from '../metrics.ts';
 import type { ServedPair } from '../pair/pair.ts';
@@ -230,6 +231,11 @@ export class AnswerRunner {
       rounds: () => generation.rounds(),
     };
     return { answer, target, draft, draftLength };
+  }
+
+  /** What rounds of the pair cost beyond passes. */
+  overheads(pair: ServedPair): Overheads {
+    return this.#planner(pair).costs.overheads;
   }
 
   #planner({ targets, draft }: ServedPair): DraftPlanner {

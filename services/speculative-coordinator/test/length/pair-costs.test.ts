@@ -39,6 +39,18 @@ describe('what a round costs', () => {
     expect(costs.of('greedy', 0, 0).draftTripMs).toBe(1);
   });
 
+  it('the overheads that one has seen make another one alike', () => {
+    const seen = pair();
+    for (let i = 0; i < 50; i++) {
+      const draft = { callMs: 9, timing: { queue_ms: 1, model_ms: 2, total_ms: 5 } };
+      seen.observe('greedy', { target: { callMs: 15, timing }, draft, numDraftTokens: 2 });
+    }
+    const again = new PairCosts({ draft, target: () => target }, seen.overheads);
+    expect(seen.overheads.greedy.draft_trip_ms).toBeGreaterThan(2);
+    expect(again.overheads).toEqual(seen.overheads);
+    expect(again.of('greedy', 0, 0).targetMs(2, 1)).toBe(seen.of('greedy', 0, 0).targetMs(2, 1));
+  });
+
   it('one slow call changes little', () => {
     const costs = pair();
     costs.observe('greedy', { target: { callMs: 5000, timing }, draft: null, numDraftTokens: 0 });

@@ -3,6 +3,7 @@
  * encoding), which only the coordinator sees, from the rounds that it runs.
  */
 import { type ModelCard, type PassCosts, passMs, type Timing } from '@forerunner/protocol';
+import { z } from 'zod';
 import type { RoundCosts } from './allotment.ts';
 
 /** Times of one call: as the coordinator saw it, and what the service says of it. */
@@ -40,11 +41,33 @@ class MovingMean {
 /** Greedy and sampled rounds move different amounts of data, and sample or do not. */
 export type SamplingKind = 'greedy' | 'sampled';
 
+const kindOverheadsSchema = z.object({
+  target_trip_ms: z.number().describe('A call of the target beyond its pass: the way there and back, encoding.'),
+  draft_trip_ms: z.number().describe('A call of the draft beyond what the draft does: the way there and back.'),
+  guess_ms: z.number().describe('What the draft does for each guess beside its pass.'),
+});
+/** What rounds cost beyond passes, in milliseconds. */
+export const overheadsSchema = z.object({ greedy: kindOverheadsSchema, sampled: kindOverheadsSchema });
+export type Overheads = z.output<typeof overheadsSchema>;
+
+/** Until rounds have shown it. */
+const ASSUMED = { target_trip_ms: 1, draft_trip_ms: 1, guess_ms: 0.1 };
+
 class KindCosts {
-  readonly targetTripMs = new MovingMean(1);
-  readonly draftTripMs = new MovingMean(1);
-  /** What the draft does beside its pass for each guess. */
-  readonly guessMs = new MovingMean(0.1);
+  readonly targetTripMs: MovingMean;
+  readonly draftTripMs: MovingMean;
+  readonly guessMs: MovingMean;
+
+  constructor(overheads: Overheads[SamplingKind]) {
+    this.targetTripMs = new MovingMean(overheads.target_trip_ms);
+    this.draftTripMs = new MovingMean(overheads.draft_trip_ms);
+    this.guessMs = new MovingMean(overheads.guess_ms);
+  }
+
+  get overheads(): Overheads[SamplingKind] {
+    const { targetTripMs, draftTripMs, guessMs } = this;
+    return { target_trip_ms: targetTripMs.value, draft_trip_ms: draftTripMs.value, guess_ms: guessMs.value };
+  }
 }
 
 /** Rows of a pass that reads text: beyond so many each costs the same. */
@@ -59,10 +82,16 @@ export interface PairCards {
 
 export class PairCosts {
   readonly #cards: PairCards;
-  readonly #kinds: Record<SamplingKind, KindCosts> = { greedy: new KindCosts(), sampled: new KindCosts() };
+  readonly #kinds: Record<SamplingKind, KindCosts>;
 
-  constructor(cards: PairCards) {
+  /** `overheads`: where somebody has seen rounds of the pair already. */
+  constructor(cards: PairCards, overheads: Overheads = { greedy: ASSUMED, sampled: ASSUMED }) {
     this.#cards = cards;
+    this.#kinds = { greedy: new KindCosts(overheads.greedy), sampled: new KindCosts(overheads.sampled) };
+  }
+
+  get overheads(): Overheads {
+    return { greedy: this.#kinds.greedy.overheads, sampled: this.#kinds.sampled.overheads };
   }
 
   observe(kind: SamplingKind, { target, draft, numDraftTokens }: Omit<TimedRound, 'roundMs'>): void {
