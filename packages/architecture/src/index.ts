@@ -11,3 +11,4 @@ export {
 } from './description.ts';
 export { ArchitectureError, type ArchitectureErrorCode } from './errors.ts';
 export { textConfigOf } from './text-config.ts';
+export { cacheBytesPerToken, matrixSizes, type WeightPrecision, weightBytes } from './size.ts';

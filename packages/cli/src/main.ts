@@ -1,6 +1,7 @@
 /** `forerunner COMMAND`: finds the command, parses its options, turns errors into one sentence and an exit code. */
 import { parseArgs } from 'node:util';
 import { type Command, type Output, UsageError } from './command.ts';
+import { completionCommand } from './commands/completion.ts';
 import { importCommand } from './commands/import.ts';
 import { inspectCommand } from './commands/inspect.ts';
 import { listCommand } from './commands/list.ts';
@@ -16,6 +17,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   pair: pairCommand,
   list: listCommand,
   rm: rmCommand,
+  completion: completionCommand(() => completedWords()),
 };
 
 /** Commands that scripts/forerunner.mjs runs as programs of their own. */
@@ -23,6 +25,9 @@ const PROGRAMS = {
   'serve [--target NAME] [--draft NAME]': 'runs the trio on two models; `npm start --` is the same',
   'key add|list|revoke --file FILE': 'API keys of the coordinator',
 };
+
+/** Options of programs that are no commands here. */
+const PROGRAM_OPTIONS = { serve: ['--target', '--draft'], key: ['--file'] };
 
 const COMMON_OPTIONS = {
   json: { type: 'boolean', default: false },
@@ -47,6 +52,12 @@ async function main([name = '--help', ...args]: readonly string[]): Promise<void
     values: values as Record<string, string | boolean>,
     output: outputTo(values.json === true),
   });
+}
+
+function completedWords(): Record<string, readonly string[]> {
+  const optionsOf = ({ options }: Command) => Object.keys({ ...options, ...COMMON_OPTIONS }).map((name) => `--${name}`);
+  const own = Object.entries(COMMANDS).map(([name, command]) => [name, optionsOf(command)] as const);
+  return { ...Object.fromEntries(own), ...PROGRAM_OPTIONS };
 }
 
 function outputTo(json: boolean): Output {

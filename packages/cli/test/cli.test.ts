@@ -74,9 +74,39 @@ it('compares on a text of one’s own, or not at all', () => {
 
 it('shows the commands, and examples of each', () => {
   expect(forerunner()).toMatchObject({ status: 0, stdout: expect.stringMatching(/usage: forerunner COMMAND.*serve/s) });
-  for (const command of ['pull', 'import', 'list', 'inspect', 'pair', 'rm']) {
+  for (const command of ['pull', 'import', 'list', 'inspect', 'pair', 'rm', 'completion']) {
     expect(forerunner(command, '--help').stdout).toMatch(new RegExp(`examples:\n  forerunner ${command}`));
   }
+});
+
+it.each([
+  ['forerunner ', 'pull import inspect pair list rm completion serve key'],
+  ['forerunner im', 'import'],
+  ['forerunner pair --max', '--max-tokens --max-k'],
+  ['forerunner serve --d', '--draft'],
+  ['forerunner rm small', ''],
+])('completes %j in bash', (line, words) => {
+  const { stdout: script } = forerunner('completion', 'bash');
+  const parts = line.split(' ');
+  const ask = `${script}\nCOMP_WORDS=(${parts.map((part) => `'${part}'`).join(' ')}); COMP_CWORD=${parts.length - 1}
+    forerunner() { printf 'tiny  1 kB\\n'; }; _forerunner; echo "\${COMPREPLY[*]}"`;
+  expect(spawnSync('bash', ['-c', ask], { encoding: 'utf8', cwd: empty }).stdout.trim()).toBe(words);
+});
+
+it('completes names of models', () => {
+  const { stdout: script } = forerunner('completion', 'bash');
+  const ask = `${script}\nCOMP_WORDS=(forerunner pair t); COMP_CWORD=2
+    forerunner() { printf 'tiny  1 kB\\ntiny-draft  1 kB\\n135m  1 kB\\n'; }; _forerunner; echo "\${COMPREPLY[*]}"`;
+  expect(spawnSync('bash', ['-c', ask], { encoding: 'utf8' }).stdout.trim()).toBe('tiny tiny-draft');
+});
+
+it('writes completion for zsh and fish from the same table', () => {
+  expect(forerunner('completion', 'zsh').stdout).toMatch(/pair\) words_here="--prompts .*--json/);
+  expect(forerunner('completion', 'fish').stdout).toContain("'__fish_seen_subcommand_from pair' -l max-tokens");
+  expect(forerunner('completion', 'csh')).toMatchObject({
+    status: 2,
+    stderr: expect.stringMatching(/bash, zsh, fish/),
+  });
 });
 
 const empty = join(root, 'empty');
@@ -85,7 +115,7 @@ mkdirSync(empty);
 it.each([
   [['polish'], 2, /no command polish/],
   [['import'], 2, /import wants one SOURCE/],
-  [['pull', 'model'], 2, /pull wants one ORG\/NAME/],
+  [['pull', 'model'], 2, /pull wants one NAME of list --hub/],
   [['import', 'x', '--precision', 'int2'], 2, /--precision is int8, int4, float16, float32, not int2/],
   [['import', 'x', '--name', '../x'], 2, /--name may have/],
   [['import', 'x', '--fast'], 2, /--fast/],
@@ -102,6 +132,36 @@ it.each([
   expect(existsSync(join(models, 'x'))).toBe(false);
 });
 
+it('lists what a hub has, with sizes that follow from shapes', () => {
+  const known = JSON.parse(forerunner('list', '--hub', '--json').stdout) as {
+    name: string;
+    parameters: number;
+    drafts: string[];
+    weightBytes: { int4: number; float16: number };
+  }[];
+  const byName = new Map(known.map((model) => [model.name, model]));
+  // As their cards say, in billions.
+  const published = {
+    'qwen2.5-0.5b': 0.49,
+    'qwen2.5-72b': 72.7,
+    'llama-3.1-8b': 8.03,
+    'llama-3.1-70b': 70.6,
+    'gemma-2-9b': 9.24,
+  };
+  for (const [name, billions] of Object.entries(published)) {
+    expect(byName.get(name)!.parameters / 1e9 / billions).toBeCloseTo(1, 1.5);
+  }
+  for (const { parameters, weightBytes, drafts } of known) {
+    expect(weightBytes.float16).toBe(2 * parameters);
+    for (const draft of drafts) expect(byName.get(draft)!.parameters).toBeLessThan(parameters / 2);
+  }
+});
+
+it('says before an import what the model will need', () => {
+  const { stderr } = forerunner('import', source, '--name', 'needs', '--compare', 'never');
+  expect(stderr).toMatch(/^needs to serve: \d+\.\d kB of weights, and \d+\.\d kB for 1,000 tokens of text$/m);
+});
+
 it('pulls from a hub and imports what it fetched', async () => {
   const read = (name: string) => readFileSync(join(source, name));
   const names = ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'model.safetensors'];
@@ -112,6 +172,16 @@ it('pulls from a hub and imports what it fetched', async () => {
     const args = [main, 'pull', 'org/model', '--compare', 'never', '--json'];
     const { stdout } = await promisify(execFile)(process.execPath, args, { env });
     expect(JSON.parse(stdout)).toMatchObject({ name: 'model-int8', family: 'llama', parameters: 127_296 });
+    const catalogue = join(root, 'catalogue');
+    mkdirSync(catalogue);
+    const config = JSON.parse(read('config.json').toString());
+    const known = { repository: 'org/model', licence: 'MIT', drafts: [], config };
+    const content = { models: {}, aliases: { 'its-alias': 'its-name' }, hub: { 'its-name': known } };
+    writeFileSync(join(catalogue, 'catalogue.json'), JSON.stringify(content));
+    const byAlias = [main, 'pull', 'its-alias', '--name', 'by-alias', '--compare', 'never'];
+    const pulled = await promisify(execFile)(process.execPath, byAlias, { env: { ...env, MODELS_DIR: catalogue } });
+    expect(pulled.stderr).toContain('its-name is org/model, licence MIT');
+    expect(existsSync(join(models, 'by-alias', 'model.onnx'))).toBe(true);
     const missing = promisify(execFile)(process.execPath, [main, 'pull', 'org/other'], { env });
     await expect(missing).rejects.toMatchObject({
       code: 1,

@@ -9,6 +9,20 @@ const DEFAULT_MODELS_DIR = fileURLToPath(new URL('../../../models', import.meta.
 
 const catalogueSchema = z.object({
   models: z.record(z.string(), z.object({ dir: z.string(), description: z.string() })),
+  /** Other names of hub models. */
+  aliases: z.record(z.string(), z.string()).default({}),
+  /** Models that can be fetched; `config` has the fields of config.json that give their size. */
+  hub: z
+    .record(
+      z.string(),
+      z.object({
+        repository: z.string(),
+        licence: z.string(),
+        drafts: z.array(z.string()),
+        config: z.record(z.string(), z.unknown()),
+      }),
+    )
+    .default({}),
 });
 
 export interface ModelChoice {
@@ -35,8 +49,8 @@ export function resolveModelDir(choice: ModelChoice): string {
 export function readCatalogue(modelsDir = DEFAULT_MODELS_DIR) {
   const path = join(modelsDir, 'catalogue.json');
   if (!existsSync(path)) throw new ConfigError(`MODELS_DIR=${modelsDir} has no catalogue.json`);
-  const { models } = catalogueSchema.parse(JSON.parse(readFileSync(path, 'utf8')));
-  return { modelsDir, path, models };
+  const { models, aliases, hub } = catalogueSchema.parse(JSON.parse(readFileSync(path, 'utf8')));
+  return { modelsDir, path, models, aliases, hub };
 }
 
 function checked(setting: string, dir: string): string {

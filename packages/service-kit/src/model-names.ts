@@ -8,6 +8,8 @@ import { isAbsolute, join, resolve } from 'node:path';
 import { readCatalogue } from './catalogue.ts';
 import { ConfigError } from './config-error.ts';
 
+export { readCatalogue };
+
 export interface NamedModel {
   readonly name: string;
   readonly dir: string;

@@ -14,6 +14,7 @@ import { importedModelsDir } from '@forerunner/service-kit/model-names';
 import { Tokenizer } from '@forerunner/tokenizer';
 import { type Command, textOf, UsageError } from '../command.ts';
 import { type Comparison, compareModels } from '../compare.ts';
+import { memoryLine } from '../known-models.ts';
 import { bytesText, durationText, Progress } from '../progress.ts';
 import { SAMPLE_TEXT } from '../sample-text.ts';
 
@@ -46,7 +47,8 @@ export const importCommand: Command = {
     const textFile = textOf(values, 'text');
     const text = textFile === undefined ? SAMPLE_TEXT : readFileSync(textFile, 'utf8');
     const startMs = performance.now();
-    const imported = importFrom(source, join(importedModelsDir(), name), precision, output.json);
+    const note = (line: string) => output.note(`${name} ${line}`);
+    const imported = importFrom(source, join(importedModelsDir(), name), precision, output.json, note);
     const seconds = (performance.now() - startMs) / 1000;
     const { dir, family, numParameters, numBytes } = imported;
     const isCompared =
@@ -91,11 +93,19 @@ function compareOf(text: string): 'auto' | 'always' | 'never' {
   throw new UsageError(`--compare is auto, always or never, not ${text}`);
 }
 
-function importFrom(source: string, outDir: string, precision: Precision, isQuiet: boolean): ImportedModel {
+/** `note` hears what the model will need, before work begins. */
+function importFrom(
+  source: string,
+  outDir: string,
+  precision: Precision,
+  isQuiet: boolean,
+  note: (line: string) => void = () => {},
+): ImportedModel {
   const checkpoint = openCheckpoint(source);
   const progress = new Progress(`importing ${basename(source)}`);
   try {
     requireTokenizer(source, checkpoint);
+    note(memoryLine(checkpoint.config, precision));
     return importCheckpoint(checkpoint, outDir, {
       precision,
       onProgress: ({ numValues, totalValues }) => {
