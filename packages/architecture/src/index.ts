@@ -10,5 +10,5 @@ export {
   type RopeDescription,
 } from './description.ts';
 export { ArchitectureError, type ArchitectureErrorCode } from './errors.ts';
-export { textConfigOf } from './text-config.ts';
 export { cacheBytesPerToken, matrixSizes, type WeightPrecision, weightBytes } from './size.ts';
+export { textConfigOf } from './text-config.ts';
