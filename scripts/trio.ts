@@ -2,13 +2,12 @@
  * Runs the three services as processes, waits until all are ready, prints how to use them, and stops them cleanly.
  * One that dies is started again; one that cannot stay alive ends the trio, which says which and why.
  */
-import { existsSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ConfigError } from '../packages/service-kit/src/config-error.ts';
 import { findModel, isModel, listModels, type NamedModel } from '../packages/service-kit/src/model-names.ts';
 import { ServiceProcess, type UnexpectedEnd } from '../packages/service-kit/src/service-process.ts';
+import { hasChatTemplate } from '../packages/tokenizer/src/template-source.ts';
 
 const env = process.env;
 const HOST = env.HOST ?? '127.0.0.1';
@@ -112,12 +111,6 @@ function chosenModels(): { targetModel: NamedModel; draftModel: NamedModel | und
     console.error(`${(error as Error).message}\nusage: npm start -- [--target NAME|FOLDER] [--draft NAME|FOLDER]`);
     process.exit(isWrongOption ? 2 : 1);
   }
-}
-
-function hasChatTemplate(dir: string): boolean {
-  if (['chat_template.jinja', 'chat_template.json'].some((name) => existsSync(join(dir, name)))) return true;
-  const config = JSON.parse(readFileSync(join(dir, 'tokenizer_config.json'), 'utf8')) as { chat_template?: unknown };
-  return config.chat_template != null;
 }
 
 function isFree(wanted: number): Promise<boolean> {

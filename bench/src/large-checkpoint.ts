@@ -6,6 +6,7 @@
 import { closeSync, copyFileSync, mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { seededRandom } from '@forerunner/testkit';
 
 const [HIDDEN, INTERMEDIATE, HEADS, KV_HEADS, HEAD_DIM, VOCAB] = [3072, 8192, 24, 8, 128, 49_152];
 const MAX_SHARD_BYTES = 2e9;
@@ -19,7 +20,7 @@ interface Tensor {
 function writeCheckpoint(folder: string, numLayers: number, seed: number): void {
   mkdirSync(folder, { recursive: true });
   const shards = shardsOf(tensorsOf(numLayers));
-  const random = xorshift32(seed);
+  const random = seededRandom(seed);
   const weightMap: Record<string, string> = {};
   for (const [i, tensors] of shards.entries()) {
     const name = `model-${String(i + 1).padStart(5, '0')}-of-${String(shards.length).padStart(5, '0')}.safetensors`;
@@ -108,20 +109,9 @@ const ONE = 0x3f80;
 /** Even between -0.03 and 0.03, the spread of a layer this wide; bfloat16 is the upper half of float32. */
 function randomValues(count: number, random: () => number): Uint16Array {
   const floats = new Float32Array(count);
-  for (let i = 0; i < count; i++) floats[i] = (random() / 2 ** 32 - 0.5) * 0.06;
+  for (let i = 0; i < count; i++) floats[i] = (random() - 0.5) * 0.06;
   const halves = new Uint16Array(floats.buffer);
   return Uint16Array.from({ length: count }, (_, i) => halves[2 * i + 1]!);
-}
-
-/** Marsaglia 2003, shifts 13, 17, 5; seed is not 0. */
-function xorshift32(seed: number): () => number {
-  let state = seed >>> 0 || 1;
-  return () => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return state >>> 0;
-  };
 }
 
 const { positionals, values } = parseArgs({

@@ -4,4 +4,5 @@ export { tokenizerDifferences } from './differences.ts';
 export { tokenizerFingerprint } from './fingerprint.ts';
 export { IncrementalDecoder } from './incremental-decoder.ts';
 export { TextEncodingError } from './stand-ins.ts';
+export { hasChatTemplate } from './template-source.ts';
 export { type DecodeOptions, type EncodeOptions, Tokenizer } from './tokenizer.ts';

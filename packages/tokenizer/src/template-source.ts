@@ -28,6 +28,13 @@ export function templateSources(
   return sourcesOf(fromJson ?? tokenizerConfig.chat_template);
 }
 
+/** Whether chats can be asked of a model folder. */
+export function hasChatTemplate(modelDir: string): boolean {
+  return (
+    templateSources(modelDir, JSON.parse(readFileSync(join(modelDir, 'tokenizer_config.json'), 'utf8'))) !== undefined
+  );
+}
+
 function sourcesOf(template: unknown): TemplateSources | undefined {
   if (typeof template === 'string') return { chat: template };
   if (!Array.isArray(template)) return undefined;

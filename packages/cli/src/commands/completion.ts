@@ -41,7 +41,7 @@ _forerunner() {
     words="${Object.keys(words).join(' ')}"
   else
     case \${COMP_WORDS[1]} in
-${cases(words)}
+${cases(words, 'words')}
     esac
     case \${COMP_WORDS[1]} in
       ${TAKE_MODELS.join('|')}) words="$words $(${LIST_MODELS})" ;;
@@ -63,7 +63,7 @@ _forerunner() {
     words_here="${Object.keys(words).join(' ')}"
   else
     case \${words[2]} in
-${cases(words).replaceAll('words=', 'words_here=')}
+${cases(words, 'words_here')}
     esac
     case \${words[2]} in
       ${TAKE_MODELS.join('|')}) words_here="$words_here $(${LIST_MODELS})" ;;
@@ -75,9 +75,10 @@ compdef _forerunner forerunner
 `;
 }
 
-const cases = (words: Words): string =>
+/** Branches by command that put its options into a variable. */
+const cases = (words: Words, variable: string): string =>
   Object.entries(words)
-    .map(([name, options]) => `      ${name}) words="${options.join(' ')}" ;;`)
+    .map(([name, options]) => `      ${name}) ${variable}="${options.join(' ')}" ;;`)
     .join('\n');
 
 function fishScript(words: Words): string {

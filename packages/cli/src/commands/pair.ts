@@ -1,9 +1,9 @@
 /** Do a target and a draft fit, and what does the draft bring? Runs both and measures. */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { writeFileSync } from 'node:fs';
 import { passMs } from '@forerunner/protocol';
 import { ConfigError } from '@forerunner/service-kit/config-error';
 import { findModel, type NamedModel } from '@forerunner/service-kit/model-names';
+import { hasChatTemplate } from '@forerunner/tokenizer';
 import { type Command, type CommandInput, integerOf, numberOf, textOf, UsageError } from '../command.ts';
 import { possibleDrafts, whyNoPair } from '../pair/candidates.ts';
 import { ANSWERS_PER_PROMPT, measurePair, type PairFigures } from '../pair/figures.ts';
@@ -109,12 +109,6 @@ async function withServices(target: NamedModel, maxK: number, use: (services: Pa
   } finally {
     await services.close();
   }
-}
-
-function hasChatTemplate(dir: string): boolean {
-  if (existsSync(join(dir, 'chat_template.jinja'))) return true;
-  const config = JSON.parse(readFileSync(join(dir, 'tokenizer_config.json'), 'utf8')) as { chat_template?: unknown };
-  return typeof config.chat_template === 'string';
 }
 
 function rankingLines(ranked: readonly PairFigures[]): string[] {

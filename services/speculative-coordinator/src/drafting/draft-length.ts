@@ -31,6 +31,8 @@ export interface DraftedRound extends TimedRound {
   readonly numReusedTokens: number;
   /** Tokens of the text, prompt included, after the round. */
   readonly numTokens: number;
+  /** From the asking for guesses to the tokens. */
+  readonly roundMs: number;
 }
 
 /** How many guesses the rounds of one answer may have, from whoever makes them. */

@@ -2,6 +2,7 @@
 import type { ModelCard } from '@forerunner/protocol';
 import { type Logger, type Peer, PeerError } from '@forerunner/service-kit';
 import { Breaker } from './breaker.ts';
+import { callTimeout } from './sequence-calls.ts';
 
 export interface DraftPeerOptions {
   readonly client: Peer;
@@ -57,7 +58,7 @@ export class DraftPeer {
 
   /** Deadline of a call that caches this many new tokens, milliseconds. */
   timeoutFor(numNewTokens: number): number {
-    return Math.ceil(this.timeoutMs * (1 + numNewTokens / TOKENS_PER_TIMEOUT));
+    return callTimeout(this.timeoutMs, numNewTokens, TOKENS_PER_TIMEOUT);
   }
 
   /** Whoever gets true must end with exactly one of `succeed`, `report` and `abandon`. */

@@ -10,6 +10,11 @@ export interface SequenceContext {
   readonly onTraffic?: (sentBytes: number, receivedBytes: number) => void;
 }
 
+/** Deadline of a call with this many new tokens, milliseconds: one timeout more for every `tokensPerTimeout` of them. */
+export function callTimeout(timeoutMs: number, numNewTokens: number, tokensPerTimeout: number): number {
+  return Math.ceil(timeoutMs * (1 + numNewTokens / tokensPerTimeout));
+}
+
 /** The first answer may correct what this side believes, the second sends everything; one more would be a defect. */
 const MAX_CORRECTIONS = 2;
 

@@ -17,7 +17,7 @@ import {
 import { PeerError } from '@forerunner/service-kit';
 import { nameOf } from './fit.ts';
 import { prefixKey } from './replica-order.ts';
-import { callHealing, type SequenceContext } from './sequence-calls.ts';
+import { callHealing, callTimeout, type SequenceContext } from './sequence-calls.ts';
 import type { TargetReplicas } from './target-replicas.ts';
 
 /** Rounds over all replicas, with pauses of 50, 100, 200 and 400 ms between them. */
@@ -136,11 +136,6 @@ export class TargetSequence {
     await sleep(ms, undefined, { signal }).catch(() => signal.throwIfAborted());
   }
 
-  /** Deadline of a call with this many new tokens, milliseconds. */
-  #timeoutFor(numNewTokens: number): number {
-    return Math.ceil(this.#context.timeoutMs * (1 + numNewTokens / TOKENS_PER_TIMEOUT));
-  }
-
   #moveTo(replica: number): void {
     if (this.#replica !== null) this.#replicas.leave(this.#replica);
     this.#replicas.enter(replica);
@@ -152,14 +147,16 @@ export class TargetSequence {
     const client = this.#replicas.client(replica);
     if (replica !== this.#replica) this.#moveTo(replica);
     const { committed, hiddenStatesFrom } = call;
-    const bytes = await callHealing(this.#numCachedTokens, committed.length, (position) =>
-      client.postFrame(
+    const bytes = await callHealing(this.#numCachedTokens, committed.length, (position) => {
+      const tokenIds = concat(committed.ids(position), call.draftTokenIds);
+      const timeoutMs = callTimeout(this.#context.timeoutMs, tokenIds.length, TOKENS_PER_TIMEOUT);
+      return client.postFrame(
         '/v1/score',
         scoreRequestFrame({
           sequence_id: this.#id,
           position,
           prefix_digest: committed.digestAt(position),
-          token_ids: concat(committed.ids(position), call.draftTokenIds),
+          token_ids: tokenIds,
           cache_scope: this.#context.cacheScope,
           model_digest: this.#context.modelDigest,
           ...call.wanted,
@@ -173,9 +170,9 @@ export class TargetSequence {
             prefer_reuse: call.prefersReuse ?? false,
           }),
         }),
-        { ...this.#context, timeoutMs: this.#timeoutFor(committed.length - position + call.draftTokenIds.length) },
-      ),
-    );
+        { ...this.#context, timeoutMs },
+      );
+    });
     const reply = parseScoreReply(bytes);
     this.#numCachedTokens = reply.cached_length;
     this.#replicas.reportSuccess(replica);

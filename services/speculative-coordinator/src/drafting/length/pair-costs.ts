@@ -17,8 +17,6 @@ export interface TimedRound {
   /** null: no draft was asked. */
   readonly draft: CallTimes | null;
   readonly numDraftTokens: number;
-  /** From the asking for guesses to the tokens. */
-  readonly roundMs: number;
 }
 
 /** A mean that forgets, and believes no single value that is far off. */
@@ -94,7 +92,7 @@ export class PairCosts {
     return { greedy: this.#kinds.greedy.overheads, sampled: this.#kinds.sampled.overheads };
   }
 
-  observe(kind: SamplingKind, { target, draft, numDraftTokens }: Omit<TimedRound, 'roundMs'>): void {
+  observe(kind: SamplingKind, { target, draft, numDraftTokens }: TimedRound): void {
     const { targetTripMs, draftTripMs, guessMs } = this.#kinds[kind];
     targetTripMs.add(target.callMs - target.timing.model_ms - target.timing.queue_ms);
     if (!draft || numDraftTokens === 0) return;
