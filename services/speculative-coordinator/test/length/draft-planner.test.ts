@@ -1,5 +1,8 @@
 /** How close draft lengths come to those of somebody who knows every chance, over machines, loads and kinds of text. */
+
+import { testCard } from '@forerunner/testkit';
 import { afterAll, describe, expect, it } from 'vitest';
+import { DraftPlanner } from '../../src/drafting/length/draft-planner.ts';
 import { type Machine, simulate, simulateFixed, type Workload } from './simulation.ts';
 
 /** As measured: the embedded int8 pair and its float32 twin on two cores, and the shape of a GPU. */
@@ -92,6 +95,27 @@ describe('where rounds that draft take longer than their parts say', () => {
     const worst = Math.min(...cases.map((one) => outcome(one, { hidesRoundTimes: true }).toAlone));
     expect(worst).toBeLessThan(0.85);
   });
+});
+
+it('rounds whose guesses did not come tell nothing of the target alone, nor of drafting', () => {
+  const { target, draft } = MACHINES['CPU, int8']!;
+  const cards = {
+    draft: testCard('draft-service', { pass_costs: draft }),
+    target: () => testCard('target-service', { pass_costs: target }),
+  };
+  const planner = new DraftPlanner(cards, () => 0);
+  const answer = planner.open({ temperature: 0, maxNewTokens: 1000, maxDraftTokens: 8, replica: () => 0 });
+  const timing = { queue_ms: 0, model_ms: 8, total_ms: 8 };
+  const round = { origin: null, limit: 0, numDraftTokens: 0, numAcceptedTokens: 0, numReusedTokens: 0, draft: null };
+  const observe = (index: number, roundMs: number) =>
+    answer.observe({ ...round, index, numTokens: 32 + index, target: { callMs: 9, timing }, roundMs });
+  observe(0, 0);
+  for (let index = 1; index < 40; index++) {
+    expect(answer.ofDraft().numSpeculativeTokens).toBeGreaterThan(0);
+    observe(index, 1000);
+  }
+  expect(planner.roundTimes(0, 1).stretch('drafting')).toBe(1);
+  expect(planner.roundTimes(0, 1).stretch('alone')).toBe(1);
 });
 
 describe('under load', () => {

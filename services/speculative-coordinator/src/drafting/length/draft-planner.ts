@@ -117,6 +117,16 @@ export class DraftPlanner {
   }
 }
 
+interface PlannedRound {
+  readonly mode: Mode;
+  /** This answer asks for guesses, which a plan that drafts may deny it. */
+  readonly drafts: boolean;
+  /** It asks for one guess beside the plan. */
+  readonly isTrial: boolean;
+  readonly plannedMs: number;
+  readonly times: RoundTimes;
+}
+
 const NO_GUESSES: Candidate = { expected: { kept: [], made: [], nextKept: 1 }, usesDraft: false };
 
 class AnswerDraftLength implements DraftLengthPolicy {
@@ -130,7 +140,7 @@ class AnswerDraftLength implements DraftLengthPolicy {
   #numUnread = 0;
   #preferred: Mode = 'alone';
   /** Its next round, as the cost curves have it; null: its request says how it goes. */
-  #next: { readonly mode: Mode; readonly plannedMs: number; readonly times: RoundTimes } | null = null;
+  #next: PlannedRound | null = null;
 
   constructor(planner: DraftPlanner, answer: PlannedAnswer) {
     this.#planner = planner;
@@ -156,9 +166,12 @@ class AnswerDraftLength implements DraftLengthPolicy {
       const forecast = this.#forecast(own, fixedLength, plan);
       return { numSpeculativeTokens: fixedLength, minConfidence: fixedConfidence ?? 0, forecast };
     }
-    const mode = this.#chooseMode(plan);
+    const times = this.#roundTimes(plan);
+    const mode = this.#chooseMode(plan, times);
     const planned = mode === 'drafting' ? plan.lengths[0]! : 0;
     const isTrial = planned === 0 && maxDraftTokens > 0 && this.#planner.tries(this.#answer);
+    const plannedMs = (mode === 'drafting' ? plan : plan.without).roundMs;
+    this.#next = { mode, drafts: planned > 0, isTrial, plannedMs, times };
     const worthwhile = (plan.tokensPerMs * plan.nextGuessMs) / own.expected.nextKept;
     return {
       numSpeculativeTokens: isTrial ? 1 : planned,
@@ -168,16 +181,12 @@ class AnswerDraftLength implements DraftLengthPolicy {
   }
 
   /** Whether the answers that share its passes should draft now: as rounds go, not only as planned. */
-  #chooseMode(plan: Allotment): Mode {
-    const times = this.#roundTimes(plan);
-    const planned = plan.tokensPerMs / plan.without.tokensPerMs;
-    const gain = (planned * times.stretch('alone')) / times.stretch('drafting');
+  #chooseMode({ lengths, tokensPerMs, roundMs, without }: Allotment, times: RoundTimes): Mode {
+    const planned = tokensPerMs / without.tokensPerMs;
     const minGain = this.#preferred === 'drafting' ? MIN_GAIN_ONCE_DRAFTING : MIN_GAIN;
-    this.#preferred = gain >= minGain ? 'drafting' : 'alone';
-    const canDraft = plan.lengths.some((length) => length > 0);
-    const mode = canDraft ? times.mode(this.#preferred, { gain, roundMs: plan.roundMs }) : 'alone';
-    this.#next = { mode, plannedMs: (mode === 'drafting' ? plan : plan.without).roundMs, times };
-    return mode;
+    this.#preferred = times.gain(planned) >= minGain ? 'drafting' : 'alone';
+    const canDraft = lengths.some((length) => length > 0);
+    return canDraft ? times.mode(this.#preferred, { planned, roundMs }) : 'alone';
   }
 
   #roundTimes({ lengths }: Allotment): RoundTimes {
@@ -214,12 +223,12 @@ class AnswerDraftLength implements DraftLengthPolicy {
     if (this.#next?.mode === 'drafting') this.#planner.noteGain();
   }
 
-  /** Rounds between two modes tell nothing of either, nor do those of a text at hand or of a single trial. */
+  /** Rounds between two modes tell nothing of either, nor do those that went otherwise than planned, or were a trial. */
   #time({ origin, roundMs }: DraftedRound): void {
-    if (!this.#next || (origin !== null && (origin !== 'draft' || this.#next.mode === 'alone'))) return;
-    const { mode, plannedMs, times } = this.#next;
-    const isMixed = this.#planner.neighbours(this).some((other) => other.#next && other.#next.mode !== mode);
-    if (!isMixed) times.add(mode, { measuredMs: roundMs, plannedMs });
+    const next = this.#next;
+    if (!next || next.isTrial || origin !== (next.drafts ? 'draft' : null)) return;
+    const isMixed = this.#planner.neighbours(this).some((other) => other.#next && other.#next.mode !== next.mode);
+    if (!isMixed) next.times.add(next.mode, { measuredMs: roundMs, plannedMs: next.plannedMs });
   }
 
   close(): void {
@@ -250,10 +259,9 @@ class AnswerDraftLength implements DraftLengthPolicy {
   }
 
   #forecast({ expected, usesDraft }: Candidate, length: number, plan: Allotment): Forecast {
-    const times = this.#roundTimes(plan);
     const numKept = expected.kept.slice(0, length).reduce((sum, chance) => sum + chance, 0);
-    const mode = usesDraft && length > 0 ? 'drafting' : 'alone';
-    const roundMs = (length > 0 ? plan : plan.without).roundMs * times.stretch(mode);
-    return { tokensPerMs: (1 + numKept) / roundMs, tokensPerMsWithout: 1 / (plan.aloneMs * times.stretch('alone')) };
+    const stretch = usesDraft && length > 0 ? this.#roundTimes(plan).stretch('drafting') : 1;
+    const roundMs = (length > 0 ? plan : plan.without).roundMs * stretch;
+    return { tokensPerMs: (1 + numKept) / roundMs, tokensPerMsWithout: 1 / plan.aloneMs };
   }
 }

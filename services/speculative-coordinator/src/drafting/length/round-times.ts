@@ -11,8 +11,10 @@ export type Mode = 'drafting' | 'alone';
 
 /** Rounds of a trial; the first of them is still shared with those who have not heard of it. */
 const TRIAL_ROUNDS = 5;
-/** Drafting that gains so much is not put to the test: no round was seen to take that much longer than planned. */
+/** Drafting that gains so much, planned and measured, is not put to the test. */
 const UNQUESTIONED_GAIN = 1.3;
+/** As if so many rounds had gone as planned before: a few slow ones are no finding. */
+const PRIOR_ROUNDS = 20;
 /** Rounds that the mean looks back on, once there were as many. */
 const MEMORY_ROUNDS = 200;
 /** One round counts at most so much, and at least its inverse: somebody else's prompt may have shared its pass. */
@@ -20,7 +22,7 @@ const MAX_STRETCH = 3;
 
 /** Measured time to planned time: a mean over the last rounds. */
 class Stretch {
-  #numRounds = 0;
+  #numRounds = PRIOR_ROUNDS;
   #value = 1;
 
   get value(): number {
@@ -56,11 +58,17 @@ export class RoundTimes {
     if (plannedMs > 0) this.#stretches[mode].add(measuredMs / plannedMs);
   }
 
-  /** How the next round goes: drafting promises `gain` times the tokens, as it is preferred or not, in rounds of `roundMs`. */
-  mode(preferred: Mode, { gain, roundMs }: { gain: number; roundMs: number }): Mode {
+  /** How often the tokens of the target alone drafting brings, where it is planned to bring them `planned` times. */
+  gain(planned: number): number {
+    return (planned * this.stretch('alone')) / this.stretch('drafting');
+  }
+
+  /** How the next round goes, where drafting is planned to bring `planned` times the tokens, in rounds of `roundMs`. */
+  mode(preferred: Mode, { planned, roundMs }: { planned: number; roundMs: number }): Mode {
     const now = this.#now();
     if (this.#trial && now >= this.#trial.endsMs) this.#trial = null;
-    if (!this.#trial && gain < UNQUESTIONED_GAIN && this.#trials.take()) {
+    const isQuestioned = Math.min(planned, this.gain(planned)) < UNQUESTIONED_GAIN;
+    if (!this.#trial && isQuestioned && this.#trials.take()) {
       const mode = preferred === 'drafting' ? 'alone' : 'drafting';
       this.#trial = { mode, endsMs: now + TRIAL_ROUNDS * roundMs };
     }
