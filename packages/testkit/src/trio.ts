@@ -17,7 +17,9 @@ export interface Trio {
   readonly draft: ServiceProcess;
   readonly target: ServiceProcess;
   readonly coordinator: ServiceProcess;
-  /** Ends all three. */
+  /** Those that run, the coordinator first. */
+  readonly services: readonly ServiceProcess[];
+  /** Ends all of them. */
   stop(): Promise<void>;
 }
 
@@ -53,5 +55,5 @@ export async function startTrio(options: TrioOptions): Promise<Trio> {
     await stop();
     throw error;
   }
-  return { draft, target, coordinator, stop };
+  return { draft, target, coordinator, services: [coordinator, target, draft], stop };
 }

@@ -2,6 +2,7 @@
 import { DRAFT_SOURCES } from '@forerunner/protocol';
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import type { Admission } from './admission.ts';
+import { ROUND_PARTS, RoundParts } from './generation/round-parts.ts';
 import type { DraftPeer } from './pair/draft-peer.ts';
 
 const RATIOS = [0.5, 0.7, 0.8, 0.9, 0.95, 1, 1.05, 1.1, 1.2, 1.3, 1.5, 1.75, 2, 2.5, 3, 4, 6];
@@ -47,6 +48,18 @@ export function createMetrics(
     },
   });
 
+  const roundParts = new RoundParts();
+  new Counter({
+    name: 'forerunner_round_part_seconds_total',
+    help: 'Seconds of rounds after the prompt by part: passes of both models (draft_model, target_model), what went before them in the services (draft_queue, target_queue), what else the services did (draft_service, target_service), the rest of the calls (draft_trip, target_trip), and what the coordinator did between them (coordinator). Divide by forerunner_round_seconds_count for the anatomy of a round.',
+    labelNames: ['part'],
+    registers,
+    collect() {
+      this.reset();
+      for (const part of ROUND_PARTS) this.inc({ part }, Math.max(0, roundParts.ms[part]) / 1000);
+    },
+  });
+
   /** One for each source of guesses: the draft, clients' predictions, the prompts and answers themselves. */
   const bySource = (name: string, help: string) => {
     const counts = counter(name, help, ['source']);
@@ -55,6 +68,7 @@ export function createMetrics(
   };
 
   return {
+    roundParts,
     numDrafts: bySource(
       'spec_decode_num_drafts_total',
       "Rounds in which the target checked at least one draft token, by who guessed it (source: draft, prediction: the client's own, lookup: the prompt and the answer so far). Denominator of accepted tokens per draft: mean acceptance length is 1 + accepted / drafts.",

@@ -42,6 +42,7 @@ export class RoundObserver implements GenerationObserver {
   #observeTimes(round: RoundRecord): void {
     const { proposeMs, roundMs } = round.times;
     this.#metrics.roundSeconds.observe(roundMs / 1000);
+    this.#metrics.roundParts.add(round);
     this.#metrics.interTokenSeconds.observe(roundMs / 1000 / round.tokens.length);
     if (round.origin === 'draft') this.#metrics.proposeSeconds.observe(proposeMs / 1000);
     const recoveryMs = this.#lostDraft.observe(round);
