@@ -20,16 +20,20 @@ const draftPort = port('DRAFT_PORT', 8001);
 const targetPort = port('TARGET_PORT', 8002);
 const coordinatorPort = port('PORT', 8080);
 const { targetModel, draftModel } = chosenModels();
+/** In place of a URL: no draft-service, the draft runs in the coordinator. */
+const EMBEDDED = 'embedded';
+const isEmbedded = env.DRAFT_ENDPOINT === EMBEDDED && draftModel !== undefined;
 
 const draft = service('draft-service', draftPort, { MODEL_DIR: draftModel?.dir });
 const target = service('target-service', targetPort, { MODEL_DIR: targetModel.dir });
 const coordinator = service('speculative-coordinator', coordinatorPort, {
   MODEL_DIR: targetModel.dir,
-  DRAFT_ENDPOINT: env.DRAFT_ENDPOINT ?? (draftModel ? draft.url : ''),
+  DRAFT_ENDPOINT: draftEndpoint(),
+  ...(isEmbedded && { DRAFT_MODEL_DIR: draftModel.dir }),
   TARGET_ENDPOINT: env.TARGET_ENDPOINT ?? target.url,
 });
-// Without a draft guesses come from prompts and answers alone.
-const models = draftModel ? [draft, target] : [target];
+// Without a draft guesses come from prompts and answers alone; an embedded one runs in the coordinator.
+const models = draftModel && !isEmbedded ? [draft, target] : [target];
 const services = [...models, coordinator];
 const PORT_SETTINGS = {
   'draft-service': 'DRAFT_PORT',
@@ -85,6 +89,12 @@ function restartOrStop(ended: ServiceProcess, { code, signal, lifeMs }: Unexpect
   else void stop(1);
 }
 
+/** As it was given, where that is possible; '': there is no draft. */
+function draftEndpoint(): string {
+  const { DRAFT_ENDPOINT: given = draftModel ? draft.url : '' } = env;
+  return given === EMBEDDED && !draftModel ? '' : given;
+}
+
 /** The coordinator first, so that answers under way can finish. */
 async function stop(exitCode: number): Promise<void> {
   if (stopping.signal.aborted) return;
@@ -113,6 +123,13 @@ function chosenModels(): { targetModel: NamedModel; draftModel: NamedModel | und
   }
 }
 
+function whereTheDraftIs(): string {
+  if (!draftModel) return 'none: guesses come from prompts and answers alone (--draft NAME)';
+  return isEmbedded
+    ? `within the coordinator  ${draftModel.name}`
+    : `http://localhost:${draftPort}  ${draftModel.name}`;
+}
+
 function isFree(wanted: number): Promise<boolean> {
   return new Promise((resolve) => {
     const server = createServer();
@@ -129,7 +146,7 @@ function printUsage(seconds: number): void {
   console.log(`
 Ready in ${seconds.toFixed(1)} s.
   speculative-coordinator  ${url}      (POST /generate, GET /metrics)
-  draft-service            ${draftModel ? `http://localhost:${draftPort}  ${draftModel.name}` : 'none: guesses come from prompts and answers alone (--draft NAME)'}
+  draft-service            ${whereTheDraftIs()}
   target-service           http://localhost:${targetPort}  ${targetModel.name}
 
 Try it:

@@ -1,4 +1,7 @@
-/** Where the time of a round goes, what it costs in processor time and bytes, and how free the event loops were: from the services' own metrics. */
+/**
+ * Where the time of a round goes, what it costs in processor time and bytes, and how free the event loops were: from the
+ * services' own metrics.
+ */
 import { scrape, sumOf, type Trio } from '@forerunner/testkit';
 
 /** prom-client samples the event loop's delay with a timer of this interval, which is part of what it reports. */

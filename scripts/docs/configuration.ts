@@ -1,11 +1,13 @@
 /** The reference of settings, from the schemas that the services read them with. */
 import { describeSettings, type SettingDescription } from '../../packages/service-kit/src/describe-settings.ts';
 import { draftSettings } from '../../services/draft-service/src/config.ts';
+import { embeddedDraftSettings } from '../../services/draft-service/src/embedded-settings.ts';
 import { coordinatorSettings } from '../../services/speculative-coordinator/src/config.ts';
 import { targetSettings } from '../../services/target-service/src/config.ts';
 
 const SERVICES = [
   ['speculative-coordinator', coordinatorSettings],
+  ['speculative-coordinator with DRAFT_ENDPOINT=embedded', embeddedDraftSettings],
   ['draft-service', draftSettings],
   ['target-service', targetSettings],
 ] as const;

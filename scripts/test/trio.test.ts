@@ -104,6 +104,13 @@ it('starts no draft-service where there is to be none', async () => {
   expect(await listening()).toEqual([]);
 });
 
+it('runs the draft within the coordinator where it is to be embedded', async () => {
+  const url = await startTrio({ DRAFT_ENDPOINT: 'embedded' });
+  expect(output).toMatch(/draft-service +within the coordinator +tiny-draft/);
+  expect(await listening()).toEqual(['TARGET_PORT', 'PORT']);
+  expect((await ask(url)).metrics.speculative_decoding.num_accepted_tokens).toBeGreaterThan(0);
+});
+
 it('starts a service again that was killed, and answers with and without it', async () => {
   const url = await startTrio();
   const before = await ask(url);

@@ -12,7 +12,7 @@ import { requireContext, requireTokenIds } from './limits.ts';
 import type { EngineLog } from './log.ts';
 import { PassCostMeter } from './pass-cost-meter.ts';
 import { type NumericRegime, probeNumericRegime } from './regime-probe.ts';
-import type { ModelRunner, RunnerDescription } from './runner.ts';
+import type { KvCache, ModelRunner, RunnerDescription } from './runner.ts';
 import { type OpenRunnerOptions, openRunner } from './runners/open-runner.ts';
 import { type PassObservation, Scheduler } from './scheduler.ts';
 import { SequenceLease } from './sequence-lease.ts';
@@ -122,7 +122,8 @@ export class Engine {
     this.contextLength = measured.contextLength;
     this.maxBatchItems = Math.min(options.maxBatchItems, runner.maxSequences);
     const { kvBudgetBytes: budgetBytes, idleTtlMs, sharesPrefixes } = options;
-    this.#sequences = new SequenceStore({ runner, budgetBytes, idleTtlMs, sharesPrefixes });
+    const onEnd = (cache: KvCache) => this.#scheduler.forget(cache);
+    this.#sequences = new SequenceStore({ runner, budgetBytes, idleTtlMs, sharesPrefixes, onEnd });
     this.#scheduler = new Scheduler({
       runner,
       limits: {

@@ -40,6 +40,8 @@ interface Job {
   readonly item: ForwardItem;
   readonly numTokens: number;
   readonly signal: AbortSignal | undefined;
+  /** Of a sequence that has had a pass before. */
+  readonly isReturning: boolean;
   readonly resolve: (result: PassResult) => void;
   readonly reject: (error: unknown) => void;
   readonly leaveQueue: () => void;
@@ -99,6 +101,7 @@ export class Scheduler {
         item,
         numTokens: item.tokenIds.length,
         signal,
+        isReturning: this.#noteReturn(item.cache),
         resolve,
         reject,
         leaveQueue: () => {
@@ -108,9 +111,13 @@ export class Scheduler {
       };
       signal?.addEventListener('abort', job.leaveQueue, { once: true });
       this.#queue.push(job);
-      this.#noteReturn(item.cache);
       this.#wake();
     });
+  }
+
+  /** The cache's sequence has ended: no pass waits for it to come back. */
+  forget(cache: KvCache): void {
+    this.#away.delete(cache);
   }
 
   /** Refuses what is queued and what comes, and waits for the pass under way. */
@@ -127,12 +134,16 @@ export class Scheduler {
     });
   }
 
-  /** Starts a pass on the next turn of the event loop: whatever becomes ready in this one goes with it. */
+  /**
+   * Starts a pass on the next turn of the event loop: whatever becomes ready in this one goes with it; and without waiting
+   * for that turn where there is no other sequence that could.
+   */
   #wake(): void {
     if (this.#isWoken || this.#isRunning || this.#queue.length === 0) return;
     clearTimeout(this.#wait);
     this.#isWoken = true;
-    setImmediate(() => {
+    const isAlone = this.#queue.length === 1 && this.#queue[0]!.isReturning && this.#away.size === 0;
+    (isAlone ? queueMicrotask : setImmediate)(() => {
       this.#isWoken = false;
       const waitMs = this.#waitMs();
       if (waitMs < MIN_WAIT_MS) void this.#runNext();
@@ -156,11 +167,13 @@ export class Scheduler {
     return this.#returnMs > limitMs ? 0 : endedMs + limitMs - performance.now();
   }
 
-  #noteReturn(cache: KvCache): void {
+  /** Whether the sequence has had a pass before. */
+  #noteReturn(cache: KvCache): boolean {
     const passEndedMs = this.#away.get(cache);
-    if (passEndedMs === undefined) return;
+    if (passEndedMs === undefined) return false;
     this.#away.delete(cache);
     this.#returnMs += RETURN_WEIGHT * (performance.now() - passEndedMs - this.#returnMs);
+    return true;
   }
 
   async #runNext(): Promise<void> {

@@ -33,6 +33,8 @@ export interface SequenceStoreOptions {
   readonly idleTtlMs: number;
   /** Texts take over or copy what others hold of them; what freed sequences held stays for that until memory is wanted. */
   readonly sharesPrefixes: boolean;
+  /** Nobody will go on with the text of this cache. */
+  readonly onEnd?: (cache: KvCache) => void;
   readonly now?: () => number;
 }
 
@@ -51,6 +53,7 @@ export class SequenceStore {
   readonly #runner: ModelRunner;
   readonly #budgetBytes: number;
   readonly #idleTtlMs: number;
+  readonly #onEnd: (cache: KvCache) => void;
   readonly #now: () => number;
   #sharesPrefixes: boolean;
   readonly #entries = new Map<string, Entry>();
@@ -68,6 +71,7 @@ export class SequenceStore {
     this.#budgetBytes = options.budgetBytes;
     this.#idleTtlMs = options.idleTtlMs;
     this.#sharesPrefixes = options.sharesPrefixes;
+    this.#onEnd = options.onEnd ?? (() => {});
     this.#now = options.now ?? (() => performance.now());
   }
 
@@ -272,6 +276,7 @@ export class SequenceStore {
   #remove(entry: Entry): void {
     this.#entries.delete(entry.id);
     this.#idle.remove(entry);
+    this.#onEnd(entry.cache);
     entry.isDeleted = true;
   }
 

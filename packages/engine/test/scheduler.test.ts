@@ -81,6 +81,34 @@ describe('batches', () => {
     ]);
   });
 
+  it('starts within this turn for the only sequence that there is, and on the next one where others may join', async () => {
+    const only = item(1);
+    (await scheduler.submit(only)).release();
+    const thisTurn = async () => {
+      for (let i = 0; i < 10; i++) await Promise.resolve();
+    };
+    const again = scheduler.submit(only);
+    await thisTurn();
+    expect(runner.passes).toHaveLength(2);
+    (await again).release();
+    const second = item(2);
+    const other = scheduler.submit(second); // a new one: more may come with it
+    await thisTurn();
+    expect(runner.passes).toHaveLength(2);
+    (await other).release();
+    const back = scheduler.submit(only); // the other one may come back
+    await thisTurn();
+    expect(runner.passes).toHaveLength(3);
+    (await back).release();
+    expect(runner.passes).toHaveLength(4);
+    (await scheduler.submit(second)).release();
+    scheduler.forget(second.cache); // it has ended
+    const last = scheduler.submit(only);
+    await thisTurn();
+    expect(runner.passes).toHaveLength(6);
+    (await last).release();
+  });
+
   it('gives the buffers back when the last of a batch has let go', async () => {
     const [a, b] = await Promise.all([scheduler.submit(item(1)), scheduler.submit(item(2))]);
     a.release();

@@ -92,14 +92,17 @@ export function installEngineMetrics(registry: Registry, takeStats: () => Promis
     requests.set(stats.numRequests);
     prefixes.set(stats.numCachedPrefixes);
     prefixBytes.set(stats.cachedPrefixBytes);
-    queries.inc(stats.prefixCacheTokens.queries - counted.queries);
-    hits.inc(stats.prefixCacheTokens.hits - counted.hits);
+    queries.inc(grown(stats.prefixCacheTokens.queries, counted.queries));
+    hits.inc(grown(stats.prefixCacheTokens.hits, counted.hits));
     Object.assign(counted, stats.prefixCacheTokens);
     for (const reason of EVICTION_REASONS) {
-      evictions.inc({ reason }, stats.numEvictions[reason] - counted[reason]);
+      evictions.inc({ reason }, grown(stats.numEvictions[reason], counted[reason]));
       counted[reason] = stats.numEvictions[reason];
     }
     stats.passes.forEach(note);
     for (const [i, rows] of stats.passCosts.rows.entries()) costs.set({ rows }, stats.passCosts.ms[i]! / 1000);
   };
 }
+
+/** What a count has grown by; an engine that was opened again counts from 0. */
+const grown = (now: number, before: number): number => (now < before ? now : now - before);

@@ -16,7 +16,7 @@ import { type ModelCard, PROTOCOL_VERSION } from '@forerunner/protocol';
 import { ConfigError, type Logger } from '@forerunner/service-kit';
 import { tokenizerFingerprint } from '@forerunner/tokenizer/fingerprint';
 import type { EngineMethods, EngineSettings, ModelFacts, OpenEngine } from './engine-service.ts';
-import type { ModelServiceConfig } from './settings.ts';
+import type { EngineConfig } from './settings.ts';
 import type { EngineWorkerData } from './worker.ts';
 
 /** Methods of a service's engine module, beside those that every one has. */
@@ -30,7 +30,7 @@ export type Model<M extends Methods> = Pick<ModelHost<M>, 'call' | 'info'>;
 export interface StartModelOptions {
   /** The service's engine module. */
   readonly engine: URL;
-  readonly config: ModelServiceConfig;
+  readonly config: EngineConfig;
   readonly modelDir: string;
   /** See RunnerOptions. */
   readonly minRows: number;
@@ -96,7 +96,7 @@ async function openOnThisThread<M extends Methods>(
   return null;
 }
 
-function kvBudgetBytes(config: ModelServiceConfig): number {
+function kvBudgetBytes(config: EngineConfig): number {
   return config.KV_CACHE_MB * 2 ** 20;
 }
 
@@ -104,7 +104,7 @@ function kvBudgetBytes(config: ModelServiceConfig): number {
 export function modelCard(
   service: ModelCard['service'],
   modelDir: string,
-  config: ModelServiceConfig,
+  config: EngineConfig,
   facts: ModelFacts,
 ): ModelCard {
   const { draft_hidden_states: wanted } = JSON.parse(readFileSync(join(modelDir, 'config.json'), 'utf8')) as {

@@ -140,4 +140,6 @@ export function retiredSettings(env: NodeJS.ProcessEnv): string[] {
   ];
 }
 
+/** Those that a model has which is no service of its own: all but the ones of a listening process. */
+export type EngineConfig = Omit<ModelServiceConfig, 'PORT' | 'MAX_BODY_BYTES' | keyof typeof commonSettings>;
 export type ModelServiceConfig = z.output<z.ZodObject<ReturnType<typeof modelServiceSettings>>>;

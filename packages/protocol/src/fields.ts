@@ -126,12 +126,11 @@ export const hiddenStatesSchema = z.union(
 /** Seed of draws: they depend on it and on the absolute position only. */
 export const seedSchema = boundedInteger(0, Number.MAX_SAFE_INTEGER, 'seed');
 
-export const timingSchema = z.object({
+export interface Timing {
   /** Waiting before the first pass of the model, milliseconds. */
-  queue_ms: z.number(),
+  readonly queue_ms: number;
   /** In the model's passes, milliseconds. */
-  model_ms: z.number(),
+  readonly model_ms: number;
   /** From the request's arrival in the service to its reply, milliseconds. */
-  total_ms: z.number(),
-});
-export type Timing = z.output<typeof timingSchema>;
+  readonly total_ms: number;
+}

@@ -9,6 +9,7 @@ export * from './model-card.ts';
 export * from './pass-costs.ts';
 export * from './prefix.ts';
 export * from './propose.ts';
+export type { ReplyHeader } from './reply-header.ts';
 export * from './score.ts';
 export * from './structured-outputs.ts';
 export * from './version.ts';

@@ -6,7 +6,7 @@ import {
   numDistributionRows,
   readDistributionRows,
 } from './distribution-rows.ts';
-import { parseOrThrow, ServiceError } from './errors.ts';
+import { ServiceError } from './errors.ts';
 import {
   boundedInteger,
   boundedNumber,
@@ -14,12 +14,12 @@ import {
   MAX_SPECULATIVE_TOKENS,
   seedSchema,
   sequenceFields,
-  timingSchema,
   tokenIdsSchema,
   wireSamplingSchema,
 } from './fields.ts';
 import type { Frame } from './frame.ts';
 import { flattenFrame } from './message.ts';
+import { type ReplyHeader, readReplyHeader } from './reply-header.ts';
 import { PROTOCOL_VERSION } from './version.ts';
 
 export const proposeRequestSchema = z.strictObject({
@@ -64,16 +64,7 @@ export function proposeRequestFrame({ token_ids, hidden_states, ...header }: Pro
   };
 }
 
-const proposeReplyHeader = z.object({
-  sequence_id: z.string(),
-  /** Tokens in the service's cache now: the request's, and all proposed ones but the last. */
-  cached_length: z.int(),
-  vocab_size: z.int(),
-  /** Tokens of this request that a cached prefix spared the model. */
-  num_reused_tokens: z.int().default(0),
-  timing: timingSchema,
-});
-export interface ProposeReply extends z.output<typeof proposeReplyHeader> {
+export interface ProposeReply extends ReplyHeader {
   readonly draftTokenIds: Int32Array; // [k], k <= K
   /** The distributions that the tokens were drawn from; absent for greedy, where each distribution is one-hot, and for coupled draws. */
   readonly distributions?: DistributionRows; // k distributions
@@ -86,10 +77,10 @@ export function proposeReplyFrame({ draftTokenIds, distributions, ...header }: P
   };
 }
 
-/** Errors: malformed_frame, invalid_request, token_out_of_range. */
+/** Errors: malformed_frame, token_out_of_range. */
 export function parseProposeReply(bytes: Uint8Array): ProposeReply {
   const message = flattenFrame(bytes);
-  const header = parseOrThrow(proposeReplyHeader, message);
+  const header = readReplyHeader(message);
   const { draft_token_ids: draftTokenIds } = message;
   if (!(draftTokenIds instanceof Int32Array)) {
     throw new ServiceError('malformed_frame', 'malformed frame: "draft_token_ids" (int32) is missing');

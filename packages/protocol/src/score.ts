@@ -6,19 +6,19 @@ import {
   distributionSections,
   readDistributionRows,
 } from './distribution-rows.ts';
-import { parseOrThrow, ServiceError } from './errors.ts';
+import { ServiceError } from './errors.ts';
 import {
   boundedInteger,
   float32Schema,
   seedSchema,
   sequenceFields,
-  timingSchema,
   tokenIdsSchema,
   tokenMaskSchema,
   wireSamplingSchema,
 } from './fields.ts';
 import type { Frame, Section } from './frame.ts';
 import { flattenFrame } from './message.ts';
+import { optionalNumber, type ReplyHeader, readReplyHeader } from './reply-header.ts';
 import { PROTOCOL_VERSION } from './version.ts';
 
 /**
@@ -102,21 +102,12 @@ export function scoreRequestFrame({
   };
 }
 
-const scoreReplyHeader = z.object({
-  sequence_id: z.string(),
-  /** Tokens in the service's cache now. */
-  cached_length: z.int(),
-  vocab_size: z.int(),
-  /** Tokens of this request that a cached prefix spared the model. */
-  num_reused_tokens: z.int().default(0),
+export interface ScoreReply extends ReplyHeader {
   /** Position of the first row of `hiddenStates`, where there are any. */
-  hidden_states_from: z.int().optional(),
+  readonly hidden_states_from?: number;
   /** For `verdict`: guesses that are kept, and the token that follows them. */
-  num_accepted_tokens: z.int().optional(),
-  next_token_id: z.int().optional(),
-  timing: timingSchema,
-});
-export interface ScoreReply extends z.output<typeof scoreReplyHeader> {
+  readonly num_accepted_tokens?: number;
+  readonly next_token_id?: number;
   /** What `rows` asked for: one of these, or the verdict. */
   readonly argmaxTokenIds?: Int32Array; // [numRows]
   readonly sampledTokenIds?: Int32Array; // [<= numRows]
@@ -150,13 +141,19 @@ export function scoreReplyFrame(reply: ScoreReply): Frame {
   return { header, sections };
 }
 
-/** Errors: malformed_frame, invalid_request. */
+/** Errors: malformed_frame. */
 export function parseScoreReply(bytes: Uint8Array): ScoreReply {
   const message = flattenFrame(bytes);
-  const header = parseOrThrow(scoreReplyHeader, message);
+  const header = readReplyHeader(message);
+  const hiddenStatesFrom = optionalNumber(message, 'hidden_states_from');
+  const numAccepted = optionalNumber(message, 'num_accepted_tokens');
+  const nextTokenId = optionalNumber(message, 'next_token_id');
   const { argmax_token_ids, sampled_token_ids, logits, hidden_states } = message;
   return {
     ...header,
+    ...(hiddenStatesFrom !== undefined && { hidden_states_from: hiddenStatesFrom }),
+    ...(numAccepted !== undefined && { num_accepted_tokens: numAccepted }),
+    ...(nextTokenId !== undefined && { next_token_id: nextTokenId }),
     ...(argmax_token_ids instanceof Int32Array && { argmaxTokenIds: argmax_token_ids }),
     ...(sampled_token_ids instanceof Int32Array && { sampledTokenIds: sampled_token_ids }),
     ...('prob_offsets' in message && { distributions: readDistributionRows(message, header.vocab_size) }),

@@ -101,6 +101,20 @@ describe('replies', () => {
     expect(() => parseScoreReply(encodeFrame(scoreReplyFrame(reply)))).toThrow(/malformed/);
   });
 
+  it.each([
+    ['sequence_id', 7],
+    ['cached_length', '2'],
+    ['vocab_size', 1.5],
+    ['num_reused_tokens', null],
+    ['next_token_id', true],
+    ['timing', undefined],
+    ['timing', { ...timing, model_ms: null }],
+  ])('whose %s is %j are malformed', (name, value) => {
+    const header = { sequence_id: 's', cached_length: 2, vocab_size: 4, timing, [name]: value };
+    const bytes = encodeFrame({ header, sections: {} });
+    expect(() => parseScoreReply(bytes)).toThrow(new RegExp(`malformed frame: "${name}`));
+  });
+
   it('that propose a token outside the vocabulary are refused', () => {
     const draftTokenIds = Int32Array.of(4);
     const reply = { sequence_id: 's', cached_length: 2, vocab_size: 4, num_reused_tokens: 0, timing, draftTokenIds };

@@ -70,13 +70,14 @@ export function isServiceUrl(text: string): boolean {
   return pathname === '/' && `${search}${hash}${username}${password}` === '';
 }
 
-/** Null where the variable is set to nothing: there is no such service. */
-export function urlOrNoneSetting(options: Described & { default: string }) {
-  const error = 'must be a URL such as http://host:8001, without a path, or nothing';
+/** Null where the variable is set to nothing: there is no such service. `words` may stand in place of a URL. */
+export function urlOrNoneSetting(options: Described & { default: string; words?: readonly string[] }) {
+  const { words = [] } = options;
+  const error = ['must be a URL such as http://host:8001, without a path', ...words, 'or nothing'].join(', ');
   const schema = z
     .string()
     .trim()
-    .refine((text) => text === '' || isServiceUrl(text), { error })
+    .refine((text) => text === '' || words.includes(text) || isServiceUrl(text), { error })
     .transform((text) => (text === '' ? null : text));
   return annotate(schema.default(options.default), options).meta({ takesBlank: true });
 }

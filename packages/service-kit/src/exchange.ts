@@ -3,6 +3,7 @@
  * runs through in between two passes of a model, when none of it is left in the processor's caches.
  */
 import type { Dispatcher } from 'undici';
+import type { Call } from './deadline.ts';
 
 export interface WholeReply {
   readonly status: number;
@@ -10,15 +11,8 @@ export interface WholeReply {
   readonly body: Buffer;
 }
 
-/** A request under way. */
-export interface Call {
-  /** Errors: why there is none; the reason of the abort. */
-  readonly reply: Promise<WholeReply>;
-  abort(reason: Error): void;
-}
-
 /** Sends `request` and resolves when its reply is complete. Errors: undici's; `reason` of the abort. */
-export class Exchange implements Dispatcher.DispatchHandler, Call {
+export class Exchange implements Dispatcher.DispatchHandler, Call<WholeReply> {
   readonly reply: Promise<WholeReply>;
   readonly #settle = Promise.withResolvers<WholeReply>();
   #chunks: Buffer[] = [];

@@ -10,7 +10,8 @@ export interface Launch {
 
 /** Environment of a service's process where `outer` is that of who starts it. Nothing turns telemetry on. */
 export function launchEnv(service: ServiceName, outer: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  return { ...LAUNCH[service].env, ...outer, ORT_DISABLE_TELEMETRY: '1' };
+  const env = outer.DRAFT_ENDPOINT === 'embedded' ? MODEL_ENV : LAUNCH[service].env; // it runs a model, too
+  return { ...env, ...outer, ORT_DISABLE_TELEMETRY: '1' };
 }
 
 /** Rows of probabilities pass as garbage: docs/decisions/0007-room-for-rows.md. */

@@ -2,51 +2,16 @@
  * The client side of a call between services: kept connections, frames, deadlines, request ids, errors told apart. Frames
  * go over channels where the peer has them, everything else and everybody else by HTTP.
  */
-import {
-  ERROR_STATUS,
-  type ErrorCode,
-  encodeFrame,
-  errorBodySchema,
-  FRAME_CONTENT_TYPE,
-  type Frame,
-  REQUEST_ID_HEADER,
-} from '@forerunner/protocol';
+import { encodeFrame, errorBodySchema, FRAME_CONTENT_TYPE, type Frame, REQUEST_ID_HEADER } from '@forerunner/protocol';
 import { type Dispatcher, Pool } from 'undici';
 import { ChannelCall } from './channel/call.ts';
 import { ChannelPool } from './channel/pool.ts';
-import { type Call, Exchange, type WholeReply } from './exchange.ts';
+import { type Call, type Deadline, within } from './deadline.ts';
+import { Exchange, type WholeReply } from './exchange.ts';
+import { isErrorCode, kindOf, PeerError } from './peer-error.ts';
 
-/**
- * refused: the peer's own 4xx word; busy: it works, but has no room now; timeout: no answer within the deadline;
- * unreachable: the connection failed or the peer is broken.
- */
-export type PeerErrorKind = 'refused' | 'busy' | 'timeout' | 'unreachable';
-
-export class PeerError extends Error {
-  override readonly name = 'PeerError';
-  readonly kind: PeerErrorKind;
-  /** The peer's own code, where it gave one. */
-  readonly code: ErrorCode | undefined;
-  readonly details: Readonly<Record<string, unknown>>;
-
-  constructor(
-    kind: PeerErrorKind,
-    message: string,
-    code?: ErrorCode,
-    details: Record<string, unknown> = {},
-    options?: ErrorOptions,
-  ) {
-    super(message, options);
-    this.kind = kind;
-    this.code = code;
-    this.details = details;
-  }
-}
-
-export interface CallOptions {
+export interface CallOptions extends Deadline {
   readonly requestId: string;
-  readonly timeoutMs: number;
-  readonly signal?: AbortSignal | undefined;
   /** Told of the body bytes of a frame that was answered, be it with an error. */
   readonly onTraffic?: ((sentBytes: number, receivedBytes: number) => void) | undefined;
 }
@@ -138,29 +103,11 @@ export class PeerClient implements Peer {
   }
 
   /** A reply of any status. Errors: PeerError timeout | unreachable; the signal's reason. */
-  async #within(options: CallOptions, start: () => Call): Promise<WholeReply> {
-    const { signal, timeoutMs } = options;
-    signal?.throwIfAborted();
-    const call = start();
-    const abort = () => call.abort(signal?.reason as Error);
-    signal?.addEventListener('abort', abort, { once: true });
-    let isLate = false;
-    const timer = setTimeout(() => {
-      isLate = true;
-      call.abort(new Error('late'));
-    }, timeoutMs);
-    try {
-      return await call.reply;
-    } catch (cause) {
-      signal?.throwIfAborted();
-      const [kind, why] = isLate
-        ? (['timeout', `no answer within ${timeoutMs} ms`] as const)
-        : (['unreachable', describe(cause)] as const);
-      throw new PeerError(kind, `${this.name} at ${this.url}: ${why}`, undefined, {}, { cause });
-    } finally {
-      clearTimeout(timer);
-      signal?.removeEventListener('abort', abort);
-    }
+  #within(options: CallOptions, start: () => Call<WholeReply>): Promise<WholeReply> {
+    const where = `${this.name} at ${this.url}`;
+    const of = (cause: unknown) =>
+      new PeerError('unreachable', `${where}: ${describe(cause)}`, undefined, {}, { cause });
+    return within(options, start, { where, of });
   }
 
   /** Errors: what the peer says in place of an answer. */
@@ -170,15 +117,13 @@ export class PeerClient implements Peer {
   }
 
   #errorOf(status: number, body: Uint8Array): PeerError {
-    const fallback = status < 500 ? 'refused' : 'unreachable';
     try {
       const { error } = errorBodySchema.parse(JSON.parse(new TextDecoder().decode(body)));
       const { code, message, request_id: _, ...details } = error;
-      const known = code in ERROR_STATUS ? (code as ErrorCode) : undefined;
-      const busy = known === 'overloaded' || known === 'kv_budget_exceeded';
-      return new PeerError(busy ? 'busy' : fallback, `${this.name}: ${message}`, known, details);
+      const known = isErrorCode(code) ? code : undefined;
+      return new PeerError(kindOf(status, code), `${this.name}: ${message}`, known, details);
     } catch {
-      return new PeerError(fallback, `${this.name} at ${this.url} answered ${status}`);
+      return new PeerError(kindOf(status, ''), `${this.name} at ${this.url} answered ${status}`);
     }
   }
 }

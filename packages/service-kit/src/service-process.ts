@@ -80,7 +80,7 @@ export class ServiceProcess {
     const script = join(root, 'services', this.name, 'src', 'server.ts');
     const child = spawn(process.execPath, [...LAUNCH[this.name].flags, script], {
       cwd: root,
-      env: { ...launchEnv(this.name, process.env), ...this.#env, PORT: String(this.port) },
+      env: { ...launchEnv(this.name, { ...process.env, ...this.#env }), PORT: String(this.port) },
       stdio: onTerminal ? ['ignore', 'inherit', 'inherit'] : ['ignore', 'pipe', 'pipe'],
       detached: onTerminal && process.platform !== 'win32', // a process group of its own
     });

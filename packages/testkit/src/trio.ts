@@ -7,6 +7,8 @@ export interface TrioOptions {
   /** Catalogue names. */
   readonly target: string;
   readonly draft: string;
+  /** The draft runs within the coordinator's process; `draft` is never started. */
+  readonly embedsDraft?: boolean;
   readonly env?: Record<string, string>;
   readonly draftEnv?: Record<string, string>;
   readonly targetEnv?: Record<string, string>;
@@ -39,7 +41,7 @@ export async function startTrio(options: TrioOptions): Promise<Trio> {
   const coordinator = new ServiceProcess('speculative-coordinator', coordinatorPort, {
     ...env,
     MODEL_SIZE: options.target,
-    DRAFT_ENDPOINT: draft.url,
+    ...(options.embedsDraft ? embedded(options) : { DRAFT_ENDPOINT: draft.url }),
     TARGET_ENDPOINT: target.url,
     PEER_CHECK_INTERVAL_MS: '200',
     ...options.coordinatorEnv,
@@ -49,11 +51,17 @@ export async function startTrio(options: TrioOptions): Promise<Trio> {
     await Promise.all([draft.end(), target.end()]);
   };
   try {
-    await Promise.all([draft.start(), target.start()]);
+    await Promise.all([target.start(), ...(options.embedsDraft ? [] : [draft.start()])]);
     await coordinator.start();
   } catch (error) {
     await stop();
     throw error;
   }
-  return { draft, target, coordinator, services: [coordinator, target, draft], stop };
+  return { draft, target, coordinator, services: [coordinator, target, ...(options.embedsDraft ? [] : [draft])], stop };
+}
+
+/** The draft's settings as the coordinator takes them. */
+function embedded({ draft, draftEnv = {} }: TrioOptions): Record<string, string> {
+  const own = Object.entries(draftEnv).map(([name, value]) => [`DRAFT_${name}`, value]);
+  return { DRAFT_ENDPOINT: 'embedded', DRAFT_MODEL_SIZE: draft, ...Object.fromEntries(own) };
 }

@@ -22,12 +22,17 @@ export class Proposer {
     this.#sampler = new Sampler(engine.signature.headSize, engine.signature.draftToTarget ?? null);
   }
 
+  /** The reply as bytes. Errors: as `reply`. */
+  async propose(call: ProposeCall, signal: AbortSignal): Promise<Transfer<Uint8Array>> {
+    return encodeReply(proposeReplyFrame(await this.reply(call, signal)), call.replyOptions);
+  }
+
   /** Errors: those of Engine.run; SamplingError invalid_logits. */
-  async propose({ request, replyOptions }: ProposeCall, signal: AbortSignal): Promise<Transfer<Uint8Array>> {
+  async reply({ request, replyOptions }: ProposeCall, signal: AbortSignal): Promise<ProposeReply> {
     const { token_ids: tokenIds, num_speculative_tokens: k } = request;
     const readsHiddenStates = this.#engine.signature.hiddenStatesInput !== undefined;
     const { hidden_states_from: hiddenStatesFrom = request.position } = request;
-    const reply = await this.#engine.run(
+    return this.#engine.run(
       {
         sequenceId: request.sequence_id,
         position: request.position,
@@ -64,7 +69,6 @@ export class Proposer {
         };
       },
     );
-    return encodeReply(proposeReplyFrame(reply), replyOptions);
   }
 
   /** One pass over the request's tokens, then one for each drafted token but the last. */

@@ -4,10 +4,13 @@ import { buildDraftApp } from './app.ts';
 import { draftSettings } from './config.ts';
 import type { DraftMethods } from './engine.ts';
 
+/** Guesses need not be bit-equal, only fast. */
+export const MIN_ROWS = 1;
+
 export const draftService: ModelServiceDefinition<DraftMethods> = {
   name: 'draft-service',
   settings: draftSettings,
   engine: new URL('./engine.ts', import.meta.url),
-  minRows: () => 1, // guesses need not be bit-equal, only fast
+  minRows: () => MIN_ROWS,
   buildApp: buildDraftApp,
 };

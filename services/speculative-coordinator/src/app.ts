@@ -18,6 +18,7 @@ import { GrammarEngine } from './generation/grammar/grammar-engine.ts';
 import { createMetrics, createTrafficCounter } from './metrics.ts';
 import { registerOpenAiRoutes } from './openai/routes.ts';
 import { PairDirectory } from './pair/directory.ts';
+import { type DraftClient, RemoteDraft } from './pair/draft-client.ts';
 import { DraftPeer } from './pair/draft-peer.ts';
 import { DraftingDefaults } from './pair/drafting-defaults.ts';
 import { Pair } from './pair/pair.ts';
@@ -43,12 +44,13 @@ export interface Coordinator {
   readonly close: () => Promise<void>;
 }
 
-/** `modelDir` holds the target's tokenizer files. */
+/** `modelDir` holds the target's tokenizer files. `embeddedDraft`: in place of a draft-service; closed with the rest. */
 export async function buildCoordinator(
   config: CoordinatorConfig,
   modelDir: string,
   logger: Logger,
   registry: Registry,
+  embeddedDraft: DraftClient | null = null,
 ): Promise<Coordinator> {
   const traffic = createTrafficCounter(registry);
   const peerOptions = (peer: string): PeerClientOptions => ({
@@ -63,14 +65,10 @@ export async function buildCoordinator(
   const targets = new TargetReplicas(
     config.TARGET_ENDPOINT.map((url) => new PeerClient('target-service', url, peerOptions('target'))),
   );
-  const draft =
-    config.DRAFT_ENDPOINT === null
-      ? null
-      : new DraftPeer({
-          client: new PeerClient('draft-service', config.DRAFT_ENDPOINT, peerOptions('draft')),
-          timeoutMs: config.DRAFT_TIMEOUT_MS,
-          logger,
-        });
+  const { DRAFT_ENDPOINT: draftUrl, DRAFT_TIMEOUT_MS: timeoutMs } = config;
+  const client =
+    embeddedDraft ?? (draftUrl && new RemoteDraft(new PeerClient('draft-service', draftUrl, peerOptions('draft'))));
+  const draft = client ? new DraftPeer({ client, timeoutMs, logger }) : null;
   const monitor = new PeerMonitor({
     targets,
     draft,

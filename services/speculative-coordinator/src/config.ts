@@ -13,6 +13,9 @@ import {
 } from '@forerunner/service-kit';
 import { z } from 'zod';
 
+/** In place of a URL: the draft's engine runs within the coordinator's process. */
+export const EMBEDDED = 'embedded';
+
 const urlList = z.string().transform((text, context) => {
   const urls = text.split(',').map((part) => part.trim());
   for (const url of urls) {
@@ -49,9 +52,10 @@ export const coordinatorSettings = z.object({
   ...commonSettings,
   PORT: integerSetting({ default: 8080, min: 0, max: 65_535, reason: 'Port to listen on; 0 picks a free one.' }),
   DRAFT_ENDPOINT: urlOrNoneSetting({
+    words: [EMBEDDED],
     default: 'http://127.0.0.1:8001',
     reason:
-      'Where the draft-service answers. Set to nothing: there is none, and guesses come from prompts, answers and predictions alone.',
+      'Where the draft-service answers. embedded: there is none, and the draft runs within the coordinator (settings below), which spares every round the way there and back. Set to nothing: guesses come from prompts, answers and predictions alone.',
   }),
   TARGET_ENDPOINT: urlList.default(['http://127.0.0.1:8002']).meta({
     description:

@@ -9,7 +9,8 @@ import {
   serve,
 } from '@forerunner/service-kit';
 import { buildCoordinator } from './app.ts';
-import { coordinatorSettings } from './config.ts';
+import { coordinatorSettings, EMBEDDED } from './config.ts';
+import { openEmbeddedDraft } from './embedded-draft.ts';
 
 const SERVICE = 'speculative-coordinator';
 
@@ -17,7 +18,9 @@ await runMain(SERVICE, async () => {
   const config = readConfig(coordinatorSettings, process.env);
   const logger = createLogger(SERVICE, config.LOG_LEVEL);
   const modelDir = resolveModelDir(config);
-  const { app, monitor, close } = await buildCoordinator(config, modelDir, logger, createRegistry(SERVICE));
+  const registry = createRegistry(SERVICE);
+  const draft = config.DRAFT_ENDPOINT === EMBEDDED ? await openEmbeddedDraft(process.env, logger, registry) : null;
+  const { app, monitor, close } = await buildCoordinator(config, modelDir, logger, registry, draft);
   await monitor.start();
   if (monitor.mismatch) throw new ConfigError(monitor.mismatch);
   await serve({

@@ -37,3 +37,13 @@ describe.each(Object.keys(BELOW))('%s/', (folder) => {
     expect(upward).toEqual([]);
   });
 });
+
+describe('the engine of an embedded draft', () => {
+  it('is loaded where it is wanted, and imported by nothing else', () => {
+    const naming = globSync('**/*.ts', { cwd: SRC }).filter((file) =>
+      readFileSync(join(SRC, file), 'utf8').includes("'@forerunner/draft-service"),
+    );
+    expect(naming).toEqual(['embedded-draft.ts']);
+    expect(readFileSync(join(SRC, 'embedded-draft.ts'), 'utf8')).not.toMatch(/from '@forerunner\/draft-service/);
+  });
+});

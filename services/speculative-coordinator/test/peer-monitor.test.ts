@@ -4,6 +4,7 @@ import type { ModelCard } from '@forerunner/protocol';
 import { PROTOCOL_VERSION } from '@forerunner/protocol';
 import type { Logger } from '@forerunner/service-kit';
 import { describe, expect, it, vi } from 'vitest';
+import { RemoteDraft } from '../src/pair/draft-client.ts';
 import { DraftPeer } from '../src/pair/draft-peer.ts';
 import { PeerMonitor } from '../src/pair/peer-monitor.ts';
 import { TargetReplicas } from '../src/pair/target-replicas.ts';
@@ -23,7 +24,7 @@ function watched() {
   target.getJson = async () => toyCard('target-service', targetChange);
   const error = vi.fn();
   const logger = { error, warn: vi.fn(), info: vi.fn() } as unknown as Logger;
-  const draft = new DraftPeer({ client: peer, timeoutMs: 100, logger });
+  const draft = new DraftPeer({ client: new RemoteDraft(peer), timeoutMs: 100, logger });
   const monitor = new PeerMonitor({
     targets: new TargetReplicas([target]),
     draft,

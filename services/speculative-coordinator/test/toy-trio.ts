@@ -17,6 +17,7 @@ import { TrafficMeter } from '../src/generation/traffic-meter.ts';
 import { chooseRule } from '../src/generation/verification/choose-rule.ts';
 import type { VerificationRule } from '../src/generation/verification/rule.ts';
 import { createMetrics } from '../src/metrics.ts';
+import { RemoteDraft } from '../src/pair/draft-client.ts';
 import { DraftPeer } from '../src/pair/draft-peer.ts';
 import { TargetReplicas } from '../src/pair/target-replicas.ts';
 import { TargetSequence } from '../src/pair/target-sequence.ts';
@@ -77,7 +78,7 @@ export class ToyTrio {
     this.draft = draft;
     this.#targets = new TargetReplicas([target]);
     const logger = createLogger('test', 'silent');
-    this.draftPeer = new DraftPeer({ client: draft, timeoutMs: 100, logger });
+    this.draftPeer = new DraftPeer({ client: new RemoteDraft(draft), timeoutMs: 100, logger });
     this.draftPeer.setCard(toyCard('draft-service'));
     this.#metrics = createMetrics(this.registry, {
       admission: new Admission({ maxRunning: 1, maxWaiting: 0 }),

@@ -1,15 +1,16 @@
 /** One call to a peer: over a channel, or by HTTP where the peer has none. */
-import type { Call, WholeReply } from '../exchange.ts';
+import type { Call } from '../deadline.ts';
+import type { WholeReply } from '../exchange.ts';
 import type { Channel } from './channel.ts';
 import type { ChannelPool } from './pool.ts';
 
 /** The two ways to make it. */
 export interface Ways {
   readonly overChannel: (channel: Channel) => Promise<WholeReply>;
-  readonly byHttp: () => Call;
+  readonly byHttp: () => Call<WholeReply>;
 }
 
-export class ChannelCall implements Call {
+export class ChannelCall implements Call<WholeReply> {
   readonly reply: Promise<WholeReply>;
   readonly #settle = Promise.withResolvers<WholeReply>();
   #underWay: { abort(reason: Error): void } | undefined;

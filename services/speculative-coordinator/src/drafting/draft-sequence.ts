@@ -4,17 +4,9 @@
  * states there is a second call, which asks how much of a text is still cached.
  */
 import { randomUUID } from 'node:crypto';
-import {
-  distributionAt,
-  type ProposeReply,
-  type ProposeRequestInput,
-  parseProposeReply,
-  proposeRequestFrame,
-  type TokenPrefix,
-  type WireSampling,
-} from '@forerunner/protocol';
-import { probOf } from '@forerunner/sampling';
+import type { ProposeReply, TokenPrefix, WireSampling } from '@forerunner/protocol';
 import { PeerError } from '@forerunner/service-kit';
+import type { ProposalRequest } from '../pair/draft-client.ts';
 import type { DraftPeer } from '../pair/draft-peer.ts';
 import { callHealing, type SequenceContext } from '../pair/sequence-calls.ts';
 import type { DraftLength } from './draft-length.ts';
@@ -33,7 +25,7 @@ export interface DraftCall extends DraftLength {
   readonly textStart?: number;
   readonly sampling: WireSampling;
   /** For a draft that reads hidden states: their rows from a position of the text to its end; null when they are lost. */
-  readonly hiddenStatesFrom?: (position: number) => Float16Array | null;
+  readonly hiddenStatesFrom?: (position: number) => Float16Array<ArrayBuffer> | null;
 }
 
 /** Shorter texts are in no prefix cache: the draft-service keeps none of fewer tokens. */
@@ -80,11 +72,7 @@ export class DraftSequence {
     if (text.length < MIN_CACHED_TOKENS || !this.#peer.tryEnter()) return 0;
     this.#used = true;
     const lookup = this.#post(
-      {
-        ...this.#place(text, 0),
-        num_speculative_tokens: 0,
-        hidden_states_from: text.length,
-      },
+      { ...this.#request(text, 0, this.#context.sampling), hidden_states_from: text.length },
       Math.min(LOOKUP_TIMEOUT_MS, this.#peer.timeoutMs),
     );
     this.#lastCall = lookup.catch(() => {});
@@ -160,63 +148,43 @@ export class DraftSequence {
   /** Errors: PeerError; the signal's reason when aborted. */
   async #call(call: DraftCall): Promise<ProposeReply> {
     const { text, hiddenStatesFrom } = call;
-    const { noise } = this.#context;
     this.#used = true;
-    const bytes = await callHealing(this.#numCachedTokens, text.length, (position) => {
+    const reply = await callHealing(this.#numCachedTokens, text.length, (position) => {
       const hiddenStates = hiddenStatesFrom?.(position);
       if (hiddenStates === null) throw new PeerError('refused', 'the hidden states from there on are lost');
-      return this.#post(
-        {
-          ...this.#place(text, position),
-          hidden_states: hiddenStates,
-          num_speculative_tokens: call.numSpeculativeTokens,
-          sampling: call.sampling,
-          seed: noise.seed,
-          coupled: noise.isCoupled,
-          noise_offset: call.textStart ?? 0,
-          min_confidence: call.minConfidence,
-        },
-        this.#peer.timeoutFor(text.length - position),
-      );
+      const request = {
+        ...this.#request(text, position, call.sampling),
+        hidden_states: hiddenStates,
+        num_speculative_tokens: call.numSpeculativeTokens,
+        noise_offset: call.textStart ?? 0,
+        min_confidence: call.minConfidence,
+      };
+      return this.#post(request, this.#peer.timeoutFor(text.length - position));
     });
-    const reply = readProposal(bytes);
     this.#numCachedTokens = reply.cached_length;
     return reply;
   }
 
-  /** The tokens of the text from a position on, and where they stand. */
-  #place(text: TokenPrefix, position: number) {
+  /** To cache the tokens of the text from a position on, and guess nothing. */
+  #request(text: TokenPrefix, position: number, sampling: WireSampling): ProposalRequest {
+    const { noise, cacheScope } = this.#context;
     return {
       sequence_id: this.#id,
       position,
       prefix_digest: text.digestAt(position),
       token_ids: text.ids(position).slice(),
-      cache_scope: this.#context.cacheScope,
+      cache_scope: cacheScope,
+      num_speculative_tokens: 0,
+      sampling,
+      seed: noise.seed,
+      coupled: noise.isCoupled,
+      noise_offset: 0,
+      min_confidence: 0,
     };
   }
 
-  #post(request: ProposeRequestInput, timeoutMs: number): Promise<Uint8Array> {
-    return this.#peer.client.postFrame('/v1/propose', proposeRequestFrame(request), {
-      requestId: this.#context.requestId,
-      timeoutMs,
-      signal: this.#signal,
-      onTraffic: this.#context.onTraffic,
-    });
-  }
-}
-
-/** Parses a proposal and checks that each token can come from its distribution. A reply that lies is a broken peer. */
-function readProposal(bytes: Uint8Array): ProposeReply {
-  try {
-    const reply = parseProposeReply(bytes);
-    const { distributions } = reply;
-    reply.draftTokenIds.forEach((id, i) => {
-      if (distributions && !(probOf(distributionAt(distributions, i), id) > 0))
-        throw new Error(`token ${id} has no probability under its own distribution`);
-    });
-    return reply;
-  } catch (cause) {
-    const message = `the draft's reply makes no sense: ${(cause as Error).message}`;
-    throw new PeerError('unreachable', message, undefined, {}, { cause });
+  #post(request: ProposalRequest, timeoutMs: number): Promise<ProposeReply> {
+    const { requestId, onTraffic } = this.#context;
+    return this.#peer.client.propose(request, { requestId, timeoutMs, signal: this.#signal, onTraffic });
   }
 }

@@ -45,7 +45,7 @@ export class HiddenStateWindow {
   }
 
   /** A copy of the rows of positions from `position` to `end`; null when some are not held. */
-  slice(position: number, end: number): Float16Array | null {
+  slice(position: number, end: number): Float16Array<ArrayBuffer> | null {
     if (position < this.#start || end > this.#end) return null;
     const rows = new Float16Array((end - position) * this.width);
     for (let p = position; p < end; p++) rows.set(this.#row(p), (p - position) * this.width);

@@ -1,11 +1,12 @@
-/** The draft-service as all requests share it: its client, its card, and whether it may be asked now. */
+/** The draft as all requests share it: its client, its card, and whether it may be asked now. */
 import type { ModelCard } from '@forerunner/protocol';
-import { type Logger, type Peer, PeerError } from '@forerunner/service-kit';
+import { type Logger, PeerError } from '@forerunner/service-kit';
 import { Breaker } from './breaker.ts';
+import type { DraftClient } from './draft-client.ts';
 import { callTimeout } from './sequence-calls.ts';
 
 export interface DraftPeerOptions {
-  readonly client: Peer;
+  readonly client: DraftClient;
   /** How long a proposal may take. */
   readonly timeoutMs: number;
   readonly logger: Logger;
@@ -15,7 +16,7 @@ export interface DraftPeerOptions {
 const TOKENS_PER_TIMEOUT = 256;
 
 export class DraftPeer {
-  readonly client: Peer;
+  readonly client: DraftClient;
   readonly timeoutMs: number;
   readonly #breaker = new Breaker({ firstPauseMs: 250, longestPauseMs: 10_000 });
   readonly #logger: Logger;
@@ -96,7 +97,7 @@ export class DraftPeer {
   /** Frees a sequence. Never fails: what is not freed now, the idle TTL frees later. */
   async free(sequenceId: string, requestId: string): Promise<void> {
     if (!this.isAvailable) return;
-    await this.client.delete(`/v1/sequences/${sequenceId}`, { requestId, timeoutMs: 2000 }).catch(() => {});
+    await this.client.free(sequenceId, requestId).catch(() => {});
   }
 
   #noteAvailability(): void {

@@ -7,7 +7,6 @@ import type { ModelCard } from '@forerunner/protocol';
 import type { Logger, Readiness } from '@forerunner/service-kit';
 import type { DraftPeer } from './draft-peer.ts';
 import { findMismatch, findWarning, type ServedModel, servedModel } from './fit.ts';
-import { fetchCard } from './model-card.ts';
 import type { TargetReplicas } from './target-replicas.ts';
 
 export interface PeerMonitorOptions {
@@ -62,7 +61,7 @@ export class PeerMonitor {
 
   async check(): Promise<void> {
     const { targets, draft } = this.#options;
-    const [draftCard] = await Promise.all([draft && fetchCard(draft.client), targets.refresh()]);
+    const [draftCard] = await Promise.all([draft?.client.card(), targets.refresh()]);
     this.#noteTargets();
     if (draft && draftCard) this.#noteDraft(draft, draftCard);
   }
