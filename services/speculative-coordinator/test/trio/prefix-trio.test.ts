@@ -140,32 +140,62 @@ describe('evictions', () => {
 });
 
 describe('API keys', () => {
-  it('share no prefix with each other, and each has its own again', async () => {
-    const keys = { alice: generateKey(), bob: generateKey() };
+  const keys = { alice: generateKey(), bob: generateKey() };
+  let coordinator: ServiceProcess;
+  beforeAll(async () => {
     const API_KEYS_FILE = join(directory, 'keys.json');
     const entries = Object.entries(keys).map(([name, key]) => ({ name, sha256: digestOf(key).toString('hex') }));
     writeFileSync(API_KEYS_FILE, JSON.stringify({ keys: entries }));
-    const coordinator = await startCoordinator(target, drafts.feature, { API_KEYS_FILE });
+    coordinator = await startCoordinator(target, drafts.feature, { API_KEYS_FILE });
+  });
+
+  const askAs = async (name: keyof typeof keys, prompt: string, more: object = {}) => {
+    const reply = await fetch(`${coordinator.url}/generate`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${keys[name]}` },
+      body: JSON.stringify({ ...greedy, prompt, return_token_ids: true, ...more }),
+    });
+    return (await reply.json()) as Answer;
+  };
+
+  it('share no prefix with each other, and each has its own again', async () => {
     const prompt = textOf(400, 60);
-    const askAs = async (name: keyof typeof keys) => {
-      const reply = await fetch(`${coordinator.url}/generate`, {
-        method: 'POST',
-        headers: { 'content-type': 'application/json', authorization: `Bearer ${keys[name]}` },
-        body: JSON.stringify({ ...greedy, prompt, return_token_ids: true }),
-      });
-      return (await reply.json()) as Answer;
-    };
     const hits = async () => sumOf(await scrape(drafts.feature.url), 'prefix_cache_hits_total');
-    const [first, numHits] = [await askAs('alice'), await hits()];
-    const other = await askAs('bob');
+    const [first, numHits] = [await askAs('alice', prompt), await hits()];
+    const other = await askAs('bob', prompt);
     expect([cachedTokens(first), cachedTokens(other)]).toEqual([0, 0]);
     expect(await hits()).toBe(numHits); // nor does the draft
     for (const name of ['alice', 'bob'] as const) {
-      const again = await askAs(name);
+      const again = await askAs(name, prompt);
       expect(cachedTokens(again)).toBe(again.usage.prompt_tokens - 1);
       expect(again.token_ids).toEqual(first.token_ids);
     }
     expect(await hits()).toBeGreaterThan(numHits);
-    await coordinator.end('SIGKILL');
+  });
+
+  it("cannot tell by the clock what another key's prompts were; the key that sent them can", async () => {
+    const NUM_PAIRS = 160;
+    const MANY = 108; // of so many pairs: by chance once in 180,000 runs (sign test, binomial tail)
+    const promptOf = (kind: string, i: number) => `${kind} ${i}: ${textOf(500 + i, 150)}`;
+    /** In how many pairs a prompt that alice had sent was answered sooner than one that nobody had. */
+    const timesFaster = async (who: keyof typeof keys) => {
+      const ms = async (prompt: string) => {
+        const startedMs = performance.now();
+        await askAs(who, prompt, { max_new_tokens: 1, speculative: false });
+        return performance.now() - startedMs;
+      };
+      let numFaster = 0;
+      for (let i = 0; i < NUM_PAIRS; i++) {
+        const [sent, unsent] = [promptOf(`sent, ${who}`, i), promptOf(`kept, ${who}`, i)];
+        await askAs('alice', sent, { max_new_tokens: 1, speculative: false });
+        const [first, second] = i % 2 === 0 ? [sent, unsent] : [unsent, sent];
+        const [firstMs, secondMs] = [await ms(first), await ms(second)];
+        if (firstMs < secondMs === (first === sent)) numFaster++;
+      }
+      return numFaster;
+    };
+    const [bob, alice] = [await timesFaster('bob'), await timesFaster('alice')];
+    expect(bob).toBeLessThan(MANY);
+    expect(alice).toBeGreaterThanOrEqual(MANY);
   });
 });
