@@ -53,7 +53,18 @@ describe('what a round costs', () => {
 
   it('one slow call changes little', () => {
     const costs = pair();
-    costs.observe('greedy', { target: { callMs: 5000, timing }, draft: null, numDraftTokens: 0 });
-    expect(costs.of('greedy', 0, 0).targetMs(1, 1)).toBeLessThan(12);
+    const observe = (callMs: number) =>
+      costs.observe('greedy', { target: { callMs, timing }, draft: null, numDraftTokens: 0 });
+    for (let i = 0; i < 10; i++) observe(timing.model_ms + timing.queue_ms + 1);
+    const before = costs.of('greedy', 0, 0).targetMs(1, 1);
+    observe(5000);
+    expect(costs.of('greedy', 0, 0).targetMs(1, 1)).toBeLessThan(before + 1);
+  });
+
+  it('a long way to the draft is known after a few calls', () => {
+    const costs = pair();
+    const draft = { callMs: 25, timing: { queue_ms: 1, model_ms: 2, total_ms: 5 } };
+    for (let i = 0; i < 6; i++) costs.observe('greedy', { target: { callMs: 15, timing }, draft, numDraftTokens: 2 });
+    expect(costs.of('greedy', 0, 0).draftTripMs).toBeGreaterThan(14);
   });
 });

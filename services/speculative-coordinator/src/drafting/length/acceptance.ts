@@ -89,7 +89,7 @@ export class AcceptancePrior {
 
   /** Enough has been seen to go by. */
   get isKnown(): boolean {
-    return this.#numResults >= 24;
+    return this.#numResults >= 16;
   }
 
   add(result: ProposalResult): void {

@@ -19,9 +19,10 @@ export interface TimedRound {
   readonly numDraftTokens: number;
 }
 
-/** A mean that forgets, and believes no single value that is far off. */
+/** A mean that forgets, and believes no single value that is far off. The first values count more: it begins as a guess. */
 class MovingMean {
   #value: number;
+  #numValues = 0;
 
   constructor(value: number) {
     this.#value = value;
@@ -32,7 +33,8 @@ class MovingMean {
   }
 
   add(value: number): void {
-    this.#value += 0.1 * (Math.min(Math.max(0, value), 4 * this.#value + 1) - this.#value);
+    const weight = Math.max(0.1, 1 / (++this.#numValues + 1));
+    this.#value += weight * (Math.min(Math.max(0, value), 4 * this.#value + 1) - this.#value);
   }
 }
 
