@@ -1,13 +1,16 @@
 #!/usr/bin/env node
 /**
  * `forerunner COMMAND`: fetches the pinned tools once, then runs the command with them. `serve` is what `npm start` runs,
- * `key` the coordinator's; all others are packages/cli.
+ * `key` the coordinator's, `replay` packages/receipts; all others are packages/cli.
  */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { ensureToolchain, nodeBinary, root, toolEnvironment } from './toolchain.mjs';
 
-const PROGRAMS = { key: ['services', 'speculative-coordinator', 'src', 'access', 'cli.ts'] };
+const PROGRAMS = {
+  key: ['services', 'speculative-coordinator', 'src', 'access', 'cli.ts'],
+  replay: ['packages', 'receipts', 'src', 'cli.ts'],
+};
 
 const [command, ...args] = process.argv.slice(2);
 if (command === 'serve') {

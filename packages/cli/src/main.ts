@@ -23,6 +23,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
 /** Commands that scripts/forerunner.mjs runs as programs of their own. */
 const PROGRAMS = {
   'serve [--target NAME] [--draft NAME]': 'runs the trio on two models; `npm start --` is the same',
+  'replay FILE --url URL': "holds an answer's receipt against a target-service",
   'key add|list|revoke --file FILE': 'API keys of the coordinator',
 };
 

@@ -1,4 +1,4 @@
-/** POST /generate of the speculative-coordinator. */
+/** POST /generate of the speculative-coordinator: the request, and the words of requests and replies. */
 import { z } from 'zod';
 import { boundedInteger, MAX_SPECULATIVE_TOKENS, samplingFields } from './fields.ts';
 import { structuredOutputsSchema } from './structured-outputs.ts';
@@ -78,6 +78,12 @@ export const generateRequestSchema = z
         'The draft stops a proposal after a token that it gives less probability than this. When absent: 0 with a number for draft_k, else DEFAULT_MIN_CONFIDENCE or, where the server sets none, as it pays.',
       ),
     return_token_ids: z.boolean().default(false).describe('Add token ids and where each token came from.'),
+    receipt: z
+      .boolean()
+      .default(false)
+      .describe(
+        "Add a receipt, which `pnpm replay` holds against the target's model. It holds the prompt as token ids.",
+      ),
   })
   .refine((r) => (r.prompt === undefined) !== (r.messages === undefined), {
     error: 'give exactly one of "prompt" and "messages"',
@@ -100,82 +106,5 @@ export type Provenance = (typeof PROVENANCES)[number];
 export const DRAFT_SOURCES = ['draft', 'prediction', 'lookup'] as const;
 export type DraftSource = (typeof DRAFT_SOURCES)[number];
 
-const finishReasonSchema = z.enum(['stop', 'length']);
+export const finishReasonSchema = z.enum(['stop', 'length']);
 export type FinishReason = z.output<typeof finishReasonSchema>;
-
-/** As OpenAI names it; the rest of OpenAI's details are of other kinds of input. */
-export const promptTokensDetailsSchema = z.object({
-  cached_tokens: z
-    .int()
-    .describe('Tokens of the prompt that the target had in a cached prefix, and so did not compute again.'),
-});
-
-export const usageSchema = z.object({
-  prompt_tokens: z.int(),
-  prompt_tokens_details: promptTokensDetailsSchema,
-  completion_tokens: z.int(),
-  total_tokens: z.int(),
-});
-
-const countsBySourceSchema = z.object({
-  num_drafts: z.int(),
-  num_draft_tokens: z.int(),
-  num_accepted_tokens: z.int(),
-});
-export type CountsBySource = z.output<typeof countsBySourceSchema>;
-
-export const generationMetricsSchema = z.object({
-  speculative_decoding: z.object({
-    num_rounds: z.int().describe('Passes of the target after the prompt.'),
-    num_drafts: z.int().describe('Rounds that had at least one draft token, whoever guessed it.'),
-    num_draft_tokens: z.int().describe('Draft tokens that the target checked.'),
-    num_accepted_tokens: z.int().describe('Draft tokens that the verification rule kept.'),
-    num_emitted_draft_tokens: z.int().describe('Accepted tokens that stand in the answer (none past its end).'),
-    draft_acceptance_rate: z.number().nullable().describe('num_accepted_tokens / num_draft_tokens.'),
-    mean_acceptance_length: z.number().nullable().describe('1 + num_accepted_tokens / num_drafts.'),
-    num_draft_tokens_per_pos: z
-      .array(z.int())
-      .describe('Draft tokens that the target checked, by position in the proposal; shorter proposals add nothing.'),
-    num_accepted_tokens_per_pos: z
-      .array(z.int())
-      .describe('Those that were kept; divided by num_draft_tokens_per_pos the acceptance rate by position.'),
-    num_degraded_rounds: z.int().describe('Rounds without guesses because the draft-service did not answer.'),
-    num_forced_tokens: z
-      .int()
-      .describe('Tokens that the grammar left no choice about, and the target checked; no draft tokens.'),
-    num_accepted_forced_tokens: z.int().describe('Those that were kept.'),
-    by_source: z
-      .object({ draft: countsBySourceSchema, prediction: countsBySourceSchema, lookup: countsBySourceSchema })
-      .describe(
-        "Whose guesses they were: the draft's, the client's `prediction`, or the prompt and the answer so far. They add up to the counts of draft tokens above.",
-      ),
-  }),
-  time_to_first_token_ms: z.number().nullable(),
-  total_ms: z.number(),
-  tokens_per_second: z.number().nullable().describe('completion_tokens / total time.'),
-  decode_tokens_per_second: z.number().nullable().describe('Tokens after the first / time after the first.'),
-  predicted_speedup: z
-    .number()
-    .nullable()
-    .describe(
-      'Tokens per second that the planned rounds promised, over those of the target alone by its measured costs.',
-    ),
-  achieved_speedup: z
-    .number()
-    .nullable()
-    .describe('Tokens per second after the first token, over those of the target alone by its measured costs.'),
-});
-export type GenerationMetrics = z.output<typeof generationMetricsSchema>;
-
-export const generateReplySchema = z.object({
-  id: z.string(),
-  model: z.string(),
-  text: z.string(),
-  finish_reason: finishReasonSchema,
-  seed: z.int(),
-  usage: usageSchema,
-  metrics: generationMetricsSchema,
-  token_ids: z.array(z.int()).optional(),
-  provenance: z.array(z.enum(PROVENANCES)).optional(),
-});
-export type GenerateReply = z.output<typeof generateReplySchema>;

@@ -27,6 +27,8 @@ export interface AnswerParams extends DraftingParams {
   readonly numTopLogprobs: number | null;
   /** What the client expects the answer to be, as tokens: guessed before the draft is asked. */
   readonly predictionTokenIds?: Int32Array | undefined;
+  /** A receipt is wanted. Absent: none. */
+  readonly receipt?: boolean | undefined;
   /** What the answer must match. */
   readonly grammar?: GrammarSource | undefined;
 }

@@ -3,7 +3,7 @@
  * and in the end freed, whatever happened. Routes differ in how they read and write; this is the same for all of them.
  */
 import { randomInt } from 'node:crypto';
-import { DEFAULT_VERIFICATION } from '@forerunner/protocol';
+import { DEFAULT_VERIFICATION, type Receipt } from '@forerunner/protocol';
 import type { Logger } from '@forerunner/service-kit';
 import type { Admission } from '../admission.ts';
 import type { CoordinatorConfig } from '../config.ts';
@@ -24,6 +24,7 @@ import type { TokenLogprobs } from './logprobs.ts';
 import { outcomeOf } from './outcome.ts';
 import type { Output } from './output.ts';
 import { promptLogprobs } from './prompt-logprobs.ts';
+import { ReceiptRecorder } from './receipt-recorder.ts';
 import type { RoundRecord } from './round.ts';
 import { RoundObserver } from './round-observer.ts';
 import type { GenerationStatistics } from './statistics.ts';
@@ -62,6 +63,8 @@ export interface RunningAnswer {
   readonly statistics: GenerationStatistics;
   /** Must be run to its end. */
   rounds(): AsyncIterable<RoundRecord>;
+  /** Of the ended answer; undefined where none is wanted. */
+  receipt(): Receipt | undefined;
 }
 
 /** An answer that may begin. */
@@ -204,12 +207,10 @@ export class AnswerRunner {
       replica: () => target.replica,
     });
     const observer = new RoundObserver(metrics, rule.name);
+    const stopTokenIds = [...(params.ignoreEos ? [] : card.eos_token_ids), ...(params.stopTokenIds ?? [])];
+    const recorder = params.receipt ? new ReceiptRecorder(params, stopTokenIds) : null;
     const generation = new Generation(
-      {
-        ...params,
-        sampling,
-        stopTokenIds: [...(params.ignoreEos ? [] : card.eos_token_ids), ...(params.stopTokenIds ?? [])],
-      },
+      { ...params, sampling, stopTokenIds },
       {
         target,
         draft,
@@ -228,7 +229,15 @@ export class AnswerRunner {
       promptLogprobs: logprobs,
       output: generation.output,
       statistics: observer.statistics,
-      rounds: () => generation.rounds(),
+      rounds: () => recorder?.recorded(generation.rounds()) ?? generation.rounds(),
+      receipt: () =>
+        recorder?.receipt({
+          target: card,
+          draft: pair.draft?.card ?? null,
+          seed,
+          verification: rule.name,
+          output: generation.output,
+        }),
     };
     return { answer, target, draft, draftLength };
   }

@@ -198,6 +198,8 @@ export class Generation {
       limit: length?.numSpeculativeTokens ?? 0,
       numDraftTokens,
       numAcceptedTokens,
+      guesses,
+      nextTokenId: nextTokenOf(outcome),
       numForcedTokens,
       numAcceptedForcedTokens: numKept - numAcceptedTokens,
       numReusedTokens: reply.num_reused_tokens,
@@ -222,7 +224,7 @@ export class Generation {
     for (let i = 0; i <= numAcceptedTokens && this.output.finishReason === null; i++) {
       if (i >= numMasked) throw deadEnd(); // the token there was drawn from anything
       const isAccepted = i < numAcceptedTokens;
-      const tokenId = isAccepted ? guesses.tokenIds[i]! : (outcome.recoveredTokenId ?? outcome.bonusTokenId!);
+      const tokenId = isAccepted ? guesses.tokenIds[i]! : nextTokenOf(outcome);
       const provenance = provenanceOf(i, guesses, outcome);
       this.#committed.append([tokenId]);
       grammar?.commit(tokenId);
@@ -237,6 +239,8 @@ export class Generation {
     return tokens;
   }
 }
+
+const nextTokenOf = (outcome: VerificationOutcome): number => outcome.recoveredTokenId ?? outcome.bonusTokenId!;
 
 /** Of the token at place `i` of a round. */
 function provenanceOf(i: number, { tokenIds, numForcedTokens }: Guesses, outcome: VerificationOutcome): Provenance {

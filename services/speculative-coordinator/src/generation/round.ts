@@ -2,6 +2,7 @@
 import type { Provenance, Timing } from '@forerunner/protocol';
 import type { Forecast } from '../drafting/draft-length.ts';
 import type { ProposalOrigin, ProposeResult } from '../drafting/draft-session.ts';
+import type { Guesses } from './guesses.ts';
 import type { TokenLogprobs } from './logprobs.ts';
 
 export interface EmittedToken {
@@ -37,6 +38,9 @@ export interface RoundRecord {
   /** Guesses of the draft or a text that were checked, and kept. */
   readonly numDraftTokens: number;
   readonly numAcceptedTokens: number;
+  /** All guesses that were checked, and the token after the kept ones, also where the answer ended before it. */
+  readonly guesses: Pick<Guesses, 'tokenIds' | 'distributions'>;
+  readonly nextTokenId: number;
   /** Guesses behind them that the grammar made, and those that were kept. */
   readonly numForcedTokens: number;
   readonly numAcceptedForcedTokens: number;

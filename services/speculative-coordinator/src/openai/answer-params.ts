@@ -92,6 +92,7 @@ function commonParams(
       suppress_tokens: [],
     },
     verification: extra?.verification,
+    receipt: extra?.receipt ?? false,
     stop: body.stop ?? [],
     ignoreEos: body.ignore_eos ?? false,
     stopTokenIds: body.stop_token_ids ?? [],

@@ -15,7 +15,7 @@ import type { CommonRequest } from './fields.ts';
 import { scopedCaller } from './scoped-caller.ts';
 import { TokenTail } from './token-tail.ts';
 import { type AnswerReader, addedUp } from './tools/answer-reader.ts';
-import { metricsOf, usageOf } from './usage.ts';
+import { extrasOf, metricsOf, usageOf } from './usage.ts';
 
 export interface AnswerCall<Body extends CommonRequest> {
   readonly dialect: Dialect<Body>;
@@ -41,19 +41,22 @@ export async function answerWhole<Body extends CommonRequest>(call: AnswerCall<B
     });
     return {
       ...headOf(call, dialect.object, pair.card),
-      choices: choices.map(({ output, seed }, index) => ({
+      choices: choices.map((answer, index) => ({
         ...dialect.choice(
           {
             index,
-            text: (echoes[index]?.text ?? '') + output.text,
+            text: (echoes[index]?.text ?? '') + answer.output.text,
             logprobTokens: dialect.wantsLogprobs(body)
               ? [...(echoes[index]?.logprobTokens ?? []), ...released[index]!]
               : null,
-            ...readWhole(dialect.openReader?.(body, answers[index]!, pair.codec), output),
+            ...readWhole(dialect.openReader?.(body, answers[index]!, pair.codec), answer.output),
           },
           pair.codec,
         ),
-        forerunner: { seed, ...(body.forerunner?.return_provenance && { tokens: provenanceOf(released[index]!) }) },
+        forerunner: {
+          ...extrasOf(answer),
+          ...(body.forerunner?.return_provenance && { tokens: provenanceOf(released[index]!) }),
+        },
       })),
       ...totalsOf(answers, choices),
     };
@@ -115,7 +118,7 @@ async function sendChunks<Body extends CommonRequest>(call: AnswerCall<Body>, ev
     const logprobTokens = wantsLogprobs && ending.length > 0 ? ending : null;
     const finishReason = finishReasonOf(reader, answer.output);
     const end = dialect.chunk({ ...last, logprobTokens, finishReason }, pair.codec);
-    await sendChoice({ ...end, forerunner: { seed: answer.seed } });
+    await sendChoice({ ...end, forerunner: extrasOf(answer) });
     return answer;
   });
   if (includeUsage) await events.send({ ...head, choices: [], ...totalsOf(answers, choices) });

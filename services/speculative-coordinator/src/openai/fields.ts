@@ -20,6 +20,7 @@ const forerunnerFieldSchema = z.strictObject({
   prompt_lookup: ours.prompt_lookup,
   min_confidence: ours.min_confidence,
   verification: ours.verification,
+  receipt: ours.receipt,
   return_provenance: z
     .boolean()
     .default(false)

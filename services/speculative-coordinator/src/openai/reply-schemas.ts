@@ -1,5 +1,5 @@
 /** What the OpenAI routes answer, for the OpenAPI document. */
-import { generationMetricsSchema, PROVENANCES, promptTokensDetailsSchema } from '@forerunner/protocol';
+import { generationMetricsSchema, PROVENANCES, promptTokensDetailsSchema, receiptSchema } from '@forerunner/protocol';
 import { z } from 'zod';
 
 const usageSchema = z.object({
@@ -17,6 +17,7 @@ const usageSchema = z.object({
 
 const forerunnerChoiceSchema = z.object({
   seed: z.int(),
+  receipt: receiptSchema.optional(),
   tokens: z.array(z.object({ id: z.int(), text: z.string(), provenance: z.enum(PROVENANCES) })).optional(),
 });
 const spelledToken = { token: z.string(), logprob: z.number(), bytes: z.array(z.int()) };

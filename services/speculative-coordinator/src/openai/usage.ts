@@ -1,4 +1,4 @@
-/** What a request cost and how speculation went, over all of its choices. */
+/** What a request cost and how speculation went, over all of its choices; and what each has beyond the OpenAI API. */
 import type { GenerationMetrics } from '@forerunner/protocol';
 import type { AnswerParams } from '../generation/answer-params.ts';
 import type { RunningAnswer } from '../generation/answer-runner.ts';
@@ -31,6 +31,12 @@ export function usageOf(answers: readonly AnswerParams[], choices: readonly Runn
       audio_tokens: 0,
     },
   };
+}
+
+/** What an ended choice has under `forerunner`. */
+export function extrasOf(answer: RunningAnswer) {
+  const receipt = answer.receipt();
+  return { seed: answer.seed, ...(receipt && { receipt }) };
 }
 
 /** One choice's own metrics, or those of several added up: counts are sums, rates are of the sums. */

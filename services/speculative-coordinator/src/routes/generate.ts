@@ -67,6 +67,7 @@ function paramsOf(body: GenerateRequest, { codec, draftingDefaults }: ServedPair
     ignoreEos: body.ignore_eos,
     grammar: body.structured_outputs && structuredOutput(body.structured_outputs, 'structured_outputs.'),
     numTopLogprobs: null,
+    receipt: body.receipt,
   };
 }
 
@@ -87,7 +88,9 @@ function samplingOf(body: GenerateRequest): AnswerParams['sampling'] {
 }
 
 /** Everything but the text is the same for a plain reply and for the last event of a stream. */
-function summaryOf({ output, statistics, seed, modelId, numPromptTokens }: RunningAnswer, id: string) {
+function summaryOf(running: RunningAnswer, id: string) {
+  const { output, statistics, seed, modelId, numPromptTokens } = running;
+  const receipt = running.receipt();
   return {
     id,
     model: modelId,
@@ -100,6 +103,7 @@ function summaryOf({ output, statistics, seed, modelId, numPromptTokens }: Runni
       total_tokens: numPromptTokens + output.tokenIds.length,
     },
     metrics: statistics.metrics(),
+    ...(receipt && { receipt }),
   };
 }
 

@@ -1,11 +1,11 @@
 /** The object that /v1/responses answers with, whole and as it grows. */
-import { generationMetricsSchema, type ModelCard } from '@forerunner/protocol';
+import { generationMetricsSchema, type ModelCard, receiptSchema } from '@forerunner/protocol';
 import { z } from 'zod';
 import type { AnswerParams } from '../../generation/answer-params.ts';
 import type { RunningAnswer } from '../../generation/answer-runner.ts';
 import type { LogprobToken, Speller } from '../dialect.ts';
 import { chatLogprobs } from '../logprobs.ts';
-import { metricsOf, usageOf } from '../usage.ts';
+import { extrasOf, metricsOf, usageOf } from '../usage.ts';
 import type { ResponseRequest } from './request.ts';
 
 export interface ResponseHead {
@@ -85,7 +85,7 @@ export function endedResponse(head: ResponseHead, params: AnswerParams, answer: 
       total_tokens: usage.total_tokens,
     },
     metrics: metricsOf([answer]),
-    forerunner: { seed: answer.seed },
+    forerunner: extrasOf(answer),
   };
 }
 
@@ -121,5 +121,5 @@ export const responseReplySchema = z.looseObject({
     total_tokens: z.int(),
   }),
   metrics: generationMetricsSchema,
-  forerunner: z.object({ seed: z.int() }),
+  forerunner: z.object({ seed: z.int(), receipt: receiptSchema.optional() }),
 });
