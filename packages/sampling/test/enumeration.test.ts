@@ -4,6 +4,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import { argmax, Sampler, type SamplingParams, verifyTargetTokens } from '../src/index.ts';
+import { coupledRounds, type Follows } from './coupled-law.ts';
 import {
   emittedText,
   jointDistribution,
@@ -116,6 +117,34 @@ describe('greedy verification emits the target’s own greedy text', () => {
     let greedyText = '';
     while (greedyText.length < NUM_TOKENS) greedyText += argmaxAfter(greedyText);
     expect([...joint.keys()]).toEqual([greedyText]);
+  });
+});
+
+describe('coupled verification emits the joint distribution of the target', () => {
+  const [target, draft] = [toyModel(1), toyModel(2)];
+  const biasOfCoupled = (k: number, follows: Follows) => {
+    const joint = jointDistribution((context) => coupledRounds(target, draft, context, k, follows), NUM_TOKENS);
+    return totalVariation(
+      joint,
+      sampledTexts(target, (text) => text.length === NUM_TOKENS, VOCAB_SIZE),
+    );
+  };
+  const own: Follows = () => [[1, verifyTargetTokens]];
+
+  it.each([1, 2, 3])('by the exact law of two racers with the same noise, K = %i', (k) => {
+    expect(biasOfCoupled(k, own)).toBeLessThan(MAX_TOTAL_VARIATION);
+  });
+
+  it('but not if the ratio test of rejection judges such guesses', () => {
+    const keeps = (ids: Int32Array, targets: Int32Array) => ({ ...verifyTargetTokens(ids, targets.with(0, ids[0]!)) });
+    const ratioTest: Follows = (p, q, [guess]) => {
+      const chance = Math.min(1, p[guess!]! / q[guess!]!);
+      return [
+        [chance, keeps],
+        [1 - chance, verifyTargetTokens],
+      ];
+    };
+    expect(biasOfCoupled(1, ratioTest)).toBeGreaterThan(0.01);
   });
 });
 
