@@ -20,7 +20,8 @@ export function checkRound(facts: RoundFacts): Finding[] {
   const findings = Array.from({ length: numAccepted + 1 }, (_, place) => checkOwnToken(facts, place));
   if (guesses[numAccepted] === next) {
     const why = 'the guess that is said to have been refused there is the token that took its place';
-    findings[numAccepted] = differs(rule === 'greedy' ? 'log_probability' : 'perturbed_logit', 0, why, next);
+    const unit = rule === 'greedy' ? 'log_probability' : 'perturbed_logit';
+    findings[numAccepted] = differs(unit, Number.POSITIVE_INFINITY, why);
   }
   return findings;
 }

@@ -1,6 +1,6 @@
 /**
- * `pnpm replay FILE --url URL`: holds a receipt against a target-service. FILE is a receipt, or a reply that has one.
- * Exit codes: 0 it holds, 1 it does not, 2 this cannot tell (a bad file, another model, no target, a near tie).
+ * `pnpm replay FILE --url URL`: holds a receipt against a target-service. FILE is a receipt, or a reply or stream that has one.
+ * Exit codes: 0 it holds, 1 it does not, 2 this cannot tell (a bad file, another model, no target, near ties).
  */
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -25,11 +25,10 @@ const WORDS = { holds: 'holds', does_not_hold: 'does not hold', cannot_tell: 'ca
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
-  const { code, message } = error as Error & { code?: string };
-  const isExpected =
-    error instanceof ReplayError || code?.startsWith('ERR_PARSE_ARGS') || 'syscall' in (error as object);
-  if (!isExpected) throw error;
-  console.error(`cannot tell: ${message}`);
+  const { code, message } = asReplayError(error);
+  if (process.argv.includes('--json'))
+    console.log(JSON.stringify({ outcome: 'cannot_tell', error: { code, message } }));
+  else console.error(`cannot tell: ${message} (${code})`);
   process.exitCode = 2;
 }
 
@@ -51,7 +50,7 @@ async function main(args: string[]): Promise<number> {
     console[values.help ? 'log' : 'error'](USAGE);
     return values.help ? 0 : 2;
   }
-  const receipt = parseReceipt(readFileSync(file, 'utf8'), numberOf('choice', values.choice));
+  const receipt = parseReceipt(textOf(file), numberOf('choice', values.choice));
   const promptIds = values['prompt-ids'] === undefined ? undefined : promptIdsIn(values['prompt-ids']);
   const prompted = withPrompt(receipt, promptIds);
   const target = await ReplayTarget.open({ url: values.url, token: process.env.SERVICE_TOKEN });
@@ -61,24 +60,43 @@ async function main(args: string[]): Promise<number> {
   return EXIT_CODES[report.outcome];
 }
 
-/** Errors: ReplayError bad_receipt. */
-function numberOf(option: string, value: string): number {
-  if (value.trim() !== '' && Number(value) >= 0) return Number(value);
-  throw new ReplayError('bad_receipt', `--${option}: must be a number from 0, got ${JSON.stringify(value)}`);
+/** Errors: whatever is no mistake of the user's. */
+function asReplayError(error: unknown): ReplayError {
+  if (error instanceof ReplayError) return error;
+  const { code, message } = error as Error & { code?: string };
+  if (code?.startsWith('ERR_PARSE_ARGS')) return new ReplayError('bad_argument', message);
+  throw error;
 }
 
-/** Errors: ReplayError bad_receipt. */
+/** Errors: ReplayError bad_argument. */
+function textOf(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new ReplayError('bad_argument', `${file} cannot be read: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+/** Errors: ReplayError bad_argument. */
+function numberOf(option: string, value: string): number {
+  if (value.trim() !== '' && Number(value) >= 0) return Number(value);
+  throw new ReplayError('bad_argument', `--${option}: must be a number from 0, got ${JSON.stringify(value)}`);
+}
+
+/** Errors: ReplayError bad_argument. */
 function promptIdsIn(file: string): number[] {
-  const text = readFileSync(file, 'utf8');
+  const text = textOf(file);
   try {
     const ids = JSON.parse(text) as unknown;
     if (Array.isArray(ids) && ids.every((id) => Number.isInteger(id) && id >= 0)) return ids as number[];
   } catch {} // said below
-  throw new ReplayError('bad_receipt', `${file}: must be a JSON array of token ids`);
+  throw new ReplayError('bad_argument', `${file}: must be a JSON array of token ids`);
 }
 
 /** JSON has no Infinity. */
-const numbersAsText = (_: string, value: unknown) => (value === Number.POSITIVE_INFINITY ? 'Infinity' : value);
+function numbersAsText(_: string, value: unknown) {
+  return value === Number.POSITIVE_INFINITY ? 'Infinity' : value;
+}
 
 function linesOf(report: ReplayReport): string[] {
   const { outcome, reason, num_tokens, num_recomputed, num_supported, num_not_checked, difference } = report;

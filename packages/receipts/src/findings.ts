@@ -13,7 +13,7 @@ export interface Difference {
   readonly kind: 'differs';
   /** What should have been; null where it cannot be told. */
   readonly expectedTokenId: number | null;
-  /** Infinity: the recorded token has no probability at all. */
+  /** Infinity: what is recorded cannot be, however the arithmetic rounds. */
   readonly margin: number;
   readonly unit: MarginUnit;
   readonly why: string;

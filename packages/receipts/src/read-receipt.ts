@@ -1,4 +1,4 @@
-/** From a file to a receipt that can be replayed: a receipt by itself, or a reply that has one in it. */
+/** From a file to a receipt that can be replayed: a receipt by itself, or a reply or stream that has one in it. */
 import { parseOrThrow, type Receipt, receiptSchema, tokenIdsSha256 } from '@forerunner/protocol';
 import { ReplayError } from './replay-error.ts';
 
@@ -6,13 +6,13 @@ export type PromptedReceipt = Receipt & { readonly promptTokenIds: Int32Array };
 
 /** Errors: ReplayError bad_receipt, naming field, bound and value. */
 export function parseReceipt(text: string, choice = 0): Receipt {
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (error) {
-    throw new ReplayError('bad_receipt', `not JSON: ${(error as Error).message}`);
+  const found = valuesIn(text)
+    .map((value) => receiptIn(value, choice))
+    .find((receipt) => receipt !== undefined);
+  if (found === undefined) {
+    const how = '"receipt": true in the request, on the OpenAI routes "forerunner": {"receipt": true}';
+    throw new ReplayError('bad_receipt', `no receipt in it of choice ${choice}: ${how}`);
   }
-  const found = findReceipt(json, choice);
   try {
     return parseOrThrow(receiptSchema, found);
   } catch (error) {
@@ -36,18 +36,30 @@ export function withPrompt(receipt: Receipt, given?: readonly number[]): Prompte
   return { ...receipt, promptTokenIds: Int32Array.from(tokenIds) };
 }
 
-/** In a reply of /generate, of /v1/responses, or in a choice of the other OpenAI routes. */
-function findReceipt(json: unknown, choice: number): unknown {
-  const reply = json as {
-    receipt?: unknown;
-    forerunner?: { receipt?: unknown };
-    choices?: { forerunner?: { receipt?: unknown } }[];
-  } | null;
-  if (typeof reply !== 'object' || reply === null) return json;
-  if (Array.isArray(reply.choices)) {
-    const found = reply.choices[choice]?.forerunner?.receipt;
-    if (found !== undefined) return found;
-    throw new ReplayError('bad_receipt', `choice ${choice} of the reply (of ${reply.choices.length}) has no receipt`);
+/** The JSON that a file holds: one value, or the data of each event of a stream. Errors: ReplayError bad_receipt. */
+function valuesIn(text: string): unknown[] {
+  const events = [...text.matchAll(/^data: ?(\{.*\})\r?$/gm)].map(([, data]) => data!);
+  try {
+    return (events.length > 0 ? events : [text]).map((json) => JSON.parse(json) as unknown);
+  } catch (error) {
+    throw new ReplayError('bad_receipt', `neither JSON nor a stream of events: ${(error as Error).message}`, {
+      cause: error,
+    });
   }
-  return reply.receipt ?? reply.forerunner?.receipt ?? json;
+}
+
+interface Reply {
+  readonly receipt?: unknown;
+  readonly forerunner?: Reply;
+  readonly response?: Reply;
+  readonly choices?: readonly (Reply & { readonly index: number })[];
+}
+
+/** A receipt itself, or that of a reply or of an event: of /generate, of /v1/responses, or of a choice. */
+function receiptIn(value: unknown, choice: number): unknown {
+  if (typeof value !== 'object' || value === null) return undefined;
+  if ('format' in value) return value;
+  const { receipt, forerunner, response, choices } = value as Reply;
+  const chosen = Array.isArray(choices) ? choices.find(({ index }) => index === choice) : undefined;
+  return receipt ?? forerunner?.receipt ?? response?.forerunner?.receipt ?? chosen?.forerunner?.receipt;
 }

@@ -47,18 +47,27 @@ export interface ReplayOptions {
   readonly tolerance?: number | undefined;
 }
 
-/** Errors: ReplayError model_mismatch, and those of the target. */
+/**
+ * A target with another model than the receipt names is compared, too: what it says of the receipt is where the two models
+ * part. Errors: ReplayError tokenizer_mismatch, and those of the target.
+ */
 export async function replay(
   receipt: PromptedReceipt,
   target: RowSource,
   options: ReplayOptions = {},
 ): Promise<ReplayReport> {
-  checkModel(receipt, target.card);
-  const tally = new Tally(receipt, options.tolerance ?? toleranceFor(receipt, target.card));
+  checkTokenizer(receipt, target.card);
+  const tally = new Tally(
+    receipt,
+    otherModel(receipt, target.card),
+    options.tolerance ?? toleranceFor(receipt, target.card),
+  );
   const wrong = contradiction(receipt);
   if (wrong) return tally.report('does_not_hold', `the receipt contradicts itself: ${wrong}`);
-  const outOfRange = receipt.rounds.flatMap(tokensOfRound).find((id) => id >= target.card.vocab_size);
-  if (outOfRange !== undefined) return tally.report('does_not_hold', `the model has no token ${outOfRange}`);
+  const outOfRange = [...receipt.promptTokenIds, ...receipt.rounds.flatMap(tokensOfRound)].find(
+    (id) => id >= target.card.vocab_size,
+  );
+  if (outOfRange !== undefined) return tally.refute(`the model has no token ${outOfRange}`);
   for await (const { findings, round, position } of checkedRounds(receipt, target)) {
     for (const [place, finding] of findings.entries()) {
       const where = {
@@ -67,19 +76,26 @@ export async function replay(
         outputIndex: position + place - receipt.promptTokenIds.length,
       };
       if (tally.add(finding, where)) continue;
-      return tally.report('does_not_hold', finding.kind === 'differs' ? finding.why : '');
+      return tally.refute(finding.kind === 'differs' ? finding.why : '');
     }
   }
   return tally.conclude();
 }
 
-/** Errors: ReplayError model_mismatch. */
-function checkModel({ target }: Receipt, card: ModelCard): void {
-  if (card.model_digest === target.model_digest) return;
+/** Errors: ReplayError tokenizer_mismatch. */
+function checkTokenizer({ target }: Receipt, card: ModelCard): void {
+  const [theirs, ours] = [target.tokenizer_fingerprint, card.tokenizer_fingerprint];
+  if (theirs === ours) return;
+  const message = `"target.tokenizer_fingerprint" is ${theirs.slice(0, 12)}, this target's is ${ours.slice(0, 12)}: token ids mean other texts`;
+  throw new ReplayError('tokenizer_mismatch', message);
+}
+
+/** A sentence where the target has another model than the receipt names; else null. */
+function otherModel({ target }: Receipt, card: ModelCard): string | null {
+  if (card.model_digest === target.model_digest) return null;
   const name = ({ model_id, model_digest }: { model_id: string; model_digest: string }) =>
     `"${model_id}" (${model_digest.slice(0, 12)})`;
-  const message = `the receipt is of ${name(target)}, this target has ${name(card)}: it cannot confirm or refute it`;
-  throw new ReplayError('model_mismatch', message);
+  return `the receipt is of ${name(target)}, and this target has ${name(card)}`;
 }
 
 /** Rows may be equal to the last bit only where the same runtime computes them, and both sides found it bit-exact. */
@@ -128,14 +144,16 @@ async function* checkedRounds(receipt: PromptedReceipt, target: RowSource) {
 /** Counts findings, and says in the end what they amount to. */
 class Tally {
   readonly #receipt: PromptedReceipt;
+  readonly #otherModel: string | null;
   readonly #tolerance: number;
   readonly #counts = { recomputed: 0, supported: 0, not_checked: 0 };
   readonly #reasons = new Map<string, number>();
   readonly #nearTies: PlacedDifference[] = [];
   #difference: PlacedDifference | null = null;
 
-  constructor(receipt: PromptedReceipt, tolerance: number) {
+  constructor(receipt: PromptedReceipt, otherModel: string | null, tolerance: number) {
     this.#receipt = receipt;
+    this.#otherModel = otherModel;
     this.#tolerance = tolerance;
   }
 
@@ -157,6 +175,12 @@ class Tally {
     return false;
   }
 
+  /** Something that this target's model would not have done. */
+  refute(reason: string): ReplayReport {
+    if (this.#otherModel) return this.report('cannot_tell', `${this.#otherModel}, with which ${reason}`);
+    return this.report('does_not_hold', reason);
+  }
+
   conclude(): ReplayReport {
     const numTokens = this.#receipt.rounds.flatMap(tokensOfRound).length;
     const numTies = this.#nearTies.length;
@@ -166,11 +190,13 @@ class Tally {
     const { recomputed } = this.#counts;
     if (recomputed === 0 && numTokens > 0) return this.report('cannot_tell', 'no token could be computed again');
     const rest = recomputed === numTokens ? '' : ', and nothing speaks against the others';
-    return this.report('holds', `${recomputed} of ${numTokens} tokens are what this target gives${rest}`);
+    const reason = `${recomputed} of ${numTokens} tokens are what this target gives${rest}`;
+    if (this.#otherModel) return this.report('cannot_tell', `${this.#otherModel}; ${reason}`);
+    return this.report('holds', reason);
   }
 
   report(outcome: ReplayReport['outcome'], reason: string): ReplayReport {
-    const notChecked = [...this.#reasons].map(([why, count]) => `${count} tokens: ${why}`);
+    const notChecked = [...this.#reasons].map(([why, count]) => `${count} ${count === 1 ? 'token' : 'tokens'}: ${why}`);
     if (endedByStopString(this.#receipt))
       notChecked.push('where the answer ended: a stop string is text, and a receipt holds tokens');
     return {

@@ -1,9 +1,14 @@
 /** Bad files, receipts that contradict themselves, and lies about decisions, over rows that a test makes up. */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { samplingParams } from '@forerunner/model-service/sampling-params';
 import { type ModelCard, RECEIPT_FORMAT, type Receipt, tokenIdsSha256, wireSamplingSchema } from '@forerunner/protocol';
 import { CounterRng, drawFrom, probOf, Sampler, STREAM, seededVerdict } from '@forerunner/sampling';
 import { seededRandom } from '@forerunner/testkit';
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { parseReceipt, withPrompt } from '../src/read-receipt.ts';
 import { replay } from '../src/replay.ts';
 
@@ -176,11 +181,71 @@ describe('a receipt that contradicts itself does not hold', () => {
   });
 });
 
+it('a receipt is found by itself, in replies, and in streams', () => {
+  const receipt = receiptOf('rejection', 1, true);
+  const choices = [{ index: 1, forerunner: { seed: 1, receipt } }];
+  const eventsOf = (last: object) =>
+    `event: some\ndata: {"text":"a"}\n\ndata: ${JSON.stringify(last)}\n\ndata: [DONE]\n\n`;
+  for (const reply of [
+    receipt,
+    { receipt },
+    { forerunner: { receipt } },
+    { response: { forerunner: { receipt } } },
+    { choices },
+  ])
+    for (const text of [JSON.stringify(reply), eventsOf(reply)]) expect(parseReceipt(text, 1)).toEqual(receipt);
+  expect(() => parseReceipt(eventsOf({ choices }))).toThrow('no receipt in it of choice 0');
+});
+
+it('a receipt of another model is compared, and neither confirmed nor refuted', async () => {
+  const named = (receipt: Receipt) => ({ ...receipt, target: { ...receipt.target, model_digest: 'e'.repeat(64) } });
+  const receipt = receiptOf('rejection', 1, true);
+  const same = await run(named(receipt));
+  expect(same).toMatchObject({ outcome: 'cannot_tell', difference: null, num_recomputed: receipt.num_output_tokens });
+  const other = await run(named({ ...receipt, seed: 2 }));
+  expect(other.outcome).toBe('cannot_tell');
+  expect(other.reason).toContain('(dddddddddddd), with which');
+  expect(other.difference).not.toBeNull();
+  const foreign = { ...receipt, target: { ...receipt.target, tokenizer_fingerprint: 'g' } };
+  await expect(run(foreign)).rejects.toMatchObject({ code: 'tokenizer_mismatch' });
+});
+
+describe('the command', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'receipts-'));
+  afterAll(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, 'receipt.json');
+  const cli = fileURLToPath(new URL('../src/cli.ts', import.meta.url));
+  const command = (...args: string[]) => spawnSync(process.execPath, [cli, ...args], { encoding: 'utf8' });
+
+  it.each<[string, string, string[]]>([
+    ['bad_receipt', '{"text":"a reply without one"}', []],
+    ['bad_argument', '{}', ['--choice', 'x']],
+    ['bad_argument', '{}', ['--no-such-option']],
+    ['target_unusable', JSON.stringify(receiptOf('rejection')), []],
+  ])('ends with exit code 2 and a code: %s', (code, text, more) => {
+    writeFileSync(file, text);
+    const args = [file, '--url', 'http://127.0.0.1:1', ...more];
+    const said = command(...args);
+    expect(said).toMatchObject({ status: 2, stdout: '', stderr: expect.stringContaining(`(${code})`) });
+    const asJson = command(...args, '--json');
+    expect(asJson.status).toBe(2);
+    expect(JSON.parse(asJson.stdout)).toMatchObject({ outcome: 'cannot_tell', error: { code } });
+  });
+
+  it('names a file that it cannot read', () => {
+    const said = command(join(folder, 'none.json'), '--url', 'http://127.0.0.1:1');
+    expect(said).toMatchObject({
+      status: 2,
+      stderr: expect.stringMatching(/none\.json cannot be read.*\(bad_argument\)/),
+    });
+  });
+});
+
 describe('a file that is no receipt', () => {
   const whole = receiptOf('rejection');
   it.each<[string, string]>([
-    ['not JSON', '{'],
-    ['"format"', '{}'],
+    ['neither JSON', '{'],
+    ['no receipt in it', '{}'],
     [`must be "${RECEIPT_FORMAT}"`, JSON.stringify({ ...whole, format: 'forerunner-receipt/9' })],
     ['"seed"', JSON.stringify({ ...whole, seed: -1 })],
     ['"rounds.0.next_token_id"', JSON.stringify({ ...whole, rounds: [{}] })],
