@@ -2,7 +2,7 @@
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
 import { generateObject, generateText, tool } from 'ai';
 import OpenAI from 'openai';
-import { zodFunction, zodResponseFormat } from 'openai/helpers/zod';
+import { zodFunction, zodResponseFormat, zodResponsesFunction, zodTextFormat } from 'openai/helpers/zod';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { startTinyTrio, type TinyTrio } from '../support/tiny-trio.ts';
@@ -82,6 +82,62 @@ describe('the official JavaScript client', () => {
       max_tokens: 5,
     });
     expect(reply.choices[0]!.finish_reason).toBe('length');
+  });
+});
+
+describe('the official JavaScript client, by its Responses', () => {
+  it('parses an answer by a zod schema, whole and streamed', async () => {
+    const request = {
+      model,
+      input: 'Plan a day.',
+      max_output_tokens: 200,
+      seed: 2,
+      text: { format: zodTextFormat(event, 'event') },
+    };
+    const whole = await client.responses.parse(request);
+    expect(event.parse(whole.output_parsed)).toEqual(whole.output_parsed);
+    const streamed = await client.responses.stream(request).finalResponse();
+    expect(streamed.output_parsed).toEqual(whole.output_parsed);
+  });
+
+  it('loops over a call and its result, whole and streamed', async () => {
+    const request = {
+      model,
+      max_output_tokens: 95,
+      seed: 3,
+      tools: [zodResponsesFunction({ name: 'say', parameters: mood })],
+      tool_choice: { type: 'function' as const, name: 'say' },
+    };
+    const input = [{ role: 'user' as const, content: 'Plan a day.' }];
+    const whole = await client.responses.parse({ ...request, input });
+    expect(whole.status).toBe('completed');
+    const [call] = whole.output;
+    if (call?.type !== 'function_call') throw new Error(`no call, but ${JSON.stringify(call)}`);
+    expect(mood.parse(call.parsed_arguments)).toEqual(JSON.parse(call.arguments));
+
+    const stream = client.responses.stream({ ...request, input });
+    const names: string[] = [];
+    for await (const { type } of stream) if (names.at(-1) !== type) names.push(type);
+    const streamed = (await stream.finalResponse()).output;
+    expect(streamed.map((item) => item.type === 'function_call' && item.arguments)).toEqual([call.arguments]);
+    expect(names).toEqual([
+      'response.created',
+      'response.in_progress',
+      'response.output_item.added',
+      'response.function_call_arguments.delta',
+      'response.function_call_arguments.done',
+      'response.output_item.done',
+      'response.completed',
+    ]);
+
+    const result = { type: 'function_call_output' as const, call_id: call.call_id, output: 'said' };
+    const next = await client.responses.create({
+      ...request,
+      input: [...input, call, result],
+      tool_choice: 'auto',
+      max_output_tokens: 5,
+    });
+    expect(next.usage!.input_tokens).toBeGreaterThan(whole.usage!.input_tokens);
   });
 });
 

@@ -2,32 +2,30 @@
 import { ServiceError } from '@forerunner/protocol';
 import { deriveSeed } from '@forerunner/sampling';
 import type { AnswerParams } from '../generation/answer-params.ts';
+import type { GrammarSource } from '../generation/grammar/grammar-engine.ts';
 import { chatPrompt } from './chat-prompt.ts';
 import type { ChatRequest } from './chat-request.ts';
 import { type CompletionRequest, promptsOf } from './completion-request.ts';
 import type { AnsweringPair } from './dialect.ts';
 import { type CommonRequest, MAX_CHOICES } from './fields.ts';
-import { grammarOf, numTopLogprobsOf, type ResponseRequest, turnsOf } from './responses/request.ts';
-import { type StructuredFields, structuredGrammar } from './structured-fields.ts';
-import { allowsSeveralCalls, requiredTools } from './tools/tool-fields.ts';
+import { chatOf, grammarOf, numTopLogprobsOf, type ResponseRequest } from './responses/request.ts';
+import { structuredGrammar } from './structured-fields.ts';
+import { allowsSeveralCalls, requiredTools, type ToolRequest } from './tools/tool-fields.ts';
 import { callsGrammar, toolFormatOf } from './tools/tool-format.ts';
-import { templateOptions } from './vllm-fields.ts';
 
 /** OpenAI allows 0: the smallest set whose mass reaches it, which is the likeliest token alone. */
 const SMALLEST_TOP_P = 1e-9;
 const DEFAULT_COMPLETION_TOKENS = 16;
 
 export function chatAnswers(body: ChatRequest, pair: AnsweringPair): AnswerParams[] {
-  const format = toolFormatOf(pair.codec.chatTemplateSource);
   const promptTokenIds = lastTokens(chatPrompt(body, pair.codec), body);
-  const required = requiredTools(body);
   const limit = body.max_completion_tokens ?? body.max_tokens;
   const { prediction } = body;
   const params = {
     ...commonParams(body, promptTokenIds, pair),
     maxNewTokens: limit ?? remainingTokens(promptTokenIds.length, pair.card),
     numTopLogprobs: body.logprobs ? (body.top_logprobs ?? 0) : null,
-    ...(required && { grammar: callsGrammar(required, format, allowsSeveralCalls(body)) }),
+    grammar: requiredCalls(body, pair) ?? structuredGrammar(body),
     predictionTokenIds: prediction ? pair.codec.encodeFragment(prediction.content, 'prediction') : undefined,
   };
   return withSeeds(Array(body.n ?? 1).fill(params), body.seed);
@@ -50,6 +48,7 @@ export function completionAnswers(body: CompletionRequest, pair: AnsweringPair):
       maxNewTokens: body.max_tokens ?? DEFAULT_COMPLETION_TOKENS,
       numTopLogprobs: body.logprobs ?? null,
       echo: body.echo ?? false,
+      grammar: structuredGrammar(body),
     };
     return Array<AnswerParams>(n).fill(params);
   });
@@ -57,25 +56,25 @@ export function completionAnswers(body: CompletionRequest, pair: AnsweringPair):
 }
 
 export function responseAnswer(body: ResponseRequest, pair: AnsweringPair): AnswerParams {
-  const template = templateOptions({
-    chat_template_kwargs: body.chat_template_kwargs,
-    reasoning_effort: body.reasoning?.effort,
-  });
-  const promptTokenIds = lastTokens(pair.codec.encodeChat({ turns: turnsOf(body), ...template }), body);
+  const promptTokenIds = lastTokens(chatPrompt(chatOf(body), pair.codec), body);
   return {
     ...commonParams(body, promptTokenIds, pair),
     maxNewTokens: body.max_output_tokens ?? remainingTokens(promptTokenIds.length, pair.card),
     numTopLogprobs: numTopLogprobsOf(body),
-    grammar: grammarOf(body),
+    grammar: requiredCalls(body, pair) ?? grammarOf(body),
     ...(body.seed != null && { seed: body.seed }),
   };
 }
 
-function commonParams(
-  body: CommonRequest & StructuredFields,
-  promptTokenIds: Int32Array,
-  { draftingDefaults }: AnsweringPair,
-) {
+/** The grammar of calls where they are required. */
+function requiredCalls(body: ToolRequest, { codec }: AnsweringPair): GrammarSource | undefined {
+  const required = requiredTools(body);
+  return required
+    ? callsGrammar(required, toolFormatOf(codec.chatTemplateSource), allowsSeveralCalls(body))
+    : undefined;
+}
+
+function commonParams(body: CommonRequest, promptTokenIds: Int32Array, { draftingDefaults }: AnsweringPair) {
   const extra = body.forerunner;
   return {
     promptTokenIds,
@@ -99,7 +98,6 @@ function commonParams(
     includeStop: body.include_stop_str_in_output ?? false,
     minNewTokens: body.min_tokens ?? 0,
     skipSpecialTokens: body.skip_special_tokens ?? true,
-    grammar: structuredGrammar(body),
   };
 }
 

@@ -5,7 +5,7 @@ import type { ChoicePart, Dialect, Speller } from './dialect.ts';
 import { chatLogprobs } from './logprobs.ts';
 import { chatReplySchema } from './reply-schemas.ts';
 import { demandsStructure } from './structured-fields.ts';
-import { AnswerReader } from './tools/answer-reader.ts';
+import { openReader } from './tools/open-reader.ts';
 import { offeredTools } from './tools/tool-fields.ts';
 
 const logprobsOf = ({ logprobTokens }: ChoicePart, codec: Speller) =>
@@ -14,12 +14,6 @@ const logprobsOf = ({ logprobTokens }: ChoicePart, codec: Speller) =>
     logprobTokens.map(({ token }) => token),
     codec,
   );
-
-/** Whether a prompt ends behind the mark that opens a section of thoughts, as some templates write it. */
-function endsInThought(promptTokenIds: Int32Array, codec: Speller): boolean {
-  const ends = Array.from(promptTokenIds.subarray(-8), (tokenId) => codec.spellToken(tokenId).text);
-  return /<think>\s*$/.test(ends.join(''));
-}
 
 export const chatDialect: Dialect<ChatRequest> = {
   path: '/chat/completions',
@@ -33,10 +27,7 @@ export const chatDialect: Dialect<ChatRequest> = {
   wantsLogprobs: (body) => body.logprobs === true,
   hasLogprobsOfEnd: false,
   openReader: (body, { promptTokenIds }, codec) =>
-    new AnswerReader({
-      toolNames: demandsStructure(body) ? [] : offeredTools(body).map((tool) => tool.function.name),
-      isThinking: endsInThought(promptTokenIds, codec),
-    }),
+    openReader(demandsStructure(body) ? [] : offeredTools(body), promptTokenIds, codec),
   choice: (part, codec) => ({
     index: part.index,
     message: { role: 'assistant', content: part.text, refusal: null, ...part.message },

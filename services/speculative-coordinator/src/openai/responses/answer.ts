@@ -2,25 +2,20 @@
 import { toServiceError } from '@forerunner/service-kit';
 import type { FastifyReply } from 'fastify';
 import type { Caller } from '../../generation/answer-runner.ts';
-import type { ServedPair } from '../../pair/pair.ts';
 import type { AnswerRouteDeps } from '../../routes/answer-route.ts';
 import { EventStream } from '../../sse.ts';
 import { responseAnswer } from '../answer-params.ts';
-import type { PlacedToken } from '../dialect.ts';
+import type { PlacedToken, Speller } from '../dialect.ts';
 import { openAiError } from '../errors.ts';
+import { chatLogprobs } from '../logprobs.ts';
 import { scopedCaller } from '../scoped-caller.ts';
 import { TokenTail } from '../token-tail.ts';
-import { numTopLogprobsOf, type ResponseRequest } from './request.ts';
-import {
-  endedResponse,
-  messageIdOf,
-  openResponse,
-  outputMessage,
-  type ResponseHead,
-  statusOf,
-  textLogprobs,
-  textPart,
-} from './response.ts';
+import { openReader } from '../tools/open-reader.ts';
+import { offeredTools } from '../tools/tool-fields.ts';
+import { OutputItems, type ResponseEvent } from './output-items.ts';
+import { type Piece, PieceReader } from './pieces.ts';
+import { demandsFormat, numTopLogprobsOf, type ResponseRequest } from './request.ts';
+import { endedResponse, openResponse, statusOf } from './response.ts';
 
 export interface ResponseCall {
   readonly body: ResponseRequest;
@@ -28,33 +23,23 @@ export interface ResponseCall {
   readonly deps: Pick<AnswerRouteDeps, 'pairs' | 'runner' | 'requests'>;
 }
 
-export async function respondWhole({ body, caller, deps }: ResponseCall): Promise<object> {
-  return deps.requests.count(caller, async () => {
-    const pair = deps.pairs.find(body.model);
-    const params = responseAnswer(body, pair);
-    const [response] = await deps.runner.run(
-      { answers: [params], pair },
-      scopedCaller(caller, body),
-      async (answer) => {
-        const tail = new TokenTail();
-        const tokens: PlacedToken[] = [];
-        for await (const round of answer.rounds()) tokens.push(...tail.add(round));
-        const part = textPart(answer.output.text, numTopLogprobsOf(body) === null ? null : tokens, pair.codec);
-        return endedResponse(headOf(body, caller, pair), params, answer, part);
-      },
-    );
-    return response!;
-  });
+type Send = (event: ResponseEvent) => Promise<void>;
+
+export async function respondWhole(call: ResponseCall): Promise<object> {
+  return call.deps.requests.count(call.caller, () => respond(call, async () => {}));
 }
 
 /** Errors: whatever fails before the first event; later it becomes an error event. */
-export async function respondInEvents({ body, caller, deps }: ResponseCall, reply: FastifyReply): Promise<void> {
+export async function respondInEvents(call: ResponseCall, reply: FastifyReply): Promise<void> {
+  const { caller, deps } = call;
   const events = new EventStream(reply, caller.signal);
   let sequenceNumber = 0;
-  const send = (type: string, fields: object) =>
-    events.send({ type, sequence_number: sequenceNumber++, ...fields }, type);
+  const send: Send = ({ type, ...fields }) => events.send({ type, sequence_number: sequenceNumber++, ...fields }, type);
   try {
-    await deps.requests.count(caller, () => sendEvents({ body, caller, deps }, send));
+    await deps.requests.count(caller, async () => {
+      const response = await respond(call, send);
+      await send({ type: `response.${response.status}`, response });
+    });
   } catch (error) {
     if (!events.isOpen) throw error;
     const shown = toServiceError(error);
@@ -66,46 +51,58 @@ export async function respondInEvents({ body, caller, deps }: ResponseCall, repl
   }
 }
 
-async function sendEvents(
-  { body, caller, deps }: ResponseCall,
-  send: (type: string, fields: object) => Promise<void>,
-): Promise<void> {
+/** Tells every event but the last one, and gives the whole response. */
+async function respond({ body, caller, deps }: ResponseCall, send: Send) {
   const pair = deps.pairs.find(body.model);
   const params = responseAnswer(body, pair);
-  const head = headOf(body, caller, pair);
-  const { requestId } = caller;
-  const wantsLogprobs = numTopLogprobsOf(body) !== null;
-  const place = { item_id: messageIdOf(requestId), output_index: 0, content_index: 0 };
-
-  await deps.runner.run({ answers: [params], pair }, scopedCaller(caller, body), async (answer) => {
-    const tail = new TokenTail();
-    const all: PlacedToken[] = [];
+  const head = { body, requestId: caller.requestId, card: pair.card, createdAt: Math.floor(Date.now() / 1000) };
+  const [response] = await deps.runner.run({ answers: [params], pair }, scopedCaller(caller, body), async (answer) => {
+    const output = new OutputItems(caller.requestId);
+    const tools = demandsFormat(body) ? [] : offeredTools(body);
+    const pieces = new PieceReader(openReader(tools, params.promptTokenIds, pair.codec));
+    const logprobs = numTopLogprobsOf(body) === null ? null : new MessageLogprobs(pair.codec);
+    const tell = async (piece: Piece) => {
+      for (const event of output.add(piece, logprobs?.of(piece, output))) await send(event);
+    };
     for await (const round of answer.rounds()) {
       if (round.index === 0) {
         // Only now: what fails before the first token is a plain error reply.
-        await send('response.created', { response: openResponse(head) });
-        await send('response.in_progress', { response: openResponse(head) });
-        await send('response.output_item.added', {
-          output_index: 0,
-          item: outputMessage(requestId, 'in_progress', []),
-        });
-        await send('response.content_part.added', { ...place, part: textPart('', null, pair.codec) });
+        await send({ type: 'response.created', response: openResponse(head) });
+        await send({ type: 'response.in_progress', response: openResponse(head) });
       }
-      const tokens = tail.add(round);
-      all.push(...tokens);
-      if (round.text === '' && !(wantsLogprobs && tokens.length > 0)) continue;
-      const logprobs = textLogprobs(wantsLogprobs ? tokens : null, pair.codec);
-      await send('response.output_text.delta', { ...place, delta: round.text, logprobs });
+      logprobs?.add(round);
+      for (const piece of pieces.push(round.text)) await tell(piece);
     }
-    const part = textPart(answer.output.text, wantsLogprobs ? all : null, pair.codec);
-    const status = statusOf(answer);
-    await send('response.output_text.done', { ...place, text: part.text, logprobs: part.logprobs });
-    await send('response.content_part.done', { ...place, part });
-    await send('response.output_item.done', { output_index: 0, item: outputMessage(requestId, status, [part]) });
-    await send(`response.${status}`, { response: endedResponse(head, params, answer, part) });
+    for (const piece of pieces.end()) await tell(piece);
+    for (const event of output.end(statusOf(answer))) await send(event);
+    return endedResponse(head, params, answer, output.items);
   });
+  return response!;
 }
 
-function headOf(body: ResponseRequest, { requestId }: Caller, { card }: ServedPair): ResponseHead {
-  return { body, requestId, card, createdAt: Math.floor(Date.now() / 1000) };
+/** Log probabilities of the tokens of messages; those of thoughts before them are not told. */
+class MessageLogprobs {
+  readonly #tail = new TokenTail();
+  readonly #codec: Speller;
+  #waiting: PlacedToken[] = [];
+
+  constructor(codec: Speller) {
+    this.#codec = codec;
+  }
+
+  add(round: Parameters<TokenTail['add']>[0]): void {
+    this.#waiting.push(...this.#tail.add(round));
+  }
+
+  /** Those that come with a piece of a message. */
+  of(piece: Piece, output: OutputItems): object[] {
+    if (piece.kind !== 'message') return [];
+    const isAfterThoughts = !output.isInMessage && !output.isEmpty;
+    const tokens = isAfterThoughts ? this.#waiting.filter(({ start }) => start >= piece.at) : this.#waiting;
+    this.#waiting = [];
+    return chatLogprobs(
+      tokens.map(({ token }) => token),
+      this.#codec,
+    ).content;
+  }
 }

@@ -1,12 +1,14 @@
-/** The body of POST /v1/responses: as much of it as a server that keeps nothing can answer with text. */
+/** The body of POST /v1/responses: as much of it as a server that keeps nothing can answer. */
 import { boundedInteger, MAX_NEW_TOKENS } from '@forerunner/protocol';
-import type { ChatTurn } from '@forerunner/tokenizer';
 import { z } from 'zod';
 import type { GrammarSource } from '../../generation/grammar/grammar-engine.ts';
 import { commonFields, MAX_TOP_LOGPROBS } from '../fields.ts';
 import { onlyDefault, takenChatFields } from '../only-default.ts';
 import { formatGrammar, jsonSchemaFields } from '../structured-fields.ts';
+import { offeredTools, requiredTools, toolNamesDiffer, toolsAreWhole } from '../tools/tool-fields.ts';
 import { templateFields } from '../vllm-fields.ts';
+import { inputSchema, messagesOf } from './input.ts';
+import { flatToolFields } from './tools.ts';
 
 /** As response_format of a chat has them, but flat. */
 const textFormatSchema = z.discriminatedUnion(
@@ -20,56 +22,6 @@ const textFormatSchema = z.discriminatedUnion(
 );
 
 const LOGPROBS = 'message.output_text.logprobs';
-
-/** Texts that go in, and those of an earlier reply, which carry more. */
-const partSchema = z.union([
-  z.strictObject({ type: z.literal('input_text'), text: z.string() }),
-  z.strictObject({
-    type: z.literal('output_text'),
-    text: z.string(),
-    annotations: z.array(z.unknown()).nullish(),
-    logprobs: z.array(z.unknown()).nullish(),
-  }),
-]);
-
-const messageSchema = z
-  .strictObject({
-    type: z
-      .literal('message', {
-        error: ({ input }) =>
-          `items of type ${JSON.stringify(input)?.slice(0, 60)} are not supported; only messages are`,
-      })
-      .optional(),
-    role: z.enum(['system', 'developer', 'user', 'assistant'], {
-      error: 'must be system, developer, user or assistant',
-    }),
-    content: z
-      .union([z.string(), z.array(partSchema).min(1)], {
-        error: 'must be a string, or an array of {"type": "input_text", "text": "..."}; other content is not supported',
-      })
-      .transform((content) => (typeof content === 'string' ? content : content.map(({ text }) => text).join(''))),
-    // What a reply's own message carries, so that it can be sent back as it came.
-    id: z.string().nullish(),
-    status: z.string().nullish(),
-    phase: z.string().nullish(),
-  })
-  .transform(({ role, content }): ChatTurn => ({ role: role === 'developer' ? 'system' : role, content }));
-
-const { $schema: _, ...messageJson } = z.toJSONSchema(messageSchema, { io: 'input' });
-
-/** A text alone is what the user says. */
-const inputSchema = z
-  .preprocess(
-    (input) => (typeof input === 'string' && input !== '' ? [{ role: 'user', content: input }] : input),
-    z.array(messageSchema, { error: 'must be a text, or an array of messages, not empty' }).min(1, 'must not be empty'),
-  )
-  .meta({
-    description: "What to answer: a text, or the messages so far, written out by the model's own template.",
-    anyOf: [
-      { type: 'string', minLength: 1 },
-      { type: 'array', minItems: 1, items: messageJson },
-    ],
-  });
 
 const { n: _n, stream_options: _streamOptions, ...shared } = commonFields;
 const { chat_template_kwargs } = templateFields;
@@ -106,15 +58,23 @@ export const responseRequestSchema = z
       .describe('What the answer must match; json_schema: a value of that schema, strict or not.'),
     chat_template_kwargs,
     stream_options: z.strictObject({ include_obfuscation: onlyDefault('include_obfuscation', [false]) }).nullish(),
-    tools: onlyDefault('tools', [[]]),
-    tool_choice: onlyDefault('tool_choice', ['none', 'auto']),
-    parallel_tool_calls: onlyDefault('parallel_tool_calls', [true, false]),
+    ...flatToolFields,
     max_tool_calls: onlyDefault('max_tool_calls', []),
     previous_response_id: onlyDefault('previous_response_id', []),
     conversation: onlyDefault('conversation', []),
     prompt: onlyDefault('prompt', []),
     background: onlyDefault('background', [false]),
     truncation: onlyDefault('truncation', ['disabled']),
+  })
+  .refine(...toolsAreWhole)
+  .refine(...toolNamesDiffer)
+  .refine((body) => requiredTools(body) === null || !demandsFormat(body), {
+    error: 'a call that is required and a format of the answer exclude each other',
+    path: ['tool_choice'],
+  })
+  .refine((body) => offeredTools(body).length === 0 || !body.include?.includes(LOGPROBS), {
+    error: `${LOGPROBS} cannot go together with tools: calls have no log probabilities`,
+    path: ['include'],
   })
   .refine((body) => body.top_logprobs == null || body.include?.includes(LOGPROBS), {
     error: `only allowed together with "${LOGPROBS}" in "include"`,
@@ -124,9 +84,24 @@ export const responseRequestSchema = z
 export type ResponseRequest = z.output<typeof responseRequestSchema>;
 
 /** The chat that the request means. */
-export function turnsOf({ input, instructions }: Pick<ResponseRequest, 'input' | 'instructions'>): ChatTurn[] {
-  return instructions == null ? input : [{ role: 'system', content: instructions }, ...input];
+export function chatOf(body: ResponseRequest) {
+  const { input, instructions, reasoning, tools, tool_choice, chat_template_kwargs } = body;
+  const said = instructions == null ? [] : [{ role: 'system', content: instructions }];
+  return {
+    messages: [...said, ...messagesOf(input)],
+    tools,
+    tool_choice,
+    chat_template_kwargs,
+    reasoning_effort: reasoning?.effort,
+  };
 }
+
+/** Whether the answer must match a format. */
+export const demandsFormat = ({
+  text,
+}: {
+  readonly text?: { readonly format?: { readonly type: string } | null | undefined } | null | undefined;
+}): boolean => text?.format != null && text.format.type !== 'text';
 
 /** undefined: the answer is free. Errors: invalid_request naming the part. */
 export function grammarOf({ text }: Pick<ResponseRequest, 'text'>): GrammarSource | undefined {

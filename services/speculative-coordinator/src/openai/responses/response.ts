@@ -3,10 +3,10 @@ import { generationMetricsSchema, type ModelCard, receiptSchema } from '@forerun
 import { z } from 'zod';
 import type { AnswerParams } from '../../generation/answer-params.ts';
 import type { RunningAnswer } from '../../generation/answer-runner.ts';
-import type { LogprobToken, Speller } from '../dialect.ts';
-import { chatLogprobs } from '../logprobs.ts';
 import { extrasOf, metricsOf, usageOf } from '../usage.ts';
+import type { ItemStatus } from './output-items.ts';
 import type { ResponseRequest } from './request.ts';
+import { repeatedTools } from './tools.ts';
 
 export interface ResponseHead {
   readonly body: ResponseRequest;
@@ -14,8 +14,6 @@ export interface ResponseHead {
   readonly card: ModelCard;
   readonly createdAt: number;
 }
-
-export const messageIdOf = (requestId: string): string => `msg_${requestId}`;
 
 /** Everything but the output, which is empty while the answer has not ended. */
 export function openResponse({ body, requestId, card, createdAt }: ResponseHead) {
@@ -32,15 +30,13 @@ export function openResponse({ body, requestId, card, createdAt }: ResponseHead)
     metadata: body.metadata ?? {},
     model: card.model_id,
     output: [] as object[],
-    parallel_tool_calls: true,
     previous_response_id: null,
     reasoning: { effort: body.reasoning?.effort ?? null, summary: null },
     service_tier: 'default',
     store: false,
     temperature: body.temperature ?? 1,
     text: { format: body.text?.format ?? { type: 'text' } },
-    tool_choice: 'auto',
-    tools: [],
+    ...repeatedTools(body),
     top_logprobs: body.top_logprobs ?? 0,
     top_p: body.top_p ?? 1,
     truncation: 'disabled',
@@ -49,26 +45,15 @@ export function openResponse({ body, requestId, card, createdAt }: ResponseHead)
   };
 }
 
-export function textPart(text: string, tokens: readonly LogprobToken[] | null, speller: Speller) {
-  return { type: 'output_text', text, annotations: [], logprobs: textLogprobs(tokens, speller) };
-}
+export const statusOf = ({ output }: RunningAnswer): ItemStatus =>
+  output.finishReason === 'length' ? 'incomplete' : 'completed';
 
-export function textLogprobs(tokens: readonly LogprobToken[] | null, speller: Speller) {
-  if (!tokens) return [];
-  return chatLogprobs(
-    tokens.map(({ token }) => token),
-    speller,
-  ).content;
-}
-
-export function outputMessage(requestId: string, status: string, content: readonly object[]) {
-  return { id: messageIdOf(requestId), type: 'message', role: 'assistant', status, content };
-}
-
-export const statusOf = ({ output }: RunningAnswer) => (output.finishReason === 'length' ? 'incomplete' : 'completed');
-
-/** `part` is the whole text, as `textPart` gives it. */
-export function endedResponse(head: ResponseHead, params: AnswerParams, answer: RunningAnswer, part: object) {
+export function endedResponse(
+  head: ResponseHead,
+  params: AnswerParams,
+  answer: RunningAnswer,
+  items: readonly object[],
+) {
   const status = statusOf(answer);
   const usage = usageOf([params], [answer]);
   return {
@@ -76,7 +61,7 @@ export function endedResponse(head: ResponseHead, params: AnswerParams, answer: 
     status,
     completed_at: status === 'completed' ? Math.floor(Date.now() / 1000) : null,
     incomplete_details: status === 'incomplete' ? { reason: 'max_output_tokens' } : null,
-    output: [outputMessage(head.requestId, status, [part])],
+    output: [...items],
     usage: {
       input_tokens: usage.prompt_tokens,
       input_tokens_details: { ...usage.prompt_tokens_details, cache_write_tokens: 0 },
@@ -89,30 +74,48 @@ export function endedResponse(head: ResponseHead, params: AnswerParams, answer: 
   };
 }
 
+const status = z.enum(['completed', 'incomplete']);
+const itemSchema = z.discriminatedUnion('type', [
+  z.object({
+    id: z.string(),
+    type: z.literal('message'),
+    role: z.literal('assistant'),
+    status,
+    content: z.array(
+      z.object({
+        type: z.literal('output_text'),
+        text: z.string(),
+        annotations: z.array(z.unknown()),
+        logprobs: z.array(z.unknown()),
+      }),
+    ),
+  }),
+  z.object({
+    id: z.string(),
+    type: z.literal('function_call'),
+    status,
+    call_id: z.string(),
+    name: z.string(),
+    arguments: z.string(),
+  }),
+  z.object({
+    id: z.string(),
+    type: z.literal('reasoning'),
+    status,
+    summary: z.array(z.unknown()),
+    content: z.array(z.object({ type: z.literal('reasoning_text'), text: z.string() })),
+  }),
+]);
+
 /** The parts that a client looks at; the rest repeats the request. */
 export const responseReplySchema = z.looseObject({
   id: z.string(),
   object: z.literal('response'),
   created_at: z.int(),
-  status: z.enum(['completed', 'incomplete']),
+  status,
   incomplete_details: z.object({ reason: z.literal('max_output_tokens') }).nullable(),
   model: z.string(),
-  output: z.array(
-    z.object({
-      id: z.string(),
-      type: z.literal('message'),
-      role: z.literal('assistant'),
-      status: z.enum(['completed', 'incomplete']),
-      content: z.array(
-        z.object({
-          type: z.literal('output_text'),
-          text: z.string(),
-          annotations: z.array(z.unknown()),
-          logprobs: z.array(z.unknown()),
-        }),
-      ),
-    }),
-  ),
+  output: z.array(itemSchema),
   usage: z.object({
     input_tokens: z.int(),
     input_tokens_details: z.object({ cached_tokens: z.int(), cache_write_tokens: z.int() }),

@@ -1,10 +1,10 @@
 /** Fields of a chat about tools, as OpenAI names them. */
 import { z } from 'zod';
 
-const MAX_TOOLS = 128;
+export const MAX_TOOLS = 128;
 const nameSchema = z.string().regex(/^[A-Za-z0-9_.-]{1,64}$/, 'must be 1 to 64 of A-Z a-z 0-9 _ . -');
 
-const toolSchema = z.strictObject({
+export const toolSchema = z.strictObject({
   type: z.literal('function', { error: 'must be function: other tools are not supported' }),
   function: z.strictObject({
     name: nameSchema,
