@@ -44,7 +44,9 @@ describe('the OpenAPI document', () => {
     expect(bodyOf('/v1/chat/completions').properties.messages.items.properties.role.enum).toContain('developer');
     expect(bodyOf('/v1/completions').properties.forerunner).toBeDefined();
     expect(bodyOf('/v1/responses').required).toEqual(['input']);
-    expect(bodyOf('/v1/responses').properties.input.anyOf[1].items.oneOf[0].properties.role.enum).toContain('developer');
+    expect(bodyOf('/v1/responses').properties.input.anyOf[1].items.oneOf[0].properties.role.enum).toContain(
+      'developer',
+    );
   });
 
   it('describes every field of every body', () => {

@@ -1,5 +1,13 @@
 /** Two schemas that must both hold, as one. What cannot be joined exactly is refused. */
-import { isObject, type JsonObject, type JsonValue, REMARKS, type Schema, SchemaError, typesOf } from './schema.ts';
+import {
+  isObject,
+  isRestriction,
+  type JsonObject,
+  type JsonValue,
+  type Schema,
+  SchemaError,
+  typesOf,
+} from './schema.ts';
 
 const GREATEST = ['minimum', 'exclusiveMinimum', 'minLength', 'minItems', 'minProperties'];
 const LEAST = ['maximum', 'exclusiveMaximum', 'maxLength', 'maxItems', 'maxProperties'];
@@ -30,7 +38,7 @@ function refuseMixedItems(a: JsonObject, b: JsonObject, path: readonly string[])
 function joined(keyword: string, a: JsonObject, b: JsonObject, path: readonly string[]): JsonValue {
   const [x, y] = [a[keyword]!, b[keyword]!];
   const place = [...path, keyword];
-  if (REMARKS.includes(keyword) || JSON.stringify(x) === JSON.stringify(y)) return x;
+  if (!isRestriction(keyword) || JSON.stringify(x) === JSON.stringify(y)) return x;
   if (GREATEST.includes(keyword)) return Math.max(x as number, y as number);
   if (LEAST.includes(keyword)) return Math.min(x as number, y as number);
   if (keyword === 'type') return commonTypes(a, b, path);

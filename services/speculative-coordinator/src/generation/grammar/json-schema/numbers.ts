@@ -15,6 +15,8 @@ const POSITIVE_FRACTION = `${literal('.')} ${repeated('[0-9]', 0, 11)} [1-9]`;
 const EXPONENT = `([eE] ([+-])? [0-9] ([0-9])?)?`;
 /** Bounds with more decimals than this are narrowed to them. */
 const MAX_DECIMALS = 9;
+/** Numbers with bounds stay within this, where doubles are exact to a tenth. */
+const MAX_MAGNITUDE = 1e15;
 
 export function integerEbnf(schema: JsonObject, path: readonly string[]): string {
   if (schema.multipleOf !== undefined && schema.multipleOf !== 1) refuseMultipleOf(path);
@@ -101,10 +103,12 @@ function decimalsOf(bound: Bound | null): number {
 }
 
 function boundsOf(schema: JsonObject, path: readonly string[]): { low: Bound | null; high: Bound | null } {
-  const read = (keyword: string): number | undefined => {
+  // A bound further out than this restricts nothing that is written here.
+  const read = (keyword: string, outermost: number): number | undefined => {
     const value = schema[keyword];
     if (value === undefined) return undefined;
-    if (typeof value !== 'number' || Math.abs(value) > 1e15) {
+    if (typeof value === 'number' && value * Math.sign(outermost) > MAX_MAGNITUDE) return outermost;
+    if (typeof value !== 'number' || Math.abs(value) > MAX_MAGNITUDE) {
       throw new SchemaError([...path, keyword], 'must be a number from -1e15 to 1e15');
     }
     return value;
@@ -118,8 +122,8 @@ function boundsOf(schema: JsonObject, path: readonly string[]): { low: Bound | n
     return closed === undefined ? null : { value: closed, isOpen: false };
   };
   return {
-    low: bound(read('minimum'), read('exclusiveMinimum'), (a, b) => a > b),
-    high: bound(read('maximum'), read('exclusiveMaximum'), (a, b) => a < b),
+    low: bound(read('minimum', -MAX_MAGNITUDE), read('exclusiveMinimum', -MAX_MAGNITUDE), (a, b) => a > b),
+    high: bound(read('maximum', MAX_MAGNITUDE), read('exclusiveMaximum', MAX_MAGNITUDE), (a, b) => a < b),
   };
 }
 

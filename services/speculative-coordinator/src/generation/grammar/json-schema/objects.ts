@@ -3,7 +3,7 @@ import { characterWays } from '../character-class.ts';
 import { anyOf, literal, type Rules, repeated } from '../ebnf.ts';
 import { contains, without } from '../regex/code-points.ts';
 import { COMMA, key, QUOTE, RAW_CHARACTERS, restOfString } from './json-text.ts';
-import { countOf, isObject, type JsonObject, type Placed, placedAt, SchemaError } from './schema.ts';
+import { countOf, isObject, type JsonObject, type JsonValue, type Placed, placedAt, SchemaError } from './schema.ts';
 import { restOfStringEbnf } from './strings.ts';
 
 /** What an object needs of whoever converts the schemas of its members. */
@@ -36,16 +36,18 @@ export function objectEbnf(schema: JsonObject, placed: Placed, converter: Conver
   // From the last property to the first: what may follow once something stands before it, and while nothing does.
   const maxExtra = countOf(schema, 'maxProperties', path) ?? null;
   let rest = additional === null ? '""' : `(${COMMA} ${additional})*`;
-  let start = additional === null ? '""' : repeatedMembers(additional, 0, properties.length === 0 ? maxExtra : null);
-  if (additional !== null && properties.length === 0) {
-    const min = countOf(schema, 'minProperties', path) ?? 0;
-    start = repeatedMembers(additional, Math.min(1, min), maxExtra);
-  }
+  const min = Math.min(1, countOf(schema, 'minProperties', path) ?? 0);
+  let start =
+    additional === null
+      ? min === 0
+        ? '""'
+        : null
+      : repeatedMembers(additional, min, properties.length === 0 ? maxExtra : null);
   for (const property of properties.toReversed()) {
     const written = rules.rule(member(property));
     const afterwards = rest === '""' ? '' : ` ${rules.rule(rest)}`;
     const begins = `${written}${afterwards}`;
-    start = property.isRequired ? begins : anyOf([begins, start]);
+    start = property.isRequired || start === null ? begins : anyOf([begins, start]);
     rest = property.isRequired ? `${COMMA} ${written}${afterwards}` : `(${COMMA} ${written})?${afterwards}`;
   }
   return `${literal('{')} ${start} ${literal('}')}`;
@@ -65,11 +67,12 @@ function propertiesOf(schema: JsonObject, placed: Placed): Property[] {
     throw new SchemaError([...path, 'required'], 'must be a list of names');
   }
   const isRequired = new Set<string>(required);
-  const named = Object.keys(properties).map((name) => ({
-    name,
-    isRequired: isRequired.has(name),
-    placed: placedAt(placed, properties[name], 'properties', name),
-  }));
+  const named = Object.keys(properties).map((name) => {
+    const own = placedAt(placed, properties[name], 'properties', name);
+    const patterns = matchingPatterns(schema, name, path);
+    const value = patterns.length === 0 ? own : { ...own, schema: { allOf: [own.schema as JsonValue, ...patterns] } };
+    return { name, isRequired: isRequired.has(name), placed: value };
+  });
   const { additionalProperties = true } = schema;
   const unnamed = [...isRequired].filter((name) => !Object.hasOwn(properties, name));
   return [
@@ -126,7 +129,21 @@ const isAnyName = (names: unknown): boolean =>
   names === true ||
   (isObject(names) && Object.keys(names).every((keyword) => keyword === 'type' && names.type === 'string'));
 
-/** Members whose keys match the one pattern. */
+/** Schemas of the patterns that a name matches: its value must be of them, too. */
+function matchingPatterns({ patternProperties }: JsonObject, name: string, path: readonly string[]): JsonValue[] {
+  if (!isObject(patternProperties)) return [];
+  return Object.entries(patternProperties)
+    .filter(([pattern]) => {
+      try {
+        return new RegExp(pattern, 'u').test(name);
+      } catch {
+        throw new SchemaError([...path, 'patternProperties', pattern], 'is not a regular expression');
+      }
+    })
+    .map(([, value]) => value);
+}
+
+/** Members whose keys match a pattern. Beside properties there are none: no answer is the worse without. */
 function patternMember(
   schema: JsonObject,
   placed: Placed,
@@ -134,18 +151,18 @@ function patternMember(
   converter: Converter,
 ): string | null {
   const path = [...placed.path, 'patternProperties'];
-  const { patternProperties, additionalProperties } = schema;
+  const { patternProperties } = schema;
   if (!isObject(patternProperties)) throw new SchemaError(path, 'must be an object');
-  const patterns = Object.keys(patternProperties);
-  if (patterns.length !== 1 || properties.length > 0 || additionalProperties !== false) {
-    throw new SchemaError(
-      path,
-      'is supported with one pattern, without properties, and with additionalProperties false',
-    );
-  }
-  const [pattern] = patterns;
-  const names = restOfStringEbnf({ pattern: pattern! }, path, converter.rules);
-  const value = placedAt(placed, patternProperties[pattern!], 'patternProperties', pattern!);
+  const [pattern, ...others] = Object.keys(patternProperties);
+  if (properties.length > 0 || pattern === undefined) return null;
+  // A key may match several patterns.
+  const isOne = others.every(
+    (other) => JSON.stringify(patternProperties[other]) === JSON.stringify(patternProperties[pattern]),
+  );
+  if (!isOne) throw new SchemaError(path, 'is supported with several patterns where their schemas are the same');
+  const names = restOfStringEbnf({ pattern }, path, converter.rules);
+  const value = placedAt(placed, patternProperties[pattern], 'patternProperties', pattern);
+  if (value.schema === false) return null;
   return converter.rules.rule(`${QUOTE} ${names} ${literal(': ')} ${converter.value(value)}`);
 }
 
@@ -177,7 +194,8 @@ function checkCounts(schema: JsonObject, path: readonly string[], properties: re
   const min = countOf(schema, 'minProperties', path) ?? 0;
   const max = countOf(schema, 'maxProperties', path);
   const isMap = properties.length === 0 && hasMore;
-  if (min > (isMap ? 1 : numRequired)) {
+  const isAny = properties.length > 0 || hasMore;
+  if (min > Math.max(numRequired, isAny ? 1 : 0)) {
     throw new SchemaError([...path, 'minProperties'], 'is not supported where it asks for more than is required');
   }
   if (max !== undefined && !isMap && (hasMore || max < properties.length)) {

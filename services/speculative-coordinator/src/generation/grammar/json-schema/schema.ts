@@ -99,6 +99,15 @@ const UNSUPPORTED = [
   '$recursiveRef',
 ];
 
+const RESTRICTIONS = new Set<string>([
+  ...Object.values(KEYWORDS_OF).flat(),
+  ...UNSUPPORTED,
+  ...['type', 'enum', 'const', 'uniqueItems', 'anyOf', 'allOf', 'oneOf', '$ref'],
+]);
+
+/** Whether a keyword may restrict a value; others are remarks, whoever invented them. */
+export const isRestriction = (keyword: string): boolean => RESTRICTIONS.has(keyword);
+
 export function refuseUnsupported(schema: JsonObject, path: readonly string[]): void {
   const keyword = UNSUPPORTED.find((name) => schema[name] !== undefined);
   if (keyword !== undefined) throw new SchemaError([...path, keyword], 'is not supported by the grammar');
