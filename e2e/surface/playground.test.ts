@@ -91,6 +91,28 @@ describe.skipIf(!hasChromium)('the playground', () => {
     await page.close();
   });
 
+  it('has tools called, tells the tokens that are forced, and says the same as the target alone', async () => {
+    const page = await open();
+    await page.evaluate("document.querySelector('.more').open = true");
+    const parameters = { type: 'object', properties: { mood: { enum: ['good', 'bad'] } }, required: ['mood'] };
+    await page.fill('#tools', JSON.stringify([{ type: 'function', function: { name: 'say', parameters } }]));
+    await page.selectOption('#tool_choice', 'required');
+    await run(page, { prompt: 'Hello', max_new_tokens: '70' });
+    expect(await textOf(page, 'speculative')).toMatch(
+      /^<tool_call>\n\{"name": "say", "arguments": \{"mood": "(good|bad)/,
+    );
+    expect(await page.locator('#speculative .token.forced').count()).toBeGreaterThan(5);
+    expect(await page.textContent('#speculative .figures')).toMatch(/callssay\(\{"mood": "(good|bad)"\}\)/);
+    expect(await textOf(page, 'alone')).toBe(await textOf(page, 'speculative'));
+
+    await page.fill('#tools', '[');
+    await run(page, { prompt: 'Hello' });
+    expect(await page.textContent('#problem')).toMatch(/^The tools are no JSON/);
+    await page.check('[name=mode][value=prompt]', { force: true });
+    expect(await page.isDisabled('#tools')).toBe(true);
+    await page.close();
+  });
+
   it('tells kinds of tokens apart by more than colour', async () => {
     const page = await open();
     const styles = await inPage<string[]>(

@@ -70,6 +70,7 @@ export class AnswerView {
     const speculation = metrics.speculative_decoding;
     this.#speed(metrics.tokens_per_second);
     this.#figures([
+      ...(summary.calls ?? []).map(({ name, arguments: given }) => ['calls', `${name}(${given})`]),
       ['tokens', number(usage.completion_tokens)],
       ['first token', `${number(metrics.time_to_first_token_ms)} ms`],
       ['total', `${number(metrics.total_ms / 1000, 2)} s`],

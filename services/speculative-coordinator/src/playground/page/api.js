@@ -18,11 +18,15 @@ export async function fetchPair(key) {
 }
 
 /** Events of one answer: one per round, then the summary (the one with `usage`). Throws ApiError. */
-export async function* generate(body, { key, signal }) {
-  const reply = await fetch('/generate', {
+export const generate = (body, options) =>
+  stream('/generate', { ...body, stream: true, return_token_ids: true }, options);
+
+/** What a route streams, parsed. Throws ApiError. */
+export async function* stream(path, body, { key, signal }) {
+  const reply = await fetch(path, {
     method: 'POST',
     headers: { 'content-type': 'application/json', ...authorization(key) },
-    body: JSON.stringify({ ...body, stream: true, return_token_ids: true }),
+    body: JSON.stringify(body),
     signal,
   });
   if (!reply.ok) throw await errorOf(reply);
@@ -37,7 +41,8 @@ export async function* generate(body, { key, signal }) {
 
 async function errorOf(reply) {
   const { error } = await reply.json().catch(() => ({}));
-  return new ApiError(reply.status, error?.code ?? 'unknown', error?.message ?? `the server answered ${reply.status}`);
+  const code = reply.status === 401 ? 'unauthorized' : (error?.code ?? 'unknown'); // OpenAI's routes name it otherwise
+  return new ApiError(reply.status, code, error?.message ?? `the server answered ${reply.status}`);
 }
 
 /** Server-sent events, one at a time; comments are passed over. */

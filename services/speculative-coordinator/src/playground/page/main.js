@@ -3,6 +3,7 @@ import { AnswerView } from './answer-view.js';
 import { fetchPair, generate } from './api.js';
 import { RoundsView } from './rounds-view.js';
 import { installTheme } from './theme.js';
+import { callTools } from './tool-calls.js';
 
 const $ = (id) => document.getElementById(id);
 const speculative = new AnswerView($('speculative'));
@@ -47,8 +48,8 @@ async function run() {
   $('problem').hidden = true;
   $('verdict').hidden = true;
   alone.hide();
-  const input = readInput();
   try {
+    const input = readInput();
     const first = await answer(speculative, input, 'With the draft…', rounds);
     // The same seed on both sides, so that a repetition of either is one.
     const second = $('compare').checked
@@ -77,7 +78,8 @@ async function answer(view, input, status, roundsView) {
   $('status').textContent = status;
   view.begin();
   roundsView?.begin();
-  for await (const event of generate(input, { key: $('key').value, signal: running.signal })) {
+  const ask = input.tools ? callTools : generate;
+  for await (const event of ask(input, { key: $('key').value, signal: running.signal })) {
     if (event.usage) {
       view.finish(event);
       roundsView?.finish(event);
@@ -104,8 +106,17 @@ function readInput() {
         }
       : { prompt: text }),
     ...Object.fromEntries(fields.map((field) => [field, numberOf(field)])),
+    ...(isChat() && $('tools').value.trim() && { tools: readTools(), tool_choice: $('tool_choice').value }),
     ...($('schema').value.trim() && { structured_outputs: { json: $('schema').value } }),
   };
+}
+
+function readTools() {
+  try {
+    return JSON.parse($('tools').value);
+  } catch (error) {
+    throw new Error(`the tools are no JSON (${error.message})`);
+  }
 }
 
 function isChat() {
@@ -121,6 +132,7 @@ function remember(question, reply) {
 
 function showMode() {
   $('prompt-label').textContent = isChat() ? 'Message' : 'Text to continue';
+  for (const id of ['tools', 'tool_choice']) $(id).disabled = !isChat();
   showTranscript();
 }
 
