@@ -72,6 +72,7 @@ export const SCHEMAS: Readonly<Record<string, SchemaCase>> = {
   'an integer in a range': of({ ...integer, minimum: 18, maximum: 120 }, 18, 99, 100, 120),
   'an integer in a negative range': of({ ...integer, minimum: -250, maximum: -7 }, -7, -10, -250),
   'an integer around zero': of({ ...integer, minimum: -5, maximum: 105 }, -5, 0, 105),
+  'an integer of 32 bits': of({ ...integer, format: 'int32' }, 0, -2147483648, 2147483647),
   'an integer between open bounds': of({ ...integer, exclusiveMinimum: 9, exclusiveMaximum: 1000 }, 10, 999),
   'an integer below a broken bound': of({ ...integer, maximum: 3.5, minimum: 0.5 }, 1, 3),
   'an integer above a large bound': of({ ...integer, minimum: 1234567 }, 1234567, 2000000, 99999999),

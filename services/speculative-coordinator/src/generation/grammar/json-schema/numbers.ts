@@ -17,6 +17,8 @@ const EXPONENT = `([eE] ([+-])? [0-9] ([0-9])?)?`;
 const MAX_DECIMALS = 9;
 /** Numbers with bounds stay within this, where doubles are exact to a tenth. */
 const MAX_MAGNITUDE = 1e15;
+/** OpenAPI's `int32`. What is written without bounds fits its other formats: int64 by its digits, float and double always. */
+const INT32 = { minimum: -(2 ** 31), maximum: 2 ** 31 - 1 };
 
 export function integerEbnf(schema: JsonObject, path: readonly string[]): string {
   if (schema.multipleOf !== undefined && schema.multipleOf !== 1) refuseMultipleOf(path);
@@ -121,9 +123,14 @@ function boundsOf(schema: JsonObject, path: readonly string[]): { low: Bound | n
     if (open !== undefined && (closed === undefined || !isTighter(closed, open))) return { value: open, isOpen: true };
     return closed === undefined ? null : { value: closed, isOpen: false };
   };
+  let [minimum, maximum] = [read('minimum', -MAX_MAGNITUDE), read('maximum', MAX_MAGNITUDE)];
+  if (schema.format === 'int32') {
+    minimum = Math.max(minimum ?? -MAX_MAGNITUDE, INT32.minimum);
+    maximum = Math.min(maximum ?? MAX_MAGNITUDE, INT32.maximum);
+  }
   return {
-    low: bound(read('minimum', -MAX_MAGNITUDE), read('exclusiveMinimum', -MAX_MAGNITUDE), (a, b) => a > b),
-    high: bound(read('maximum', MAX_MAGNITUDE), read('exclusiveMaximum', MAX_MAGNITUDE), (a, b) => a < b),
+    low: bound(minimum, read('exclusiveMinimum', -MAX_MAGNITUDE), (a, b) => a > b),
+    high: bound(maximum, read('exclusiveMaximum', MAX_MAGNITUDE), (a, b) => a < b),
   };
 }
 
