@@ -5,14 +5,13 @@
  *
  *   node bench/src/bad-drafts.ts [--prompts 16] [--tokens 64] [--temperatures 0,0.8] [--drafts good,useless,far,dying]
  */
-import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { importCheckpoint, openCheckpoint } from '@forerunner/model-import';
-import { type Answer, freePort, generate, ServiceProcess } from '@forerunner/testkit';
+import { type Answer, FaultProxy, freePort, generate, ServiceProcess } from '@forerunner/testkit';
 import { PROMPTS } from './prompts.ts';
 import { writeRandomCheckpoint } from './random-checkpoint.ts';
 import { median } from './stats.ts';
@@ -129,23 +128,10 @@ async function randomDraft(): Promise<string> {
 
 /** URL of a way to the port that takes longer. */
 async function behindProxy(upstreamPort: number): Promise<string> {
-  const [port, controlPort] = [await freePort(), await freePort()];
-  const script = join(import.meta.dirname, '..', '..', 'e2e', 'support', 'fault-proxy.ts');
-  const child = spawn(process.execPath, [script], {
-    env: { LISTEN: String(port), CONTROL: String(controlPort), UPSTREAM: `127.0.0.1:${upstreamPort}` },
-    stdio: 'inherit',
-  });
-  stopping.signal.addEventListener('abort', () => child.kill());
-  const body = JSON.stringify({ latencyMs: ADDED_MS / 2 }); // each way
-  for (let i = 0; ; i++) {
-    try {
-      await fetch(`http://127.0.0.1:${controlPort}`, { method: 'POST', body });
-      return `http://127.0.0.1:${port}`;
-    } catch (error) {
-      if (i === 100) throw error;
-      await sleep(50);
-    }
-  }
+  const proxy = await FaultProxy.start(upstreamPort);
+  stopping.signal.addEventListener('abort', () => proxy.close());
+  await proxy.set({ latencyMs: ADDED_MS / 2 }); // each way
+  return proxy.url;
 }
 
 /** Until the end. Resolves to how often. */

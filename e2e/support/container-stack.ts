@@ -1,9 +1,10 @@
 /** The trio composed by docker-compose.yml, with published ports for tests. */
 import { randomUUID } from 'node:crypto';
+import { postFault } from '@forerunner/testkit';
 import { DockerComposeEnvironment, type StartedTestContainer, Wait } from 'testcontainers';
 import { docker, root } from './command.ts';
 import { IMAGE_TAG } from './global-setup.ts';
-import { type Member, type Proxied, postFault, type Stack, type StackKind } from './stack.ts';
+import type { Member, Proxied, Stack, StackKind } from './stack.ts';
 import { until } from './until.ts';
 
 const FILES: Record<StackKind, string[]> = {

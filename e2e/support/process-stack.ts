@@ -1,10 +1,6 @@
 /** The same trio as plain processes, for machines without Docker. A proxy that refuses stands in for a cut network. */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { join } from 'node:path';
-import { freePort, ServiceProcess } from '@forerunner/testkit';
-import { root } from './command.ts';
-import { type Member, postFault, type Stack, type StackKind } from './stack.ts';
-import { until } from './until.ts';
+import { FaultProxy, freePort, ServiceProcess } from '@forerunner/testkit';
+import type { Member, Stack, StackKind } from './stack.ts';
 
 export async function startProcesses(kind: StackKind): Promise<Stack> {
   const isTiny = kind === 'faults';
@@ -16,9 +12,9 @@ export async function startProcesses(kind: StackKind): Promise<Stack> {
   const draft = await service('draft-service', { MODEL_SIZE: isTiny ? 'tiny-draft' : '135m-feature-draft' });
   const target = await service('target-service', { MODEL_SIZE: isTiny ? 'tiny' : '135m' });
   const target2 = await service('target-service', { MODEL_SIZE: 'tiny' });
-  const draftProxy = isTiny ? await startProxy(draft.port) : null;
-  const targetProxy = isTiny ? await startProxy(target.port) : null;
-  const target2Proxy = isTiny ? await startProxy(target2.port) : null;
+  const draftProxy = isTiny ? await FaultProxy.start(draft.port) : null;
+  const targetProxy = isTiny ? await FaultProxy.start(target.port) : null;
+  const target2Proxy = isTiny ? await FaultProxy.start(target2.port) : null;
   const coordinator = await service('speculative-coordinator', {
     MODEL_SIZE: isTiny ? 'tiny' : '135m',
     MAX_DRAFT_TOKENS: '6',
@@ -36,7 +32,7 @@ export async function startProcesses(kind: StackKind): Promise<Stack> {
   const close = async () => {
     await coordinator.end();
     await Promise.all([draft.end(), target.end(), target2.end()]);
-    for (const proxy of Object.values(proxyOf)) proxy?.child.kill();
+    for (const proxy of Object.values(proxyOf)) proxy?.close();
   };
   try {
     await Promise.all([draft.start(), target.start(), isTiny && target2.start()]);
@@ -45,7 +41,7 @@ export async function startProcesses(kind: StackKind): Promise<Stack> {
     await close();
     throw error;
   }
-  const setFault: Stack['setFault'] = (member, fault) => postFault(proxyOf[member]!.controlUrl, fault);
+  const setFault: Stack['setFault'] = (member, fault) => proxyOf[member]!.set(fault);
   return {
     url: coordinator.url,
     urlOf: (member) => members[member].url,
@@ -60,21 +56,4 @@ export async function startProcesses(kind: StackKind): Promise<Stack> {
     logOf: async (member) => members[member].log,
     close,
   };
-}
-
-interface Proxy {
-  readonly url: string;
-  readonly controlUrl: string;
-  readonly child: ChildProcess;
-}
-
-async function startProxy(upstreamPort: number): Promise<Proxy> {
-  const [port, controlPort] = [await freePort(), await freePort()];
-  const child = spawn(process.execPath, [join(root, 'e2e/support/fault-proxy.ts')], {
-    env: { LISTEN: String(port), CONTROL: String(controlPort), UPSTREAM: `127.0.0.1:${upstreamPort}` },
-    stdio: 'inherit',
-  });
-  const controlUrl = `http://127.0.0.1:${controlPort}`;
-  await until('the fault proxy answers', async () => (await fetch(controlUrl)).ok);
-  return { url: `http://127.0.0.1:${port}`, controlUrl, child };
 }

@@ -2,7 +2,7 @@
  * A running trio as scenarios see it: where it answers, and what can be done to it. Two kinds exist, composed containers
  * and plain processes; a scenario does not know which it has.
  */
-import type { FaultState } from './fault-proxy.ts';
+import type { FaultState } from '@forerunner/testkit';
 
 export type Member = 'draft-service' | 'target-service' | 'target-service-2' | 'speculative-coordinator';
 /** Members before which a fault proxy stands in the stack of kind `faults`. */
@@ -33,9 +33,4 @@ export interface Stack {
   logOf(member: Member): Promise<string>;
   /** Ends and removes all that was started. */
   close(): Promise<void>;
-}
-
-export async function postFault(controlUrl: string, fault: Partial<FaultState>): Promise<void> {
-  const reply = await fetch(controlUrl, { method: 'POST', body: JSON.stringify(fault) });
-  if (!reply.ok) throw new Error(`the fault proxy answered ${reply.status}`);
 }

@@ -70,18 +70,6 @@ export function isServiceUrl(text: string): boolean {
   return pathname === '/' && `${search}${hash}${username}${password}` === '';
 }
 
-/** Null where the variable is set to nothing: there is no such service. `words` may stand in place of a URL. */
-export function urlOrNoneSetting(options: Described & { default: string; words?: readonly string[] }) {
-  const { words = [] } = options;
-  const error = ['must be a URL such as http://host:8001, without a path', ...words, 'or nothing'].join(', ');
-  const schema = z
-    .string()
-    .trim()
-    .refine((text) => text === '' || words.includes(text) || isServiceUrl(text), { error })
-    .transform((text) => (text === '' ? null : text));
-  return annotate(schema.default(options.default), options).meta({ takesBlank: true });
-}
-
 /** Settings that every service has. */
 export const commonSettings = {
   HOST: stringSetting({ default: '127.0.0.1', reason: 'Address to listen on; 0.0.0.0 inside a container.' }),

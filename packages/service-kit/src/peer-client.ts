@@ -2,6 +2,7 @@
  * The client side of a call between services: kept connections, frames, deadlines, request ids, errors told apart. Frames
  * go over channels where the peer has them, everything else and everybody else by HTTP.
  */
+import { isIP, type LookupFunction } from 'node:net';
 import { encodeFrame, errorBodySchema, FRAME_CONTENT_TYPE, type Frame, REQUEST_ID_HEADER } from '@forerunner/protocol';
 import { type Dispatcher, Pool } from 'undici';
 import { ChannelCall } from './channel/call.ts';
@@ -30,6 +31,8 @@ export interface PeerClientOptions {
   readonly connections: number;
   /** Asks the peer for channels; without them every frame is an HTTP request. */
   readonly useChannels?: boolean;
+  /** IP address to connect to, for a URL whose host name has several; absent: what the name resolves to. */
+  readonly address?: string | undefined;
   /** Bearer token to send. */
   readonly token?: string | undefined;
   /** Told of every frame, as a call's own `onTraffic` is. Calls without a frame do not count. */
@@ -39,6 +42,7 @@ export interface PeerClientOptions {
 export class PeerClient implements Peer {
   readonly name: string;
   readonly url: string;
+  readonly #where: string;
   readonly #pool: Pool;
   readonly #channels: ChannelPool | null;
   readonly #headers: Record<string, string>;
@@ -47,6 +51,7 @@ export class PeerClient implements Peer {
   constructor(name: string, url: string, options: PeerClientOptions) {
     this.name = name;
     this.url = url;
+    this.#where = options.address === undefined ? url : `${url} [${options.address}]`;
     this.#onTraffic = options.onTraffic ?? (() => {});
     this.#headers = options.token === undefined ? {} : { authorization: `Bearer ${options.token}` };
     this.#pool = new Pool(new URL(url).origin, {
@@ -54,6 +59,7 @@ export class PeerClient implements Peer {
       pipelining: 1,
       keepAliveTimeout: 60_000,
       connectTimeout: 2_000,
+      ...(options.address !== undefined && { connect: { lookup: lookupOf(options.address) } }),
       // Every call has a deadline of its own.
       headersTimeout: 0,
       bodyTimeout: 0,
@@ -104,7 +110,7 @@ export class PeerClient implements Peer {
 
   /** A reply of any status. Errors: PeerError timeout | unreachable; the signal's reason. */
   #within(options: CallOptions, start: () => Call<WholeReply>): Promise<WholeReply> {
-    const where = `${this.name} at ${this.url}`;
+    const where = `${this.name} at ${this.#where}`;
     const of = (cause: unknown) =>
       new PeerError('unreachable', `${where}: ${describe(cause)}`, undefined, {}, { cause });
     return within(options, start, { where, of });
@@ -123,9 +129,15 @@ export class PeerClient implements Peer {
       const known = isErrorCode(code) ? code : undefined;
       return new PeerError(kindOf(status, code), `${this.name}: ${message}`, known, details);
     } catch {
-      return new PeerError(kindOf(status, ''), `${this.name} at ${this.url} answered ${status}`);
+      return new PeerError(kindOf(status, ''), `${this.name} at ${this.#where} answered ${status}`);
     }
   }
+}
+
+/** Always the one address. */
+function lookupOf(address: string): LookupFunction {
+  const family = isIP(address);
+  return (_host, { all }, callback) => (all ? callback(null, [{ address, family }]) : callback(null, address, family));
 }
 
 function describe(cause: unknown): string {

@@ -57,6 +57,22 @@ describe('a call to a peer', () => {
     expect(numConnections).toBe(1);
   });
 
+  it('goes to the address that it is given, under the name of the URL', async () => {
+    const seen: unknown[] = [];
+    await peer((request, response) => {
+      seen.push(request.headers.host);
+      response.end('{}');
+    });
+    const { port } = server.address() as AddressInfo;
+    await client.close();
+    client = new PeerClient('toy', `http://nowhere.test:${port}`, { connections: 1, address: '127.0.0.1' });
+    await client.getJson('/', call);
+    expect(seen).toEqual([`nowhere.test:${port}`]);
+    server.closeAllConnections();
+    server.close();
+    await expect(client.getJson('/', call)).rejects.toThrow(`toy at http://nowhere.test:${port} [127.0.0.1]: `);
+  });
+
   it('bears its token, in every kind of call, and no credentials without one', async () => {
     const seen: unknown[] = [];
     const answer = (request: IncomingMessage, response: ServerResponse) => {

@@ -1,7 +1,7 @@
 /** The only place that assembles the coordinator: what exists, and what is given to what. */
 
 import { modelCardSchema } from '@forerunner/protocol';
-import { createApp, type Logger, PeerClient, type PeerClientOptions, type ServiceApp } from '@forerunner/service-kit';
+import { createApp, type Logger, type ServiceApp } from '@forerunner/service-kit';
 import { Tokenizer, tokenizerFingerprint } from '@forerunner/tokenizer';
 import type { Registry } from 'prom-client';
 import { z } from 'zod';
@@ -15,15 +15,15 @@ import { installReader } from './docs/reader.ts';
 import { overheadsSchema } from './drafting/length/pair-costs.ts';
 import { AnswerRunner } from './generation/answer-runner.ts';
 import { GrammarEngine } from './generation/grammar/grammar-engine.ts';
-import { createMetrics, createTrafficCounter } from './metrics.ts';
+import { createMetrics } from './metrics.ts';
+import { openPools } from './open-pools.ts';
 import { registerOpenAiRoutes } from './openai/routes.ts';
 import { PairDirectory } from './pair/directory.ts';
-import { type DraftClient, RemoteDraft } from './pair/draft-client.ts';
-import { DraftPeer } from './pair/draft-peer.ts';
+import type { DraftClient } from './pair/draft-client.ts';
 import { DraftingDefaults } from './pair/drafting-defaults.ts';
 import { Pair } from './pair/pair.ts';
 import { PeerMonitor } from './pair/peer-monitor.ts';
-import { TargetReplicas } from './pair/target-replicas.ts';
+import { replicaReportSchema, reportOf } from './pair/pool/replica-report.ts';
 import { TextCodec } from './pair/text-codec.ts';
 import { registerPlayground } from './playground/routes.ts';
 import { createCallerOf } from './routes/caller.ts';
@@ -33,9 +33,14 @@ import { lenientValidatorCompiler } from './routes/lenient-requests.ts';
 import { RequestCounter } from './routes/request-counter.ts';
 
 const modelDocs = documented({
-  summary: 'Model cards of the pair, and what its rounds cost beyond passes',
+  summary: 'Model cards of the pair, its replicas, and what its rounds cost beyond passes',
   tag: 'Service',
-  reply: z.object({ target: modelCardSchema, draft: modelCardSchema.nullable(), overheads: overheadsSchema }),
+  reply: z.object({
+    target: modelCardSchema,
+    draft: modelCardSchema.nullable(),
+    replicas: z.object({ target: z.array(replicaReportSchema), draft: z.array(replicaReportSchema) }),
+    overheads: overheadsSchema,
+  }),
 });
 
 export interface Coordinator {
@@ -52,33 +57,16 @@ export async function buildCoordinator(
   registry: Registry,
   embeddedDraft: DraftClient | null = null,
 ): Promise<Coordinator> {
-  const traffic = createTrafficCounter(registry);
-  const peerOptions = (peer: string): PeerClientOptions => ({
-    connections: Math.max(4, 2 * config.MAX_CONCURRENT_REQUESTS),
-    useChannels: true,
-    token: config.SERVICE_TOKEN,
-    onTraffic: (sentBytes, receivedBytes) => {
-      traffic.inc({ peer, direction: 'sent' }, sentBytes);
-      traffic.inc({ peer, direction: 'received' }, receivedBytes);
-    },
-  });
-  const targets = new TargetReplicas(
-    config.TARGET_ENDPOINT.map((url) => new PeerClient('target-service', url, peerOptions('target'))),
-  );
-  const { DRAFT_ENDPOINT: draftUrl, DRAFT_TIMEOUT_MS: timeoutMs } = config;
-  const client =
-    embeddedDraft ?? (draftUrl && new RemoteDraft(new PeerClient('draft-service', draftUrl, peerOptions('draft'))));
-  const draft = client ? new DraftPeer({ client, timeoutMs, logger }) : null;
-  const monitor = new PeerMonitor({
-    targets,
-    draft,
+  const { targets, drafts } = openPools(config, {
     tokenizerFingerprint: tokenizerFingerprint(modelDir),
-    intervalMs: config.PEER_CHECK_INTERVAL_MS,
     logger,
+    registry,
+    embeddedDraft,
   });
+  const monitor = new PeerMonitor({ targets, drafts, intervalMs: config.PEER_CHECK_INTERVAL_MS, logger });
   const pair = new Pair({
     targets,
-    draft,
+    drafts,
     monitor,
     codec: new TextCodec(Tokenizer.load(modelDir)),
     draftingDefaults: new DraftingDefaults(config),
@@ -87,7 +75,7 @@ export async function buildCoordinator(
     maxRunning: config.MAX_CONCURRENT_REQUESTS,
     maxWaiting: config.MAX_WAITING_REQUESTS,
   });
-  const metrics = createMetrics(registry, { admission, draft });
+  const metrics = createMetrics(registry, { admission, drafts });
   const grammars = new GrammarEngine({ modelDir, compileTimeoutMs: config.GRAMMAR_COMPILE_TIMEOUT_MS });
   const runner = new AnswerRunner({ config, admission, metrics, grammars });
 
@@ -119,7 +107,8 @@ export async function buildCoordinator(
   await installReader(app);
   app.get('/v1/model', { schema: modelDocs }, async () => {
     const served = pair.serve();
-    return { target: served.card, draft: draft?.card ?? null, overheads: runner.overheads(served) };
+    const replicas = { target: targets.all.map(reportOf), draft: (drafts?.pool.all ?? []).map(reportOf) };
+    return { target: served.card, draft: drafts?.card ?? null, replicas, overheads: runner.overheads(served) };
   });
 
   return {

@@ -9,22 +9,28 @@ import {
   optionalNumberSetting,
   optionalSetting,
   stringSetting,
-  urlOrNoneSetting,
 } from '@forerunner/service-kit';
 import { z } from 'zod';
 
 /** In place of a URL: the draft's engine runs within the coordinator's process. */
 export const EMBEDDED = 'embedded';
 
-const urlList = z.string().transform((text, context) => {
+/** Where the replicas of a model service answer. `expected` says what they must be. */
+function readUrls(text: string, context: z.RefinementCtx, expected: string): readonly string[] {
   const urls = text.split(',').map((part) => part.trim());
-  for (const url of urls) {
-    if (!isServiceUrl(url)) {
-      const message = 'must be URLs such as http://host:8002, without a path, separated by commas';
-      context.addIssue({ code: 'custom', message });
-    }
-  }
+  if (!urls.every(isServiceUrl)) context.addIssue({ code: 'custom', message: `must be ${expected}` });
   return urls;
+}
+
+const expectedUrls = (example: string) => `URLs such as ${example}, without a path, separated by commas`;
+
+const targetUrls = z.string().transform((text, context) => readUrls(text, context, expectedUrls('http://host:8002')));
+
+const draftUrls = z.string().transform((text, context) => {
+  const word = text.trim();
+  if (word === '') return null;
+  if (word === EMBEDDED) return EMBEDDED;
+  return readUrls(word, context, `${expectedUrls('http://host:8001')}; ${EMBEDDED} alone; or nothing`);
 });
 
 const nameList = z.string().transform((text, context) => {
@@ -51,15 +57,14 @@ const originList = z.string().transform((text, context) => {
 export const coordinatorSettings = z.object({
   ...commonSettings,
   PORT: integerSetting({ default: 8080, min: 0, max: 65_535, reason: 'Port to listen on; 0 picks a free one.' }),
-  DRAFT_ENDPOINT: urlOrNoneSetting({
-    words: [EMBEDDED],
-    default: 'http://127.0.0.1:8001',
-    reason:
-      'Where the draft-service answers. embedded: there is none, and the draft runs within the coordinator (settings below), which spares every round the way there and back. Set to nothing: guesses come from prompts, answers and predictions alone.',
-  }),
-  TARGET_ENDPOINT: urlList.default(['http://127.0.0.1:8002']).meta({
+  DRAFT_ENDPOINT: draftUrls.default(['http://127.0.0.1:8001']).meta({
+    takesBlank: true,
     description:
-      'Where the target-service answers; several replicas separated by commas. Prompts that begin alike go to the same one while it has no more than its share of answers; a request stays on one and moves to another when that one dies.',
+      'Where draft-services answer: URLs separated by commas; a host name with several addresses is as many replicas (docs/pools.md). Answers go on with another one when theirs fails. embedded: there is none, and the draft runs within the coordinator (settings below), which spares every round the way there and back. Set to nothing: guesses come from prompts, answers and predictions alone.',
+  }),
+  TARGET_ENDPOINT: targetUrls.default(['http://127.0.0.1:8002']).meta({
+    description:
+      'Where target-services answer: URLs separated by commas; a host name with several addresses is as many replicas (docs/pools.md). Prompts that begin alike go to the same one while it has no more than its share of answers; a request stays on one and moves to another when that one dies.',
   }),
   MAX_DRAFT_TOKENS: integerSetting({
     default: 8,
@@ -188,7 +193,8 @@ export const coordinatorSettings = z.object({
     min: 50,
     max: 600_000,
     unit: 'milliseconds',
-    reason: 'How often model cards are fetched again: how soon a restarted service is noticed.',
+    reason:
+      'How often host names are looked up and model cards fetched again: how soon replicas that come, go or restart are noticed.',
   }),
 });
 export type CoordinatorConfig = z.output<typeof coordinatorSettings>;

@@ -3,7 +3,7 @@ import { DRAFT_SOURCES } from '@forerunner/protocol';
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import type { Admission } from './admission.ts';
 import { ROUND_PARTS, RoundParts } from './generation/round-parts.ts';
-import type { DraftPeer } from './pair/draft-peer.ts';
+import type { DraftPool } from './pair/draft-pool.ts';
 
 const RATIOS = [0.5, 0.7, 0.8, 0.9, 0.95, 1, 1.05, 1.1, 1.2, 1.3, 1.5, 1.75, 2, 2.5, 3, 4, 6];
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
@@ -12,8 +12,8 @@ export type CoordinatorMetrics = ReturnType<typeof createMetrics>;
 
 export function createMetrics(
   registry: Registry,
-  /** `draft` null: the pair has none, and does not miss it. */
-  sources: { admission: Admission; draft: Pick<DraftPeer, 'isAvailable' | 'unavailableMs'> | null },
+  /** `drafts` null: the pair has none, and does not miss them. */
+  sources: { admission: Admission; drafts: Pick<DraftPool, 'isAvailable' | 'unavailableMs'> | null },
 ) {
   const registers = [registry];
   const counter = <T extends string = never>(name: string, help: string, labelNames: T[] = []) =>
@@ -34,7 +34,7 @@ export function createMetrics(
   gauge(
     'forerunner_degraded',
     '1 while there is no draft that answers and fits: answers come from the target alone.',
-    () => ((sources.draft?.isAvailable ?? true) ? 0 : 1),
+    () => ((sources.drafts?.isAvailable ?? true) ? 0 : 1),
   );
   let countedSeconds = 0;
   new Counter({
@@ -42,7 +42,7 @@ export function createMetrics(
     help: 'Seconds without a draft that answers and fits, since the start.',
     registers,
     collect() {
-      const seconds = (sources.draft?.unavailableMs ?? 0) / 1000;
+      const seconds = (sources.drafts?.unavailableMs ?? 0) / 1000;
       this.inc(seconds - countedSeconds);
       countedSeconds = seconds;
     },
@@ -108,7 +108,7 @@ export function createMetrics(
     generatedTokens: counter('forerunner_generated_tokens_total', 'Tokens emitted in answers.'),
     degradedRounds: counter(
       'forerunner_degraded_rounds_total',
-      'Rounds that wanted a draft and had none because the draft-service did not answer or was caching the text again.',
+      'Rounds that wanted a draft and had none because no draft-service answered or one was caching the text again.',
     ),
     verifiedRounds: counter(
       'forerunner_verified_rounds_total',

@@ -3,7 +3,7 @@ import { encodeFrame, type Frame, flattenFrame } from '@forerunner/protocol';
 import { describe, expect, it } from 'vitest';
 import { CardDraftSession } from '../src/drafting/card-draft-session.ts';
 import type { RoundRecord } from '../src/generation/round.ts';
-import { HIDDEN_WIDTH, mixed, ToyPeer, toyCard, toyModel } from './toy-peers.ts';
+import { HIDDEN_WIDTH, mixed, ToyPeer, toyModel } from './toy-peers.ts';
 import { sampling, ToyTrio } from './toy-trio.ts';
 
 const p = toyModel(1, 3);
@@ -11,10 +11,11 @@ const q = mixed(p, toyModel(2, 3), 0.7);
 
 const hiddenStates = { name: 'last_hidden_state', width: HIDDEN_WIDTH, dtype: 'float16', target_digest: null } as const;
 const cards = {
-  classic: toyCard('draft-service'),
-  feature: toyCard('draft-service', { hidden_states_wanted: hiddenStates }),
+  classic: {},
+  feature: { hidden_states_wanted: hiddenStates },
+  misfit: { tokenizer_fingerprint: 'e'.repeat(64) },
 };
-type Kind = keyof typeof cards;
+type Kind = 'classic' | 'feature';
 
 /** Notes what it is asked, sequence ids aside. */
 class NotingPeer extends ToyPeer {
@@ -45,23 +46,24 @@ async function answer(plan: Plan) {
   const target = new NotingPeer('target-service', p);
   const draft = new NotingPeer('draft-service', q);
   const trio = new ToyTrio(target, draft);
-  const install = (kind: Kind | null) => {
+  target.cardChange = { hidden_states_offered: hiddenStates };
+  const install = async (kind: Kind | null) => {
     draft.loseSequences();
     // A draft that reads hidden states fails loudly when it gets none.
     draft.featureModel = kind === 'feature' ? (text, feature) => q(Int32Array.of(feature[0]!, text.at(-1)!)) : null;
-    trio.draftPeer.setCard(kind && cards[kind]);
+    draft.cardChange = cards[kind ?? 'misfit'];
+    await trio.pools.check();
   };
-  install(plan.first ?? null);
-  target.faults = (call) => {
+  await install(plan.first ?? null);
+  target.faults = async (call) => {
     const kind = plan.arrivals?.get(call);
-    if (kind !== undefined) install(kind);
+    if (kind !== undefined) await install(kind);
     return null;
   };
 
   const promptTokenIds = Int32Array.from({ length: plan.numPromptTokens ?? 2 }, (_, i) => 1 + ((2 + 2 * i) % 15));
   if (!plan.isPlain) {
-    trio.openDraft = (context) =>
-      new CardDraftSession(trio.draftPeer, context, { maxWindowBytes: trio.maxWindowBytes });
+    trio.openDraft = (context) => new CardDraftSession(trio.drafts, context, { maxWindowBytes: trio.maxWindowBytes });
   }
   const { output, rounds, statistics } = await trio.generate({
     promptTokenIds,

@@ -14,10 +14,10 @@ import type { VerificationRule } from '../src/generation/verification/rule.ts';
 import { CoupledRule } from '../src/generation/verification/target-tokens.ts';
 import { VerdictRule } from '../src/generation/verification/verdict.ts';
 import { type CoordinatorMetrics, createMetrics } from '../src/metrics.ts';
-import { TargetReplicas } from '../src/pair/target-replicas.ts';
 import { TargetSequence } from '../src/pair/target-sequence.ts';
 import { fitOfThree } from './chi-square.ts';
 import { ToyPeer, toyModel } from './toy-peers.ts';
+import { ToyPools } from './toy-pools.ts';
 import { sampling, ToyTrio, toyText } from './toy-trio.ts';
 
 /** A draft that says what it is told to, and notes that it was asked. */
@@ -262,7 +262,7 @@ describe('the joint distribution of answers with guesses from texts', () => {
   async function countAnswers(prompt: Int32Array, texts: Partial<TextGuesses>) {
     const registry = new Registry();
     const admission = new Admission({ maxRunning: 1, maxWaiting: 0 });
-    const metrics = createMetrics(registry, { admission, draft: null });
+    const metrics = createMetrics(registry, { admission, drafts: null });
     const counts = new Map<string, number>();
     for (let seed = 1; seed <= NUM_ANSWERS; seed++) {
       const key = (await answer(seed, prompt, texts, metrics)).slice(0, 3).join(',');
@@ -278,7 +278,8 @@ describe('the joint distribution of answers with guesses from texts', () => {
     metrics: CoordinatorMetrics,
     rule: VerificationRule = new VerdictRule('rejection', seed),
   ): Promise<number[]> {
-    const target = new ToyPeer('target-service', p);
+    const pools = new ToyPools([new ToyPeer('target-service', p)]);
+    await pools.check();
     const context = {
       requestId: 'r',
       timeoutMs: 1000,
@@ -298,7 +299,7 @@ describe('the joint distribution of answers with guesses from texts', () => {
       },
       {
         rule,
-        target: new TargetSequence(new TargetReplicas([target]), context),
+        target: new TargetSequence(pools.targets, context),
         draft: new JoinedSession(null, { numPromptTokens, maxTextTokens: 3, promptLookup: false, ...texts }),
         decoder: new IncrementalDecoder(toyText),
         draftLength: lengthsWith(3),
@@ -316,7 +317,7 @@ describe('the joint distribution of answers with guesses from texts', () => {
   it('coupled, is that of the target alone token by token, whatever was predicted', async () => {
     const metrics = createMetrics(new Registry(), {
       admission: new Admission({ maxRunning: 1, maxWaiting: 0 }),
-      draft: null,
+      drafts: null,
     });
     const prompt = Int32Array.of(3, 5);
     let numKept = 0;

@@ -1,38 +1,16 @@
 /** The handshake as it goes on while the coordinator runs: drafts that are replaced, leave and come back. */
 
-import type { ModelCard } from '@forerunner/protocol';
 import { PROTOCOL_VERSION } from '@forerunner/protocol';
-import type { Logger } from '@forerunner/service-kit';
-import { describe, expect, it, vi } from 'vitest';
-import { RemoteDraft } from '../src/pair/draft-client.ts';
-import { DraftPeer } from '../src/pair/draft-peer.ts';
-import { PeerMonitor } from '../src/pair/peer-monitor.ts';
-import { TargetReplicas } from '../src/pair/target-replicas.ts';
-import { ToyPeer, toyCard, toyModel } from './toy-peers.ts';
+import { describe, expect, it } from 'vitest';
+import { hideCard, ToyPools, toyPeers } from './toy-pools.ts';
 
 const hiddenStates = { name: 'hidden_states', width: 8, dtype: 'float16' as const };
 
 function watched() {
-  const peer = new ToyPeer('draft-service', toyModel(1, 1));
-  const state: { card: ModelCard | Error } = { card: toyCard('draft-service') };
-  peer.getJson = async () => {
-    if (state.card instanceof Error) throw state.card;
-    return state.card;
-  };
-  const target = new ToyPeer('target-service', toyModel(1, 1));
-  const targetChange: Partial<ModelCard> = { hidden_states_offered: hiddenStates };
-  target.getJson = async () => toyCard('target-service', targetChange);
-  const error = vi.fn();
-  const logger = { error, warn: vi.fn(), info: vi.fn() } as unknown as Logger;
-  const draft = new DraftPeer({ client: new RemoteDraft(peer), timeoutMs: 100, logger });
-  const monitor = new PeerMonitor({
-    targets: new TargetReplicas([target]),
-    draft,
-    tokenizerFingerprint: toyCard('target-service').tokenizer_fingerprint,
-    intervalMs: 1000,
-    logger,
-  });
-  return { state, targetChange, draft, monitor, error, logger };
+  const [target, draft] = [toyPeers('target-service', 1)[0]!, toyPeers('draft-service', 1)[0]!];
+  target.cardChange = { hidden_states_offered: hiddenStates };
+  const pools = new ToyPools([target], [draft]);
+  return { target, draft, pools, drafts: pools.drafts, monitor: pools.monitor, error: pools.logger.error };
 }
 
 describe('the monitor of peers', () => {
@@ -51,23 +29,23 @@ describe('the monitor of peers', () => {
   ])(
     'turns drafting off when a draft with %s takes the place of one that fits, and on again',
     async (_what, change, reason) => {
-      const { state, draft, monitor, error } = watched();
+      const { draft, drafts, monitor, error } = watched();
       await monitor.check();
-      expect(draft.card).not.toBeNull();
+      expect(drafts.card).not.toBeNull();
 
-      state.card = toyCard('draft-service', change);
+      draft.cardChange = change;
       await monitor.check();
       await monitor.check();
-      expect(draft.card).toBeNull();
-      expect(draft.tryEnter()).toBe(false);
+      expect(drafts.card).toBeNull();
+      expect(drafts.enter({ current: null, key: () => 'a' })).toBeNull();
       expect(monitor.mismatch).toMatch(reason);
       expect(monitor.readiness).toEqual({ ready: true }); // the target alone answers
       expect(error).toHaveBeenCalledTimes(1);
 
-      state.card = toyCard('draft-service', { hidden_states_wanted: { ...hiddenStates, target_digest: null } });
+      draft.cardChange = { hidden_states_wanted: { ...hiddenStates, target_digest: null } };
       await monitor.check();
       expect(monitor.mismatch).toBeNull();
-      expect(draft.card?.hidden_states_wanted?.width).toBe(8);
+      expect(drafts.card?.hidden_states_wanted?.width).toBe(8);
     },
   );
 
@@ -75,47 +53,42 @@ describe('the monitor of peers', () => {
     ['another tokenizer', { tokenizer_fingerprint: 'e'.repeat(64) }, /tokenizer \(f+\) is not that of target/],
     ['another protocol', { protocol_version: PROTOCOL_VERSION + 1 }, /speaks protocol version 4, the coordinator 3/],
   ])('serves no target with %s in the place of one that fits', async (_what, change, reason) => {
-    const { targetChange, monitor } = watched();
+    const { target, monitor } = watched();
     await monitor.check();
     expect(monitor.served).toHaveProperty('card');
-    const before = { ...targetChange };
-    Object.assign(targetChange, change);
+    const before = target.cardChange;
+    target.cardChange = { ...before, ...change };
     await monitor.check();
     expect(monitor.served).not.toHaveProperty('card');
     expect(monitor.readiness).toMatchObject({ ready: false, reason: expect.stringMatching(reason) });
-    for (const name of Object.keys(change)) delete targetChange[name as keyof ModelCard];
-    expect(targetChange).toEqual(before);
+    target.cardChange = before;
     await monitor.check();
     expect(monitor.readiness).toEqual({ ready: true });
   });
 
-  it('is not ready while two replicas have different models, and names both', async () => {
-    const [first, second] = [0, 1].map(() => new ToyPeer('target-service', toyModel(1, 1)));
-    const { draft, logger } = watched();
-    const monitor = new PeerMonitor({
-      targets: new TargetReplicas([first!, second!]),
-      draft,
-      tokenizerFingerprint: toyCard('target-service').tokenizer_fingerprint,
-      intervalMs: 1000,
-      logger,
-    });
-    second!.modelDigest = 'e'.repeat(64);
+  it('is not ready while two replicas have different models from the start, and names both', async () => {
+    const peers = toyPeers('target-service', 2);
+    const { monitor } = new ToyPools(peers);
+    peers[1]!.modelDigest = 'e'.repeat(64);
     await monitor.check();
     const reason =
-      'target replicas serve different models: "toy-target-service" (dddddddddddd) and "toy-target-service" (eeeeeeeeeeee)';
+      'target replicas serve different models: "toy-target-service" (dddddddddddd) at toy://target-service-0 and ' +
+      '"toy-target-service" (eeeeeeeeeeee) at toy://target-service-1';
     expect(monitor.readiness).toEqual({ ready: false, reason });
-    expect(monitor.served).toEqual({ reason });
-    second!.modelDigest = 'd'.repeat(64);
+    peers[1]!.modelDigest = 'd'.repeat(64);
+    await monitor.check();
+    expect(monitor.readiness).toEqual({ ready: true });
+    peers[1]!.modelDigest = 'e'.repeat(64); // what served goes on, and the other one is left out
     await monitor.check();
     expect(monitor.readiness).toEqual({ ready: true });
   });
 
-  it('leaves a draft that is away to the breaker', async () => {
-    const { state, draft, monitor } = watched();
+  it('leaves a draft that is away its card', async () => {
+    const { draft, drafts, monitor } = watched();
     await monitor.check();
-    state.card = new Error('ECONNREFUSED');
-    await monitor.check();
-    expect(draft.card).not.toBeNull();
+    hideCard(draft);
+    for (let i = 0; i < 3; i++) await monitor.check();
+    expect(drafts.card).not.toBeNull();
     expect(monitor.mismatch).toBeNull();
   });
 });

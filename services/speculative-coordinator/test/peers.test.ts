@@ -2,18 +2,19 @@ import { PROTOCOL_VERSION, TokenPrefix } from '@forerunner/protocol';
 import { PeerError } from '@forerunner/service-kit';
 import { describe, expect, it } from 'vitest';
 import { Admission } from '../src/admission.ts';
-import { Breaker } from '../src/pair/breaker.ts';
 import { findMismatch, findWarning } from '../src/pair/fit.ts';
-import { TargetReplicas } from '../src/pair/target-replicas.ts';
 import { TargetSequence } from '../src/pair/target-sequence.ts';
 import { ToyPeer, toyCard, toyModel } from './toy-peers.ts';
+import { ToyPools } from './toy-pools.ts';
 import { sampling } from './toy-trio.ts';
 
 describe('the deadline of a call of the target', () => {
   /** Milliseconds that a target with 60 s is given for prompts of these lengths, and for the round after each. */
   async function deadlinesFor(numTokens: number): Promise<readonly number[]> {
     const target = new ToyPeer('target-service', toyModel(1, 3));
-    const sequence = new TargetSequence(new TargetReplicas([target]), {
+    const pools = new ToyPools([target]);
+    await pools.check();
+    const sequence = new TargetSequence(pools.targets, {
       requestId: 'r',
       signal: new AbortController().signal,
       cacheScope: '',
@@ -74,118 +75,6 @@ describe('a pair', () => {
     expect(findMismatch(wanting('a'.repeat(64)), offering)).toBeNull();
     expect(findWarning(wanting('a'.repeat(64)), offering)).toMatch(/trained on the hidden states of another target/);
     expect(findWarning(wanting(offering.model_digest), offering)).toBeNull();
-  });
-});
-
-describe('the breaker', () => {
-  function breakerAt() {
-    const clock = { now: 0 };
-    return { clock, breaker: new Breaker({ firstPauseMs: 100, longestPauseMs: 1000, now: () => clock.now }) };
-  }
-
-  it('lets one caller at a time try after a pause, and everybody after its success', () => {
-    const { clock, breaker } = breakerAt();
-    expect(breaker.tryEnter()).toBe(true);
-    breaker.fail();
-    expect(breaker.tryEnter()).toBe(false);
-    clock.now = 101;
-    expect([breaker.tryEnter(), breaker.tryEnter()]).toEqual([true, false]);
-    breaker.succeed();
-    expect([breaker.tryEnter(), breaker.tryEnter()]).toEqual([true, true]);
-  });
-
-  it('doubles its pause up to a limit, once per failure and not once per caller', () => {
-    const { clock, breaker } = breakerAt();
-    const pauses: number[] = [];
-    for (let i = 0; i < 6; i++) {
-      breaker.fail();
-      breaker.fail(); // a second caller that was under way
-      const start = clock.now;
-      while (!breaker.tryEnter()) clock.now += 1;
-      pauses.push(clock.now - start);
-    }
-    expect(pauses).toEqual([100, 200, 400, 800, 1000, 1000]);
-  });
-
-  it('ends its pause at news of the draft', () => {
-    const { breaker } = breakerAt();
-    breaker.fail();
-    breaker.endPause();
-    expect([breaker.tryEnter(), breaker.tryEnter()]).toEqual([true, false]);
-  });
-
-  it('lets the next one try when a trial tells nothing', () => {
-    const { clock, breaker } = breakerAt();
-    breaker.fail();
-    clock.now = 101;
-    breaker.tryEnter();
-    breaker.abandon();
-    expect(breaker.tryEnter()).toBe(true);
-  });
-});
-
-const DIGEST = 'd'.repeat(64);
-
-describe('replicas of the target', () => {
-  const peerAt = (index: number) => new ToyPeer('target-service', toyModel(1, 1), `toy://${index}`);
-  const replicasOf = (count: number) => new TargetReplicas(Array.from({ length: count }, (_, index) => peerAt(index)));
-  const fresh = (key: string) => ({ current: null, key });
-
-  it('get each text by its prefix: one prefix always goes to one replica, many to all of them', () => {
-    const replicas = replicasOf(3);
-    const firstOf = (i: number) => replicas.candidates(DIGEST, fresh(`prefix ${i}`))[0];
-    const firsts = Array.from({ length: 30 }, (_, i) => firstOf(i));
-    expect(new Set(firsts)).toEqual(new Set([0, 1, 2]));
-    expect(Array.from({ length: 30 }, (_, i) => firstOf(i))).toEqual(firsts);
-  });
-
-  it('pass a prefix on while the replica that holds it has more than its share of work', () => {
-    const replicas = replicasOf(2);
-    const [own, other] = replicas.candidates(DIGEST, fresh('hot')) as [number, number];
-    for (let i = 0; i < 3; i++) replicas.enter(own); // a mean of 1.5 allows 3
-    expect(replicas.candidates(DIGEST, fresh('hot'))).toEqual([own, other]);
-    replicas.enter(own);
-    replicas.enter(own); // a mean of 2.5 allows 5
-    replicas.enter(own); // 6 of 6: a mean of 3 allows 5
-    expect(replicas.candidates(DIGEST, fresh('hot'))).toEqual([other, own]);
-    replicas.leave(own);
-    expect(replicas.candidates(DIGEST, fresh('hot'))).toEqual([own, other]);
-  });
-
-  it('keep a request on its own', () => {
-    for (let current = 0; current < 3; current++) {
-      const candidates = replicasOf(3).candidates(DIGEST, { current, key: 'any' });
-      expect(candidates[0]).toBe(current);
-      expect(candidates.toSorted()).toEqual([0, 1, 2]);
-    }
-  });
-
-  it('are left out while they have another model; one that has not answered may be asked', async () => {
-    const [own, other, silent] = [0, 1, 2].map(peerAt);
-    other!.modelDigest = 'e'.repeat(64);
-    silent!.getJson = async () => {
-      throw new PeerError('unreachable', 'ECONNREFUSED');
-    };
-    const replicas = new TargetReplicas([own!, other!, silent!]);
-    await replicas.refresh();
-    for (const key of ['a', 'b', 'c', 'd']) {
-      expect(replicas.candidates(DIGEST, { current: 1, key }).toSorted()).toEqual([0, 2]);
-    }
-    other!.modelDigest = DIGEST;
-    await replicas.refreshCard(1);
-    const candidates = replicas.candidates(DIGEST, { current: 1, key: 'a' });
-    expect(candidates[0]).toBe(1);
-    expect(candidates.toSorted()).toEqual([0, 1, 2]);
-  });
-
-  it('come last for a while after a failure', () => {
-    const replicas = replicasOf(2);
-    const [own, other] = replicas.candidates(DIGEST, fresh('a')) as [number, number];
-    replicas.reportFailure(own);
-    expect(replicas.candidates(DIGEST, fresh('a'))).toEqual([other, own]);
-    expect(replicas.candidates(DIGEST, { current: own, key: 'a' })).toEqual([own, other]);
-    replicas.reportSuccess(own);
-    expect(replicas.candidates(DIGEST, fresh('a'))).toEqual([own, other]);
   });
 });
 

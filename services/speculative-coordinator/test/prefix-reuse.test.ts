@@ -1,7 +1,7 @@
 /** What the two sides have cached of a prompt decides what each computes: never a token of the answer, nor a guess without need. */
 import { PeerError } from '@forerunner/service-kit';
 import { describe, expect, it } from 'vitest';
-import { HIDDEN_WIDTH, mixed, ToyPeer, toyCard, toyModel } from './toy-peers.ts';
+import { HIDDEN_WIDTH, mixed, ToyPeer, toyModel } from './toy-peers.ts';
 import { sampling, ToyTrio } from './toy-trio.ts';
 
 const p = toyModel(1, 3);
@@ -14,9 +14,8 @@ function trioOf(kind: Kind, { keepsPrefixes = true } = {}): ToyTrio {
   const [target, draft] = [new ToyPeer('target-service', p), new ToyPeer('draft-service', q)];
   for (const peer of [target, draft]) peer.keepsPrefixes = keepsPrefixes;
   if (kind === 'feature') draft.featureModel = (text, feature) => q(Int32Array.of(feature[0]!, text.at(-1)!));
-  const trio = new ToyTrio(target, draft);
-  trio.draftPeer.setCard(toyCard('draft-service', CONTEXT));
-  return trio;
+  draft.cardChange = CONTEXT;
+  return new ToyTrio(target, draft);
 }
 
 const promptOf = (length: number, first = 3) =>

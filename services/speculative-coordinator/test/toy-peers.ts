@@ -86,6 +86,8 @@ export class ToyPeer implements Peer {
   faults: FaultPlan = () => null;
   /** What it serves now; another value is another model. */
   modelDigest = 'd'.repeat(64);
+  /** What its card says otherwise than a toy's does. */
+  cardChange: Partial<ModelCard> = {};
   numCalls = 0;
   numFreed = 0;
   /** What the draft claims its distribution was, where that is to be a lie. */
@@ -141,7 +143,7 @@ export class ToyPeer implements Peer {
   }
 
   async getJson(): Promise<unknown> {
-    return toyCard(this.name, { model_digest: this.modelDigest });
+    return toyCard(this.name, { model_digest: this.modelDigest, ...this.cardChange });
   }
 
   async delete(path: string): Promise<void> {

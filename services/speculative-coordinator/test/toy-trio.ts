@@ -1,6 +1,5 @@
 /** A coordinator's loop over toy peers, without HTTP. */
 import { DEFAULT_VERIFICATION, type VerificationRuleName, type WireSampling } from '@forerunner/protocol';
-import { createLogger } from '@forerunner/service-kit';
 import { IncrementalDecoder } from '@forerunner/tokenizer';
 import { Registry } from 'prom-client';
 import { Admission } from '../src/admission.ts';
@@ -17,11 +16,10 @@ import { TrafficMeter } from '../src/generation/traffic-meter.ts';
 import { chooseRule } from '../src/generation/verification/choose-rule.ts';
 import type { VerificationRule } from '../src/generation/verification/rule.ts';
 import { createMetrics } from '../src/metrics.ts';
-import { RemoteDraft } from '../src/pair/draft-client.ts';
-import { DraftPeer } from '../src/pair/draft-peer.ts';
-import { TargetReplicas } from '../src/pair/target-replicas.ts';
+import type { DraftPool } from '../src/pair/draft-pool.ts';
 import { TargetSequence } from '../src/pair/target-sequence.ts';
-import { HIDDEN_WIDTH, type ToyPeer, toyCard } from './toy-peers.ts';
+import { HIDDEN_WIDTH, type ToyPeer } from './toy-peers.ts';
+import { ToyPools } from './toy-pools.ts';
 
 /** The same number of guesses in every round. */
 function fixedLength(numSpeculativeTokens: number): DraftLengthPolicy {
@@ -69,21 +67,22 @@ export class ToyTrio {
   readonly target: ToyPeer;
   readonly draft: ToyPeer;
   readonly registry = new Registry();
-  readonly draftPeer: DraftPeer;
-  readonly #targets: TargetReplicas;
+  readonly pools: ToyPools;
   readonly #metrics;
 
-  constructor(target: ToyPeer, draft: ToyPeer) {
+  /** `otherDrafts`: more of the same pool. */
+  constructor(target: ToyPeer, draft: ToyPeer, otherDrafts: readonly ToyPeer[] = []) {
     this.target = target;
     this.draft = draft;
-    this.#targets = new TargetReplicas([target]);
-    const logger = createLogger('test', 'silent');
-    this.draftPeer = new DraftPeer({ client: new RemoteDraft(draft), timeoutMs: 100, logger });
-    this.draftPeer.setCard(toyCard('draft-service'));
+    this.pools = new ToyPools([target], [draft, ...otherDrafts], () => performance.now());
     this.#metrics = createMetrics(this.registry, {
       admission: new Admission({ maxRunning: 1, maxWaiting: 0 }),
-      draft: this.draftPeer,
+      drafts: this.drafts,
     });
+  }
+
+  get drafts(): DraftPool {
+    return this.pools.drafts;
   }
 
   /** Bytes of hidden states that a session keeps. */
@@ -91,9 +90,9 @@ export class ToyTrio {
 
   /** The session that a request gets; another one may be put in its place. */
   openDraft: (context: DraftContext) => DraftSession = (draftContext) => {
-    if (!this.draft.featureModel) return new ClassicDraftSession(this.draftPeer, draftContext);
+    if (!this.draft.featureModel) return new ClassicDraftSession(this.drafts, draftContext);
     const options = { width: HIDDEN_WIDTH, maxWindowBytes: this.maxWindowBytes };
-    return new FeatureDraftSession(this.draftPeer, draftContext, options);
+    return new FeatureDraftSession(this.drafts, draftContext, options);
   };
 
   /** Looks at each round before the next one is wanted, and may throw. */
@@ -112,9 +111,10 @@ export class ToyTrio {
       numTopLogprobs: null,
       ...change,
     };
+    if (this.pools.targets.all.length === 0) await this.pools.check();
     const traffic = new TrafficMeter();
     const context = { requestId: 'r', signal, cacheScope: '', onTraffic: traffic.add };
-    const target = new TargetSequence(this.#targets, {
+    const target = new TargetSequence(this.pools.targets, {
       ...context,
       timeoutMs: 1000,
       modelDigest: 'd'.repeat(64),

@@ -30,7 +30,7 @@ export interface PredictedLength {
 /** For 0, 1, … guesses, as many as chances are known of. One answer at a time. */
 export function predictSpeedups(pair: MeasuredPair): PredictedLength[] {
   const { target, draft, overheads, kind, kept, numCachedTokens } = pair;
-  const costs = new PairCosts({ draft, target: () => target }, overheads).of(kind, 0, numCachedTokens);
+  const costs = new PairCosts(() => draft, overheads).of(kind, { card: target }, numCachedTokens);
   const expected = { kept, made: kept.map(() => 1), nextKept: 1 };
   return [0, ...kept.map((_, i) => i + 1)].map((draftK) => {
     const plan = allotDraftTokens([{ expected, usesDraft: true, fixedLength: draftK }], costs);

@@ -7,7 +7,7 @@
  * feature draft that joins begins in the middle of the text, with the first hidden states that it sees.
  */
 import type { TokenPrefix } from '@forerunner/protocol';
-import type { DraftPeer } from '../pair/draft-peer.ts';
+import type { DraftPool } from '../pair/draft-pool.ts';
 import { ClassicDraftSession } from './classic-draft-session.ts';
 import type { DraftContext } from './draft-sequence.ts';
 import type { DraftSession, HiddenStateRows, HiddenStatesWanted, ProposeCall, ProposeResult } from './draft-session.ts';
@@ -19,7 +19,7 @@ export interface CardDraftOptions {
 }
 
 export class CardDraftSession implements DraftSession {
-  readonly #peer: DraftPeer;
+  readonly #drafts: DraftPool;
   readonly #context: DraftContext;
   readonly #options: CardDraftOptions;
   #session: DraftSession | null = null;
@@ -27,8 +27,8 @@ export class CardDraftSession implements DraftSession {
   #hiddenStatesWidth = 0;
   readonly #closings: Promise<void>[] = [];
 
-  constructor(peer: DraftPeer, context: DraftContext, options: CardDraftOptions) {
-    this.#peer = peer;
+  constructor(drafts: DraftPool, context: DraftContext, options: CardDraftOptions) {
+    this.#drafts = drafts;
     this.#context = context;
     this.#options = options;
   }
@@ -59,7 +59,7 @@ export class CardDraftSession implements DraftSession {
 
   /** null: no card yet. A draft whose card is withdrawn keeps its session: it may come back. */
   #current(): DraftSession | null {
-    const { card } = this.#peer;
+    const { card } = this.#drafts;
     if (!card) return this.#session;
     const hiddenStatesWidth = card.hidden_states_wanted?.width ?? 0;
     if (this.#session && hiddenStatesWidth === this.#hiddenStatesWidth) return this.#session;
@@ -70,8 +70,8 @@ export class CardDraftSession implements DraftSession {
   }
 
   #open(hiddenStatesWidth: number): DraftSession {
-    if (hiddenStatesWidth === 0) return new ClassicDraftSession(this.#peer, this.#context);
+    if (hiddenStatesWidth === 0) return new ClassicDraftSession(this.#drafts, this.#context);
     const { maxWindowBytes } = this.#options;
-    return new FeatureDraftSession(this.#peer, this.#context, { width: hiddenStatesWidth, maxWindowBytes });
+    return new FeatureDraftSession(this.#drafts, this.#context, { width: hiddenStatesWidth, maxWindowBytes });
   }
 }

@@ -4,23 +4,23 @@
  * while the target goes on alone.
  */
 import type { TokenPrefix } from '@forerunner/protocol';
-import type { DraftPeer } from '../pair/draft-peer.ts';
+import type { DraftPool } from '../pair/draft-pool.ts';
 import { BackgroundFill, MAX_INLINE_TOKENS, NO_GUESSES } from './background-fill.ts';
 import type { DraftLength } from './draft-length.ts';
 import { type DraftContext, DraftSequence } from './draft-sequence.ts';
 import type { DraftSession, ProposeCall, ProposeResult } from './draft-session.ts';
 
 export class ClassicDraftSession implements DraftSession {
-  readonly #peer: DraftPeer;
+  readonly #drafts: DraftPool;
   readonly #context: DraftContext;
   readonly #sequence: DraftSequence;
   readonly #filling = new BackgroundFill();
   #proposed = false;
 
-  constructor(peer: DraftPeer, context: DraftContext) {
-    this.#peer = peer;
+  constructor(drafts: DraftPool, context: DraftContext) {
+    this.#drafts = drafts;
     this.#context = context;
-    this.#sequence = new DraftSequence(peer, context);
+    this.#sequence = new DraftSequence(drafts, context);
   }
 
   hiddenStatesWanted(): null {
@@ -35,12 +35,12 @@ export class ClassicDraftSession implements DraftSession {
     const length = lengths.ofDraft();
     if (this.#sequence.isFull || length.numSpeculativeTokens === 0) return { kind: 'none' };
     // Waiting for the prompt's own prefill keeps seeded answers reproducible.
-    if (!this.#proposed) await this.#filling.wait(this.#peer.timeoutMs);
+    if (!this.#proposed) await this.#filling.wait(this.#drafts.timeoutMs);
     this.#proposed = true;
     if (this.#filling.isUnderWay) return { kind: 'warming' };
     if (committed.length - this.#sequence.numCachedTokens > MAX_INLINE_TOKENS) {
       this.#fill(committed);
-      return { kind: this.#peer.isAvailable ? 'warming' : 'unavailable' };
+      return { kind: this.#drafts.isAvailable ? 'warming' : 'unavailable' };
     }
     return this.#ask(committed, length);
   }

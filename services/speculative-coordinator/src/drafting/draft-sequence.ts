@@ -1,13 +1,15 @@
 /**
- * One sequence on the draft-service: how much of its text the service holds, and one call that caches what is new and
- * proposes. A service that lost the sequence says so and gets the missing tokens again. For a draft that reads hidden
- * states there is a second call, which asks how much of a text is still cached.
+ * One sequence on a draft-service: how much of its text the service holds, and one call that caches what is new and
+ * proposes. A service that lost the sequence says so and gets the missing tokens again; when it fails, another one of the
+ * pool gets all of them. For a draft that reads hidden states there is a second call, which asks how much of a text is
+ * still cached.
  */
 import { randomUUID } from 'node:crypto';
 import type { ProposeReply, TokenPrefix, WireSampling } from '@forerunner/protocol';
 import { PeerError } from '@forerunner/service-kit';
 import type { ProposalRequest } from '../pair/draft-client.ts';
-import type { DraftPeer } from '../pair/draft-peer.ts';
+import type { DraftPool, DraftReplica } from '../pair/draft-pool.ts';
+import { prefixKey } from '../pair/pool/replica-order.ts';
 import { callHealing, type SequenceContext } from '../pair/sequence-calls.ts';
 import type { DraftLength } from './draft-length.ts';
 import type { ProposeResult } from './draft-session.ts';
@@ -35,8 +37,10 @@ const MIN_CACHED_TOKENS = 16;
 const LOOKUP_TIMEOUT_MS = 250;
 
 export class DraftSequence {
-  readonly #peer: DraftPeer;
+  readonly #drafts: DraftPool;
   readonly #context: DraftContext;
+  /** Where it is; null: nowhere yet. */
+  #replica: DraftReplica | null = null;
   readonly #id = `d-${randomUUID()}`;
   /** Ends a call that nobody waits for any more. */
   readonly #closing = new AbortController();
@@ -46,10 +50,9 @@ export class DraftSequence {
   #numCachedTokens = 0;
   /** Where the last proposal began, and how long it was. */
   #proposal = { start: 0, length: 0 };
-  #used = false;
 
-  constructor(peer: DraftPeer, context: DraftContext) {
-    this.#peer = peer;
+  constructor(drafts: DraftPool, context: DraftContext) {
+    this.#drafts = drafts;
     this.#context = context;
     this.#signal = AbortSignal.any([context.signal, this.#closing.signal]);
   }
@@ -59,9 +62,9 @@ export class DraftSequence {
     return this.#isFull;
   }
 
-  /** Tokens of the text that the service holds. */
+  /** Tokens of the text that the service holds; 0 when the next call goes to another one. */
   get numCachedTokens(): number {
-    return this.#numCachedTokens;
+    return this.#replica && this.#drafts.mayStay(this.#replica) ? this.#numCachedTokens : 0;
   }
 
   /**
@@ -69,47 +72,49 @@ export class DraftSequence {
    * them then. Whatever goes wrong, or takes long, means none. Never fails but for the caller's own abort, or `close`.
    */
   async lookUp(text: TokenPrefix): Promise<number> {
-    if (text.length < MIN_CACHED_TOKENS || !this.#peer.tryEnter()) return 0;
-    this.#used = true;
+    const replica = text.length < MIN_CACHED_TOKENS ? null : this.#enter(text);
+    if (!replica) return 0;
     const lookup = this.#post(
+      replica,
       { ...this.#request(text, 0, this.#context.sampling), hidden_states_from: text.length },
-      Math.min(LOOKUP_TIMEOUT_MS, this.#peer.timeoutMs),
+      Math.min(LOOKUP_TIMEOUT_MS, this.#drafts.timeoutMs),
     );
     this.#lastCall = lookup.catch(() => {});
     try {
       await lookup;
-      this.#peer.succeed();
+      this.#drafts.succeed(replica);
       this.#numCachedTokens = text.length;
     } catch (error) {
-      this.#numCachedTokens = this.#numHeldAfter(error, text.length);
+      this.#numCachedTokens = this.#numHeldAfter(error, replica, text.length);
       if (!(error instanceof PeerError)) throw error;
     }
     return this.#numCachedTokens;
   }
 
   /** What a lookup that was refused says of the text, and of the service. */
-  #numHeldAfter(error: unknown, numTokens: number): number {
+  #numHeldAfter(error: unknown, replica: DraftReplica, numTokens: number): number {
     if (!(error instanceof PeerError) || error.kind === 'timeout') {
-      this.#peer.abandon(); // slow is not gone: the first proposal waits longer, and tells
+      replica.abandon(); // slow is not gone: the first proposal waits longer, and tells
       return 0;
     }
     if (error.code !== 'sequence_mismatch') {
-      this.#peer.report(error);
+      this.#drafts.report(replica, error);
       return 0;
     }
-    this.#peer.succeed();
+    this.#drafts.succeed(replica);
     const { cached_length: numHeld } = error.details;
     return typeof numHeld === 'number' && numHeld <= numTokens ? numHeld : 0;
   }
 
   /** Asks for a proposal. Never fails but for the caller's own abort, or `close`. */
   async propose(call: DraftCall): Promise<ProposeResult> {
-    if (!this.#peer.tryEnter()) return { kind: 'unavailable' };
+    const replica = this.#enter(call.text);
+    if (!replica) return { kind: 'unavailable' };
     try {
-      const reply = this.#call(call);
+      const reply = this.#call(replica, call);
       this.#lastCall = reply.catch(() => {});
       const { draftTokenIds, distributions, timing } = await reply;
-      this.#peer.succeed();
+      this.#drafts.succeed(replica);
       this.#proposal = { start: call.text.length, length: draftTokenIds.length };
       if (draftTokenIds.length === 0) return { kind: 'none' };
       return {
@@ -121,7 +126,7 @@ export class DraftSequence {
       };
     } catch (error) {
       this.#numCachedTokens = 0;
-      this.#peer.report(error);
+      this.#drafts.report(replica, error);
       if (!(error instanceof PeerError)) throw error;
       this.#isFull = error.code === 'context_length_exceeded';
       return { kind: this.#isFull ? 'none' : 'unavailable' };
@@ -139,16 +144,29 @@ export class DraftSequence {
 
   /** Frees the sequence, after a call that may still be caching its text has ended: it would create it anew. */
   async close(): Promise<void> {
-    if (!this.#used) return;
+    if (!this.#replica) return;
     this.#closing.abort(new Error('the answer has ended'));
     await this.#lastCall;
-    await this.#peer.free(this.#id, this.#context.requestId);
+    await this.#replica.free(this.#id, this.#context.requestId);
+    this.#drafts.pool.leave(this.#replica);
+  }
+
+  /** The replica to ask now: its own, or another one, which holds nothing of it yet; null: none may be asked. */
+  #enter(text: TokenPrefix): DraftReplica | null {
+    const before = this.#replica;
+    const key = () => prefixKey(text, this.#context.cacheScope);
+    const replica = this.#drafts.enter({ current: before, key });
+    if (!replica || replica === before) return replica;
+    this.#drafts.pool.move(before, replica);
+    void before?.free(this.#id, this.#context.requestId);
+    this.#replica = replica;
+    this.#numCachedTokens = 0;
+    return replica;
   }
 
   /** Errors: PeerError; the signal's reason when aborted. */
-  async #call(call: DraftCall): Promise<ProposeReply> {
+  async #call(replica: DraftReplica, call: DraftCall): Promise<ProposeReply> {
     const { text, hiddenStatesFrom } = call;
-    this.#used = true;
     const reply = await callHealing(this.#numCachedTokens, text.length, (position) => {
       const hiddenStates = hiddenStatesFrom?.(position);
       if (hiddenStates === null) throw new PeerError('refused', 'the hidden states from there on are lost');
@@ -159,7 +177,7 @@ export class DraftSequence {
         noise_offset: call.textStart ?? 0,
         min_confidence: call.minConfidence,
       };
-      return this.#post(request, this.#peer.timeoutFor(text.length - position));
+      return this.#post(replica, request, this.#drafts.timeoutFor(text.length - position));
     });
     this.#numCachedTokens = reply.cached_length;
     return reply;
@@ -183,8 +201,11 @@ export class DraftSequence {
     };
   }
 
-  #post(request: ProposalRequest, timeoutMs: number): Promise<ProposeReply> {
+  #post(replica: DraftReplica, request: ProposalRequest, timeoutMs: number): Promise<ProposeReply> {
     const { requestId, onTraffic } = this.#context;
-    return this.#peer.client.propose(request, { requestId, timeoutMs, signal: this.#signal, onTraffic });
+    const numNewTokens = request.token_ids.length;
+    return replica.call({ signal: this.#signal, numNewTokens }, (signal) =>
+      replica.client.propose(request, { requestId, timeoutMs, signal, onTraffic }),
+    );
   }
 }

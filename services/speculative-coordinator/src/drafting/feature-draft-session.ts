@@ -8,7 +8,7 @@
  * for the rest (docs/decisions/0023-prefix-cache.md).
  */
 import type { TokenPrefix } from '@forerunner/protocol';
-import type { DraftPeer } from '../pair/draft-peer.ts';
+import type { DraftPool } from '../pair/draft-pool.ts';
 import { BackgroundFill, MAX_INLINE_TOKENS, NO_GUESSES } from './background-fill.ts';
 import type { DraftContext } from './draft-sequence.ts';
 import type { DraftSession, HiddenStateRows, HiddenStatesWanted, ProposeCall, ProposeResult } from './draft-session.ts';
@@ -19,7 +19,7 @@ import { ShiftedText } from './shifted-text.ts';
 const MAX_RECOMPUTED_TOKENS = 128;
 
 export class FeatureDraftSession implements DraftSession {
-  readonly #peer: DraftPeer;
+  readonly #drafts: DraftPool;
   readonly #context: DraftContext;
   readonly #window: HiddenStateWindow;
   #text: ShiftedText | null = null;
@@ -28,8 +28,8 @@ export class FeatureDraftSession implements DraftSession {
   #began = false;
   readonly #filling = new BackgroundFill();
 
-  constructor(peer: DraftPeer, context: DraftContext, options: { width: number; maxWindowBytes: number }) {
-    this.#peer = peer;
+  constructor(drafts: DraftPool, context: DraftContext, options: { width: number; maxWindowBytes: number }) {
+    this.#drafts = drafts;
     this.#context = context;
     this.#window = new HiddenStateWindow(options.width, options.maxWindowBytes);
   }
@@ -65,9 +65,9 @@ export class FeatureDraftSession implements DraftSession {
     if (text.length - text.numCachedTokens > MAX_INLINE_TOKENS) {
       this.#filling.start(text.propose(NO_GUESSES, this.#window));
       // The prompt is waited for, which keeps seeded answers reproducible; a lost text is cached in the background.
-      if (this.#began) return { kind: this.#peer.isAvailable ? 'warming' : 'unavailable' };
+      if (this.#began) return { kind: this.#drafts.isAvailable ? 'warming' : 'unavailable' };
       this.#began = true;
-      await this.#filling.wait(this.#peer.timeoutMs);
+      await this.#filling.wait(this.#drafts.timeoutMs);
       if (this.#filling.isUnderWay) return { kind: 'warming' };
     }
     this.#began = true;
@@ -105,7 +105,7 @@ export class FeatureDraftSession implements DraftSession {
 
   #begin(base: number, committed: TokenPrefix): ShiftedText {
     if (this.#text) this.#closings.push(this.#text.close());
-    this.#text = new ShiftedText(this.#peer, this.#context, { base, committed });
+    this.#text = new ShiftedText(this.#drafts, this.#context, { base, committed });
     return this.#text;
   }
 }

@@ -1,5 +1,5 @@
 /** The draft's side of a new answer: the draft that the pair has, if any, and the texts that it may be repeating. */
-import type { DraftPeer } from '../pair/draft-peer.ts';
+import type { DraftPool } from '../pair/draft-pool.ts';
 import { CardDraftSession } from './card-draft-session.ts';
 import type { DraftContext } from './draft-sequence.ts';
 import type { DraftSession } from './draft-session.ts';
@@ -10,8 +10,12 @@ export interface SessionOptions extends TextGuesses {
   readonly maxWindowBytes: number;
 }
 
-/** `peer` null: the pair has no draft. */
-export function openDraftSession(peer: DraftPeer | null, context: DraftContext, options: SessionOptions): DraftSession {
+/** `drafts` null: the pair has none. */
+export function openDraftSession(
+  drafts: DraftPool | null,
+  context: DraftContext,
+  options: SessionOptions,
+): DraftSession {
   const { maxWindowBytes, ...texts } = options;
-  return new JoinedSession(peer && new CardDraftSession(peer, context, { maxWindowBytes }), texts);
+  return new JoinedSession(drafts && new CardDraftSession(drafts, context, { maxWindowBytes }), texts);
 }

@@ -4,7 +4,7 @@
  * stands before the base shapes the hidden states, so only texts that are equal there, too, may share it.
  */
 import { TokenPrefix } from '@forerunner/protocol';
-import type { DraftPeer } from '../pair/draft-peer.ts';
+import type { DraftPool } from '../pair/draft-pool.ts';
 import type { DraftLength } from './draft-length.ts';
 import { type DraftContext, DraftSequence } from './draft-sequence.ts';
 import type { ProposeResult } from './draft-session.ts';
@@ -17,11 +17,11 @@ export class ShiftedText {
   readonly #tokens = new TokenPrefix();
 
   /** `committed` reaches beyond the base. */
-  constructor(peer: DraftPeer, context: DraftContext, { base, committed }: { base: number; committed: TokenPrefix }) {
+  constructor(drafts: DraftPool, context: DraftContext, { base, committed }: { base: number; committed: TokenPrefix }) {
     this.base = base;
     this.#context = context;
     const cacheScope = `${context.cacheScope}/${committed.digestAt(base + 1)}`;
-    this.#sequence = new DraftSequence(peer, { ...context, cacheScope });
+    this.#sequence = new DraftSequence(drafts, { ...context, cacheScope });
     this.extend(committed);
   }
 

@@ -14,7 +14,6 @@ import { openDraftSession } from '../drafting/open-session.ts';
 import type { CoordinatorMetrics } from '../metrics.ts';
 import type { ServedPair } from '../pair/pair.ts';
 import type { SequenceContext } from '../pair/sequence-calls.ts';
-import type { TargetReplicas } from '../pair/target-replicas.ts';
 import { TargetSequence } from '../pair/target-sequence.ts';
 import { type AnswerParams, checkAnswer } from './answer-params.ts';
 import { Generation } from './generation.ts';
@@ -81,7 +80,7 @@ export class AnswerRunner {
   readonly #deps: AnswerRunnerDeps;
   readonly #closings = new Set<Promise<void>>();
   /** One for each pair. */
-  readonly #planners = new WeakMap<TargetReplicas, DraftPlanner>();
+  readonly #planners = new WeakMap<ServedPair['targets'], DraftPlanner>();
 
   constructor(deps: AnswerRunnerDeps) {
     this.#deps = deps;
@@ -189,7 +188,7 @@ export class AnswerRunner {
     const target = this.#openTarget(pair, context);
     const openDraft = (): DraftSession =>
       openDraftSession(
-        pair.draft,
+        pair.drafts,
         { ...context, noise: rule.draftNoise, sampling },
         {
           ...params,
@@ -247,18 +246,10 @@ export class AnswerRunner {
     return this.#planner(pair).costs.overheads;
   }
 
-  #planner({ targets, draft }: ServedPair): DraftPlanner {
+  #planner({ targets, drafts }: ServedPair): DraftPlanner {
     const known = this.#planners.get(targets);
     if (known) return known;
-    const planner = new DraftPlanner({
-      get draft() {
-        return draft?.card ?? null;
-      },
-      target: (replica) => {
-        const card = replica === null ? undefined : targets.cards[replica];
-        return card && !(card instanceof Error) ? card : null;
-      },
-    });
+    const planner = new DraftPlanner(() => drafts?.card ?? null);
     this.#planners.set(targets, planner);
     return planner;
   }

@@ -41,37 +41,19 @@ export function findWarning(draft: ModelCard, target: ModelCard): string | null 
   );
 }
 
-/** The card of the target, or one sentence that says why there is none. */
-export type ServedModel = { readonly card: ModelCard } | { readonly reason: string };
-
-/**
- * The one model of all replicas that answer, or why there is none: requests go to any of them, so with replicas of two
- * models an answer would be of either. With another protocol or tokenizer it would be nonsense, or none at all.
- */
-export function servedModel(cards: readonly (ModelCard | Error)[], tokenizerFingerprint: string): ServedModel {
-  const answering = cards.filter((card): card is ModelCard => !(card instanceof Error));
-  const [first] = answering;
-  if (!first) return { reason: (cards[0] as Error).message };
-  for (const card of answering) {
-    if (card.protocol_version !== PROTOCOL_VERSION) {
-      return {
-        reason:
-          `target "${card.model_id}" speaks protocol version ${card.protocol_version}, ` +
-          `the coordinator ${PROTOCOL_VERSION}`,
-      };
-    }
-    if (card.model_digest !== first.model_digest) {
-      return { reason: `target replicas serve different models: ${nameOf(first)} and ${nameOf(card)}` };
-    }
+/** Why a target cannot serve here, in one sentence; null: it can. With another protocol or tokenizer answers would be nonsense. */
+export function refuseTarget(card: ModelCard, tokenizerFingerprint: string): string | null {
+  if (card.protocol_version !== PROTOCOL_VERSION) {
+    return (
+      `target "${card.model_id}" speaks protocol version ${card.protocol_version}, ` +
+      `the coordinator ${PROTOCOL_VERSION}`
+    );
   }
-  if (first.tokenizer_fingerprint !== tokenizerFingerprint) {
-    return {
-      reason:
-        `the coordinator's tokenizer (${tokenizerFingerprint.slice(0, 12)}) is not that of target "${first.model_id}" ` +
-        `(${first.tokenizer_fingerprint.slice(0, 12)}): give it the target's MODEL_SIZE or MODEL_DIR`,
-    };
-  }
-  return { card: first };
+  if (card.tokenizer_fingerprint === tokenizerFingerprint) return null;
+  return (
+    `the coordinator's tokenizer (${tokenizerFingerprint.slice(0, 12)}) is not that of target "${card.model_id}" ` +
+    `(${card.tokenizer_fingerprint.slice(0, 12)}): give it the target's MODEL_SIZE or MODEL_DIR`
+  );
 }
 
 /** A model for people: its id, and the beginning of its digest, by which two of one id differ. */

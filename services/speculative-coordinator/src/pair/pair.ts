@@ -1,25 +1,26 @@
 /**
- * What serves one model name: the target's replicas, the draft, the tokenizer, and how answers draft where a request does
+ * What serves one model name: the targets, the drafts, the tokenizer, and how answers draft where a request does
  * not say. Knows whether it can serve now; generates nothing.
  */
 import { type ModelCard, ServiceError } from '@forerunner/protocol';
-import type { DraftPeer } from './draft-peer.ts';
+import type { DraftPool } from './draft-pool.ts';
 import type { DraftingDefaults } from './drafting-defaults.ts';
 import type { PeerMonitor } from './peer-monitor.ts';
-import type { TargetReplicas } from './target-replicas.ts';
+import type { Pool } from './pool/pool.ts';
+import type { TargetClient } from './target-client.ts';
 import type { TextCodec } from './text-codec.ts';
 
 export interface PairParts {
-  readonly targets: TargetReplicas;
+  readonly targets: Pool<TargetClient>;
   /** null: none is configured; guesses come from texts alone. */
-  readonly draft: DraftPeer | null;
+  readonly drafts: DraftPool | null;
   readonly monitor: PeerMonitor;
   readonly codec: TextCodec;
   readonly draftingDefaults: DraftingDefaults;
 }
 
 /** A pair as one request has it: the card is the model that its answers are bound to. */
-export interface ServedPair extends Pick<PairParts, 'targets' | 'draft' | 'codec' | 'draftingDefaults'> {
+export interface ServedPair extends Pick<PairParts, 'targets' | 'drafts' | 'codec' | 'draftingDefaults'> {
   readonly card: ModelCard;
 }
 
@@ -39,8 +40,8 @@ export class Pair {
   }
 
   async close(): Promise<void> {
-    const { targets, draft, monitor } = this.#parts;
+    const { targets, drafts, monitor } = this.#parts;
     monitor.stop();
-    await Promise.all([...targets.clients.map((client) => client.close()), draft?.client.close()]);
+    await Promise.all([targets.close(), drafts?.pool.close()]);
   }
 }

@@ -1,28 +1,26 @@
 /**
- * Keeps the model cards of both sides fresh: whether the targets that answer are one model that the coordinator can
- * serve, and whether the draft that answers fits it. A misfit of the draft at start refuses the start; later (somebody
- * replaced it) it turns drafting off and says so. Targets that do not fit make the service not ready until they do.
+ * Keeps both pools fresh: who belongs to them, whether the targets that answer are one model that the coordinator can
+ * serve, and whether the drafts that answer fit it. Drafts that do not fit at start refuse the start; later (somebody
+ * replaced them) they are left out, and drafting is off when none is left. Without a target that fits the service is not
+ * ready.
  */
-import type { ModelCard } from '@forerunner/protocol';
 import type { Logger, Readiness } from '@forerunner/service-kit';
-import type { DraftPeer } from './draft-peer.ts';
-import { findMismatch, findWarning, type ServedModel, servedModel } from './fit.ts';
-import type { TargetReplicas } from './target-replicas.ts';
+import type { DraftPool } from './draft-pool.ts';
+import { findWarning } from './fit.ts';
+import type { ServedModel } from './pool/kept-model.ts';
+import type { Pool } from './pool/pool.ts';
+import type { TargetClient } from './target-client.ts';
 
 export interface PeerMonitorOptions {
-  readonly targets: TargetReplicas;
+  readonly targets: Pool<TargetClient>;
   /** null: none is configured. */
-  readonly draft: DraftPeer | null;
-  /** Fingerprint of the tokenizer that the coordinator itself uses. */
-  readonly tokenizerFingerprint: string;
+  readonly drafts: DraftPool | null;
   readonly intervalMs: number;
-  readonly logger: Logger;
+  readonly logger: Pick<Logger, 'warn'>;
 }
 
 export class PeerMonitor {
   readonly #options: PeerMonitorOptions;
-  #mismatch: string | null = null;
-  #isDraftAway = false;
   #warning: string | null = null;
   #targetProblem: string | null = null;
   #timer: NodeJS.Timeout | null = null;
@@ -32,14 +30,15 @@ export class PeerMonitor {
     this.#options = options;
   }
 
-  /** The target's card, or why there is no target: every replica that answers must have the one model. */
+  /** The target's card, or why there is no target. */
   get served(): ServedModel {
-    return servedModel(this.#options.targets.cards, this.#options.tokenizerFingerprint);
+    return this.#options.targets.served;
   }
 
-  /** Why the draft that answers does not fit; null when it does, or when none answers. */
+  /** Why no draft that answers may be used; null when one may, or when none answers. */
   get mismatch(): string | null {
-    return this.#mismatch;
+    const served = this.#options.drafts?.pool.served;
+    return served && 'reason' in served && served.isMisfit ? served.reason : null;
   }
 
   get readiness(): Readiness {
@@ -60,10 +59,13 @@ export class PeerMonitor {
   }
 
   async check(): Promise<void> {
-    const { targets, draft } = this.#options;
-    const [draftCard] = await Promise.all([draft?.client.card(), targets.refresh()]);
+    const { targets, drafts } = this.#options;
+    await Promise.all([targets.look(), drafts?.pool.look()]);
+    targets.decide();
     this.#noteTargets();
-    if (draft && draftCard) this.#noteDraft(draft, draftCard);
+    drafts?.pool.decide();
+    drafts?.noteServed();
+    this.#noteWarning();
   }
 
   #noteTargets(): void {
@@ -73,22 +75,11 @@ export class PeerMonitor {
     this.#targetProblem = problem;
   }
 
-  #noteDraft(draft: DraftPeer, card: ModelCard | Error): void {
-    const { logger } = this.#options;
-    // A draft that is briefly away keeps its card: the breaker deals with that.
-    const wasAway = this.#isDraftAway;
-    this.#isDraftAway = card instanceof Error;
-    if (card instanceof Error) return;
-    if (wasAway) draft.noteReturn();
+  #noteWarning(): void {
+    const draft = this.#options.drafts?.card;
     const { served } = this;
-    if ('reason' in served) return;
-    const target = served.card;
-    const mismatch = findMismatch(card, target);
-    if (mismatch && mismatch !== this.#mismatch) logger.error({ reason: mismatch }, 'drafting is off');
-    this.#mismatch = mismatch;
-    const warning = mismatch ? null : findWarning(card, target);
-    if (warning && warning !== this.#warning) logger.warn({ reason: warning }, 'drafting may pay less');
+    const warning = draft && 'card' in served ? findWarning(draft, served.card) : null;
+    if (warning && warning !== this.#warning) this.#options.logger.warn({ reason: warning }, 'drafting may pay less');
     this.#warning = warning;
-    draft.setCard(mismatch ? null : card);
   }
 }

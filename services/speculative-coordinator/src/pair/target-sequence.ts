@@ -6,19 +6,16 @@
  */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import {
-  parseScoreReply,
-  type ScoreReply,
-  type ScoreRequestInput,
-  ServiceError,
-  scoreRequestFrame,
-  type TokenPrefix,
-} from '@forerunner/protocol';
+import { type ScoreReply, type ScoreRequestInput, ServiceError, type TokenPrefix } from '@forerunner/protocol';
 import { PeerError } from '@forerunner/service-kit';
 import { nameOf } from './fit.ts';
-import { prefixKey } from './replica-order.ts';
+import type { Pool } from './pool/pool.ts';
+import type { Replica } from './pool/replica.ts';
+import { prefixKey } from './pool/replica-order.ts';
 import { callHealing, callTimeout, type SequenceContext } from './sequence-calls.ts';
-import type { TargetReplicas } from './target-replicas.ts';
+import type { TargetClient } from './target-client.ts';
+
+export type TargetReplica = Replica<TargetClient>;
 
 /** Rounds over all replicas, with pauses of 50, 100, 200 and 400 ms between them. */
 const MAX_ATTEMPTS = 5;
@@ -52,19 +49,19 @@ export interface TargetContext extends SequenceContext {
 }
 
 export class TargetSequence {
-  readonly #replicas: TargetReplicas;
+  readonly #pool: Pool<TargetClient>;
   readonly #context: TargetContext;
   readonly #id = `t-${randomUUID()}`;
-  #replica: number | null = null;
+  #replica: TargetReplica | null = null;
   #numCachedTokens = 0;
 
-  constructor(replicas: TargetReplicas, context: TargetContext) {
-    this.#replicas = replicas;
+  constructor(pool: Pool<TargetClient>, context: TargetContext) {
+    this.#pool = pool;
     this.#context = context;
   }
 
   /** Where it is now; null: nowhere yet. */
-  get replica(): number | null {
+  get replica(): TargetReplica | null {
     return this.#replica;
   }
 
@@ -78,21 +75,25 @@ export class TargetSequence {
    * reason when aborted.
    */
   async score(call: ScoreCall): Promise<ScoreReply> {
+    const { modelDigest, cacheScope } = this.#context;
+    const key = () => prefixKey(call.committed, cacheScope);
     let failure: PeerError | null = null;
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-      const candidates = this.#candidates(call.committed);
       if (attempt > 0) await this.#pause(BACKOFF_MS * 2 ** (attempt - 1));
-      for (const replica of candidates) {
+      let hasTried = false;
+      for (const replica of this.#pool.candidates(modelDigest, { current: this.#replica, key })) {
+        hasTried = true;
         try {
           return await this.#scoreOn(replica, call);
         } catch (error) {
+          this.#pool.report(replica, error);
           if (!(error instanceof PeerError)) throw error;
           failure = error;
-          if (error.code === 'model_mismatch') await this.#replicas.refreshCard(replica);
+          if (error.code === 'model_mismatch') await this.#pool.refreshCard(replica);
           else if (error.kind === 'refused') throw refusal(error);
-          else if (error.kind !== 'busy') this.#replicas.reportFailure(replica);
         }
       }
+      if (!hasTried) throw this.#noModel();
       // Waiting again is worth it for a full queue or a service that restarts, not after a deadline.
       if (failure?.kind === 'timeout') break;
     }
@@ -100,16 +101,13 @@ export class TargetSequence {
     throw new ServiceError('target_unavailable', `no target answers (${failure?.message})`, {}, { cause: failure });
   }
 
-  /** Errors: target_unavailable when every replica is known to have another model. */
-  #candidates(text: TokenPrefix): number[] {
-    const { modelDigest, cacheScope } = this.#context;
-    const key = prefixKey(text, cacheScope);
-    const candidates = this.#replicas.candidates(modelDigest, { current: this.#replica, key });
-    if (candidates.length > 0) return candidates;
-    const others = this.#replicas.cards.flatMap((card) => (card instanceof Error ? [] : [nameOf(card)]));
-    throw new ServiceError(
+  /** Every replica is known to have another model. */
+  #noModel(): ServiceError {
+    const others = this.#pool.replicas.flatMap(({ card }) => (card instanceof Error ? [] : [nameOf(card)]));
+    const model = this.#context.modelDigest.slice(0, 12);
+    return new ServiceError(
       'target_unavailable',
-      `no target has model ${modelDigest.slice(0, 12)} any more; they have ${[...new Set(others)].join(', ')}`,
+      `no target has model ${model} any more; they have ${[...new Set(others)].join(', ')}`,
     );
   }
 
@@ -121,13 +119,8 @@ export class TargetSequence {
   /** Frees the sequence on the service. Never fails: what is not freed now, the idle TTL frees later. */
   async close(): Promise<void> {
     if (this.#replica === null) return;
-    this.#replicas.leave(this.#replica);
-    const { requestId } = this.#context;
-    const path = `/v1/sequences/${this.#id}`;
-    await this.#replicas
-      .client(this.#replica)
-      .delete(path, { requestId, timeoutMs: 2000 })
-      .catch(() => {});
+    await this.#replica.free(this.#id, this.#context.requestId);
+    this.#pool.leave(this.#replica);
   }
 
   /** Errors: the signal's reason, for which Node's own timer would put an error of its own. */
@@ -136,47 +129,51 @@ export class TargetSequence {
     await sleep(ms, undefined, { signal }).catch(() => signal.throwIfAborted());
   }
 
-  #moveTo(replica: number): void {
-    if (this.#replica !== null) this.#replicas.leave(this.#replica);
-    this.#replicas.enter(replica);
-    this.#replica = replica;
-    this.#numCachedTokens = 0;
-  }
-
-  async #scoreOn(replica: number, call: ScoreCall): Promise<ScoreReply> {
-    const client = this.#replicas.client(replica);
-    if (replica !== this.#replica) this.#moveTo(replica);
-    const { committed, hiddenStatesFrom } = call;
-    const bytes = await callHealing(this.#numCachedTokens, committed.length, (position) => {
+  async #scoreOn(replica: TargetReplica, call: ScoreCall): Promise<ScoreReply> {
+    if (replica !== this.#replica) {
+      this.#pool.move(this.#replica, replica);
+      this.#replica = replica;
+      this.#numCachedTokens = 0;
+    }
+    replica.tryEnter(); // whatever it says: without a target there is no answer
+    const { committed } = call;
+    const reply = await callHealing(this.#numCachedTokens, committed.length, (position) => {
       const tokenIds = concat(committed.ids(position), call.draftTokenIds);
       const timeoutMs = callTimeout(this.#context.timeoutMs, tokenIds.length, TOKENS_PER_TIMEOUT);
-      return client.postFrame(
-        '/v1/score',
-        scoreRequestFrame({
-          sequence_id: this.#id,
-          position,
-          prefix_digest: committed.digestAt(position),
-          token_ids: tokenIds,
-          cache_scope: this.#context.cacheScope,
-          model_digest: this.#context.modelDigest,
-          ...call.wanted,
-          num_rows: call.numRows,
-          sampling: call.sampling,
-          allowed_tokens: call.allowedTokens,
-          ...(call.numTopLogprobs != null && { num_top_logprobs: call.numTopLogprobs }),
-          include_hidden_states: hiddenStatesFrom !== undefined,
-          ...(hiddenStatesFrom !== undefined && {
-            hidden_states_from: Math.max(position, hiddenStatesFrom),
-            prefer_reuse: call.prefersReuse ?? false,
-          }),
+      const { signal } = this.#context;
+      return replica.call({ signal, numNewTokens: tokenIds.length }, (callSignal) =>
+        replica.client.score(this.#request(call, position, tokenIds), {
+          ...this.#context,
+          signal: callSignal,
+          timeoutMs,
         }),
-        { ...this.#context, timeoutMs },
       );
     });
-    const reply = parseScoreReply(bytes);
     this.#numCachedTokens = reply.cached_length;
-    this.#replicas.reportSuccess(replica);
+    replica.succeed();
     return reply;
+  }
+
+  #request(call: ScoreCall, position: number, tokenIds: Int32Array): ScoreRequestInput {
+    const { committed, hiddenStatesFrom } = call;
+    return {
+      sequence_id: this.#id,
+      position,
+      prefix_digest: committed.digestAt(position),
+      token_ids: tokenIds,
+      cache_scope: this.#context.cacheScope,
+      model_digest: this.#context.modelDigest,
+      ...call.wanted,
+      num_rows: call.numRows,
+      sampling: call.sampling,
+      allowed_tokens: call.allowedTokens,
+      ...(call.numTopLogprobs != null && { num_top_logprobs: call.numTopLogprobs }),
+      include_hidden_states: hiddenStatesFrom !== undefined,
+      ...(hiddenStatesFrom !== undefined && {
+        hidden_states_from: Math.max(position, hiddenStatesFrom),
+        prefer_reuse: call.prefersReuse ?? false,
+      }),
+    };
   }
 }
 

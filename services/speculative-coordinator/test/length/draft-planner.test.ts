@@ -99,12 +99,13 @@ describe('where rounds that draft take longer than their parts say', () => {
 
 it('rounds whose guesses did not come tell nothing of the target alone, nor of drafting', () => {
   const { target, draft } = MACHINES['CPU, int8']!;
-  const cards = {
-    draft: testCard('draft-service', { pass_costs: draft }),
-    target: () => testCard('target-service', { pass_costs: target }),
-  };
-  const planner = new DraftPlanner(cards, () => 0);
-  const answer = planner.open({ temperature: 0, maxNewTokens: 1000, maxDraftTokens: 8, replica: () => 0 });
+  const draftCard = testCard('draft-service', { pass_costs: draft });
+  const replica = { card: testCard('target-service', { pass_costs: target }) };
+  const planner = new DraftPlanner(
+    () => draftCard,
+    () => 0,
+  );
+  const answer = planner.open({ temperature: 0, maxNewTokens: 1000, maxDraftTokens: 8, replica: () => replica });
   const timing = { queue_ms: 0, model_ms: 8, total_ms: 8 };
   const round = { origin: null, limit: 0, numDraftTokens: 0, numAcceptedTokens: 0, numReusedTokens: 0, draft: null };
   const observe = (index: number, roundMs: number) =>
@@ -114,8 +115,8 @@ it('rounds whose guesses did not come tell nothing of the target alone, nor of d
     expect(answer.ofDraft().numSpeculativeTokens).toBeGreaterThan(0);
     observe(index, 1000);
   }
-  expect(planner.roundTimes(0, 1).stretch('drafting')).toBe(1);
-  expect(planner.roundTimes(0, 1).stretch('alone')).toBe(1);
+  expect(planner.roundTimes(replica, 1).stretch('drafting')).toBe(1);
+  expect(planner.roundTimes(replica, 1).stretch('alone')).toBe(1);
 });
 
 describe('under load', () => {

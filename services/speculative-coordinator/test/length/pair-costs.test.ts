@@ -9,12 +9,13 @@ const target = testCard('target-service', {
 const draft = testCard('draft-service', {
   pass_costs: { rows: [1, 2, 32], ms: [1, 1.2, 7.2], ms_per_sequence: 0, ms_per_1024_cached_tokens: 0 },
 });
-const pair = () => new PairCosts({ draft, target: (replica) => (replica === 0 ? target : null) });
+const replica = { card: target };
+const pair = () => new PairCosts(() => draft);
 const timing = { queue_ms: 2, model_ms: 10, total_ms: 13 };
 
 describe('what a round costs', () => {
   it('by rows, sequences and cached tokens, as the cards say', () => {
-    const { targetMs } = pair().of('greedy', 0, 512);
+    const { targetMs } = pair().of('greedy', replica, 512);
     const tripMs = targetMs(2, 1) - (10 + 2);
     expect(tripMs).toBeGreaterThan(0);
     expect(targetMs(3, 1)).toBeCloseTo(12 + 2 + tripMs);
@@ -22,7 +23,7 @@ describe('what a round costs', () => {
   });
 
   it('several passes where there are more sequences than a pass takes', () => {
-    const { targetMs } = pair().of('greedy', 0, 0);
+    const { targetMs } = pair().of('greedy', replica, 0);
     expect(targetMs(4, 4) - targetMs(2, 2)).toBeCloseTo(10 + 1);
   });
 
@@ -32,11 +33,11 @@ describe('what a round costs', () => {
     for (let i = 0; i < 200; i++) {
       costs.observe('sampled', { target: { callMs: 15, timing }, draft: draftTimes, numDraftTokens: 2 });
     }
-    const { targetMs, draftMs, draftTripMs } = costs.of('sampled', 0, 0);
+    const { targetMs, draftMs, draftTripMs } = costs.of('sampled', replica, 0);
     expect(targetMs(1, 1)).toBeCloseTo(10 + (15 - 10 - 2), 1);
     expect(draftTripMs).toBeCloseTo(9 - 5, 1);
     expect(draftMs(1, 1)).toBeCloseTo(1 + (5 - 1 - 2) / 2, 1);
-    expect(costs.of('greedy', 0, 0).draftTripMs).toBe(1);
+    expect(costs.of('greedy', replica, 0).draftTripMs).toBe(1);
   });
 
   it('the overheads that one has seen make another one alike', () => {
@@ -45,10 +46,10 @@ describe('what a round costs', () => {
       const draft = { callMs: 9, timing: { queue_ms: 1, model_ms: 2, total_ms: 5 } };
       seen.observe('greedy', { target: { callMs: 15, timing }, draft, numDraftTokens: 2 });
     }
-    const again = new PairCosts({ draft, target: () => target }, seen.overheads);
+    const again = new PairCosts(() => draft, seen.overheads);
     expect(seen.overheads.greedy.draft_trip_ms).toBeGreaterThan(2);
     expect(again.overheads).toEqual(seen.overheads);
-    expect(again.of('greedy', 0, 0).targetMs(2, 1)).toBe(seen.of('greedy', 0, 0).targetMs(2, 1));
+    expect(again.of('greedy', replica, 0).targetMs(2, 1)).toBe(seen.of('greedy', replica, 0).targetMs(2, 1));
   });
 
   it('one slow call changes little', () => {
@@ -56,15 +57,15 @@ describe('what a round costs', () => {
     const observe = (callMs: number) =>
       costs.observe('greedy', { target: { callMs, timing }, draft: null, numDraftTokens: 0 });
     for (let i = 0; i < 10; i++) observe(timing.model_ms + timing.queue_ms + 1);
-    const before = costs.of('greedy', 0, 0).targetMs(1, 1);
+    const before = costs.of('greedy', replica, 0).targetMs(1, 1);
     observe(5000);
-    expect(costs.of('greedy', 0, 0).targetMs(1, 1)).toBeLessThan(before + 1);
+    expect(costs.of('greedy', replica, 0).targetMs(1, 1)).toBeLessThan(before + 1);
   });
 
   it('a long way to the draft is known after a few calls', () => {
     const costs = pair();
     const draft = { callMs: 25, timing: { queue_ms: 1, model_ms: 2, total_ms: 5 } };
     for (let i = 0; i < 6; i++) costs.observe('greedy', { target: { callMs: 15, timing }, draft, numDraftTokens: 2 });
-    expect(costs.of('greedy', 0, 0).draftTripMs).toBeGreaterThan(14);
+    expect(costs.of('greedy', replica, 0).draftTripMs).toBeGreaterThan(14);
   });
 });

@@ -106,18 +106,19 @@ function oracleOf(machine: Machine, workload: Workload): Lengths {
 
 function planned(machine: Machine, workload: Workload, seed: number): { rate: number; lengths: number[][] } {
   let nowMs = 0;
-  const cards = {
-    draft: testCard('draft-service', { pass_costs: machine.draft, max_batch_items: MAX_ITEMS }),
-    target: () => testCard('target-service', { pass_costs: machine.target, max_batch_items: MAX_ITEMS }),
-  };
-  const planner = new DraftPlanner(cards, () => nowMs);
+  const draft = testCard('draft-service', { pass_costs: machine.draft, max_batch_items: MAX_ITEMS });
+  const replica = { card: testCard('target-service', { pass_costs: machine.target, max_batch_items: MAX_ITEMS }) };
+  const planner = new DraftPlanner(
+    () => draft,
+    () => nowMs,
+  );
   const policies = Array.from({ length: workload.numClients }, () =>
     planner.open({
       temperature: 0,
       maxNewTokens: 10 * workload.numRounds,
       maxDraftTokens: workload.maxDraftTokens,
       fixedConfidence: 0,
-      replica: () => 0,
+      replica: () => replica,
     }),
   );
   const timing = { queue_ms: 0, model_ms: 0, total_ms: 0 };

@@ -22,7 +22,7 @@ describe('a service refuses to start', () => {
     });
     await expect(service.start()).rejects.toThrow(/ended with 1/);
     expect(service.log).toMatch(/MAX_DRAFT_TOKENS=99: must be a whole number from 0 to 32/);
-    expect(service.log).toMatch(/DRAFT_ENDPOINT=localhost: must be a URL such as/);
+    expect(service.log).toMatch(/DRAFT_ENDPOINT=localhost: must be URLs such as/);
     expect(service.log).toMatch(/LOG_LEVEL=loud: must be one of/);
     expect(service.log).not.toContain('    at '); // no stack
   });

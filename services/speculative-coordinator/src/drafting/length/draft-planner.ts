@@ -3,10 +3,11 @@
  * guesses fare, on what passes cost, and on who else shares them. Answers whose requests named a number get that number
  * and are load for the others.
  */
+import type { ModelCard } from '@forerunner/protocol';
 import type { DraftedRound, DraftLengthPolicy, Forecast, PlannedLength } from '../draft-length.ts';
 import { AcceptanceEstimate, AcceptancePrior, type InitialChances } from './acceptance.ts';
 import { type Allotment, allotDraftTokens, type Candidate } from './allotment.ts';
-import { type PairCards, PairCosts, type SamplingKind } from './pair-costs.ts';
+import { type CardHolder, PairCosts, type SamplingKind } from './pair-costs.ts';
 import { ProbeClock } from './probe-clock.ts';
 import { type Mode, RoundTimes } from './round-times.ts';
 
@@ -20,7 +21,7 @@ export interface PlannedAnswer {
   /** The request's own confidence; absent: what pays. */
   readonly fixedConfidence?: number | undefined;
   /** Which replica of the target the answer is on: only answers of one replica share its passes. */
-  readonly replica: () => number | null;
+  readonly replica: () => CardHolder | null;
 }
 
 /** Answers draft only if that promises so much more than not to: estimates are estimates. */
@@ -39,22 +40,26 @@ const STEADY_DRAFT: InitialChances = {
   second: { made: 1, madeAfterKept: 1, kept: 0.6 },
 };
 
+/** Of answers that are on no replica yet. */
+const NOWHERE = {};
+
 export class DraftPlanner {
   readonly costs: PairCosts;
   readonly #probes: ProbeClock;
-  readonly #cards: PairCards;
+  readonly #draft: () => ModelCard | null;
   #draftDigest: string | undefined;
   readonly #answers = new Set<AnswerDraftLength>();
   readonly #priors = new Map<string, AcceptancePrior>();
-  readonly #roundTimes = new Map<string, RoundTimes>();
+  /** By replica of the target, then by how many answers share its passes. */
+  #roundTimes = new WeakMap<object, Map<number, RoundTimes>>();
   readonly #now: () => number;
 
-  /** `now`: milliseconds, as performance.now() tells them. */
-  constructor(cards: PairCards, now = () => performance.now()) {
-    this.#cards = cards;
+  /** `draft`: the card of the drafts, null while there are none; `now`: milliseconds, as performance.now() tells them. */
+  constructor(draft: () => ModelCard | null, now = () => performance.now()) {
+    this.#draft = draft;
     this.#now = now;
     this.#probes = new ProbeClock(now);
-    this.costs = new PairCosts(cards);
+    this.costs = new PairCosts(draft);
   }
 
   /** Whoever opens it closes it. */
@@ -65,21 +70,22 @@ export class DraftPlanner {
 
   /** A draft that is another model than before has to be learned anew. */
   #noteDraft(): void {
-    const digest = this.#cards.draft?.model_digest;
+    const digest = this.#draft()?.model_digest;
     if (digest === undefined || digest === this.#draftDigest) return;
     this.#draftDigest = digest;
     this.#priors.clear();
-    this.#roundTimes.clear();
+    this.#roundTimes = new WeakMap();
     this.#probes.reset();
   }
 
   /** Of so many answers that share the passes of a replica; 3 and 4, 5 to 8, ... are taken together. */
-  roundTimes(replica: number | null, numAnswers: number): RoundTimes {
-    const name = `${replica} ${Math.ceil(Math.log2(numAnswers))}`;
-    const known = this.#roundTimes.get(name);
-    if (known) return known;
-    const times = new RoundTimes(this.#now);
-    this.#roundTimes.set(name, times);
+  roundTimes(replica: CardHolder | null, numAnswers: number): RoundTimes {
+    const place = replica ?? NOWHERE;
+    const ofReplica = this.#roundTimes.get(place) ?? new Map<number, RoundTimes>();
+    this.#roundTimes.set(place, ofReplica);
+    const size = Math.ceil(Math.log2(numAnswers));
+    const times = ofReplica.get(size) ?? new RoundTimes(this.#now);
+    ofReplica.set(size, times);
     return times;
   }
 
@@ -150,7 +156,7 @@ class AnswerDraftLength implements DraftLengthPolicy {
     this.#numTokensLeft = answer.maxNewTokens;
   }
 
-  get replica(): number | null {
+  get replica(): CardHolder | null {
     return this.#answer.replica();
   }
 

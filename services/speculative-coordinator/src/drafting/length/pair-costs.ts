@@ -73,20 +73,19 @@ class KindCosts {
 /** Rows of a pass that reads text: beyond so many each costs the same. */
 const READ_ROWS = 32;
 
-/** The cards that are known now. */
-export interface PairCards {
-  readonly draft: ModelCard | null;
-  /** null: of a replica that does not answer. */
-  target(replica: number | null): ModelCard | null;
+/** A replica of the target, as far as costs go. */
+export interface CardHolder {
+  /** As it is now, or why there is none. */
+  readonly card: ModelCard | Error;
 }
 
 export class PairCosts {
-  readonly #cards: PairCards;
+  readonly #draft: () => ModelCard | null;
   readonly #kinds: Record<SamplingKind, KindCosts>;
 
-  /** `overheads`: where somebody has seen rounds of the pair already. */
-  constructor(cards: PairCards, overheads: Overheads = { greedy: ASSUMED, sampled: ASSUMED }) {
-    this.#cards = cards;
+  /** `draft`: the card of the drafts, null while there are none; `overheads`: where somebody has seen rounds of the pair already. */
+  constructor(draft: () => ModelCard | null, overheads: Overheads = { greedy: ASSUMED, sampled: ASSUMED }) {
+    this.#draft = draft;
     this.#kinds = { greedy: new KindCosts(overheads.greedy), sampled: new KindCosts(overheads.sampled) };
   }
 
@@ -104,9 +103,9 @@ export class PairCosts {
   }
 
   /** `numCachedTokens`: of all the answers on the replica together. */
-  of(kind: SamplingKind, replica: number | null, numCachedTokens: number): RoundCosts {
-    const { draft } = this.#cards;
-    const target = this.#cards.target(replica);
+  of(kind: SamplingKind, replica: CardHolder | null, numCachedTokens: number): RoundCosts {
+    const draft = this.#draft();
+    const target = !replica || replica.card instanceof Error ? null : replica.card;
     const { targetTripMs, draftTripMs, guessMs } = this.#kinds[kind];
     return {
       targetMs: (numRows, numSequences) =>

@@ -184,13 +184,20 @@ function showProblem(error) {
   $('problem').hidden = false;
 }
 
+/** How many replicas serve, where there are several, or where the only one does not. */
+function serving(replicas) {
+  const numServing = replicas.filter(({ state }) => state === 'serving').length;
+  if (replicas.length === 1 && numServing === 1) return '';
+  return ` (${numServing} of ${replicas.length} ${replicas.length === 1 ? 'replica' : 'replicas'} serving)`;
+}
+
 async function showPair() {
   try {
-    const { target, draft } = await fetchPair($('key').value);
+    const { target, draft, replicas } = await fetchPair($('key').value);
     const kind = draft?.hidden_states_wanted ? 'feature draft' : 'draft';
     $('pair').textContent =
-      `Target ${target.model_id}, ` +
-      `${draft ? `${kind} ${draft.model_id}` : 'no draft: answers come from the target alone'}. ` +
+      `Target ${target.model_id}${serving(replicas.target)}, ` +
+      `${draft ? `${kind} ${draft.model_id}${serving(replicas.draft)}` : 'no draft: answers come from the target alone'}. ` +
       `On ${target.execution_provider}, ${target.num_threads} ${target.num_threads === 1 ? 'thread' : 'threads'}.`;
     $('max_new_tokens').max = String(target.context_length);
   } catch (error) {

@@ -1,8 +1,8 @@
 /**
- * A circuit breaker: decides when a draft that failed may be asked again. It never makes anybody wait: while it is open
- * there is no proposal. After a failure it stays open for a while that doubles with every further one; then one caller at
- * a time may try, and its success closes it for all. (Library breakers queue callers behind the trial, which would stall
- * answers that the target alone could go on with.)
+ * A circuit breaker: decides when a replica that failed may be asked again. It never makes anybody wait: while it is
+ * open another replica is asked, or there is no proposal. After a failure it stays open for a while that doubles with
+ * every further one; then one caller at a time may try, and its success closes it for all. (Library breakers queue
+ * callers behind the trial, which would stall answers that others could go on with.)
  */
 export class Breaker {
   readonly #firstPauseMs: number;
@@ -23,6 +23,11 @@ export class Breaker {
     return this.#numFailures > 0;
   }
 
+  /** Nobody should ask now: it failed, and its pause is not over, or somebody tries already. */
+  get isOpen(): boolean {
+    return this.isDegraded && (this.#trialUnderWay || this.#now() < this.#openUntilMs);
+  }
+
   /** May the caller ask now? Whoever gets true must call exactly one of succeed, fail and abandon. */
   tryEnter(): boolean {
     if (this.#numFailures === 0) return true;
@@ -31,7 +36,7 @@ export class Breaker {
     return true;
   }
 
-  /** There is news of the draft: the next caller may try at once. */
+  /** There is news of the replica: the next caller may try at once. */
   endPause(): void {
     this.#openUntilMs = 0;
   }

@@ -1,10 +1,10 @@
 /** Where texts go: evenly over the replicas, each always to the same one, and never more to one than it can do. */
 import { TokenPrefix } from '@forerunner/protocol';
 import { describe, expect, it } from 'vitest';
-import { prefixKey, type ReplicaLoad, rankReplicas } from '../src/pair/replica-order.ts';
+import { prefixKey, type ReplicaLoad, rankReplicas, slowStartWeight } from '../../src/pair/pool/replica-order.ts';
 
 const idle = (count: number): ReplicaLoad[] =>
-  Array.from({ length: count }, (_, i) => ({ name: `http://target-${i}:8002`, numRunning: 0 }));
+  Array.from({ length: count }, (_, i) => ({ name: `http://target-${i}:8002`, numRunning: 0, weight: 1 }));
 const KEYS = Array.from({ length: 4000 }, (_, i) => `key ${i}`);
 const firstOf = (key: string, replicas: readonly ReplicaLoad[]) => replicas[rankReplicas(key, replicas)[0]!]!.name;
 
@@ -48,6 +48,18 @@ describe('the order of replicas', () => {
         expect(most).toBeLessThanOrEqual(Math.ceil((1.25 * n) / count) + 2);
       }
     }
+  });
+
+  it('gives one that has just come a smaller share, which grows', () => {
+    const shares = [0, 5000, 15_000].map((ageMs) => {
+      const running = idle(2).map((replica, i) => ({ ...replica, weight: i === 0 ? slowStartWeight(ageMs) : 1 }));
+      for (let n = 0; n < 100; n++) running[rankReplicas(`key ${n}`, running)[0]!]!.numRunning++;
+      return running[0]!.numRunning;
+    });
+    expect(shares[0]).toBeLessThan(20);
+    expect(shares[1]).toBeGreaterThan(20);
+    expect(shares[1]).toBeLessThan(40);
+    expect(shares[2]).toBeGreaterThan(40);
   });
 
   it('keeps a prefix where it is while the load is even', () => {

@@ -2,7 +2,8 @@
  * A TCP proxy that adds faults between two services, where the kernel has no netem. Runs as a process or a container of
  * its own; knows nothing of HTTP or frames on the way through.
  *
- * Settings: LISTEN (port), UPSTREAM (host:port), CONTROL (port). Steered over HTTP: POST / with a FaultState as JSON.
+ * Settings: LISTEN (port), LISTEN_HOST (default: all), UPSTREAM (host:port), CONTROL (port). Steered over HTTP: POST /
+ * with a FaultState as JSON. Imports nothing: containers get this file alone.
  */
 import { createServer as createHttpServer } from 'node:http';
 import { connect, createServer, type Socket } from 'node:net';
@@ -54,6 +55,6 @@ const control = createHttpServer(async (request, response) => {
   response.setHeader('content-type', 'application/json').end(JSON.stringify({ ...state, open: open.size }));
 });
 
-data.listen(Number(process.env.LISTEN));
+data.listen(Number(process.env.LISTEN), process.env.LISTEN_HOST);
 control.listen(Number(process.env.CONTROL));
 process.on('SIGTERM', () => process.exit(0));
