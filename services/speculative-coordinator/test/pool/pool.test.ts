@@ -304,6 +304,18 @@ describe('drafts', () => {
     expect(pools.monitor.mismatch).toBeNull();
   });
 
+  it('of two kinds of weights from the start are none, and refuse the start', async () => {
+    const peers = toyPeers('draft-service', 2);
+    peers[1]!.modelDigest = 'e'.repeat(64);
+    const pools = new ToyPools(toyPeers('target-service', 1), peers);
+    await pools.check();
+    expect(pools.monitor.mismatch).toMatch(
+      /^draft replicas serve different models: .*dddddddddddd.* and .*eeeeeeeeeeee/,
+    );
+    expect([pools.drafts.card, pools.drafts.enter(fresh('a'))]).toEqual([null, null]);
+    expect(pools.monitor.readiness).toEqual({ ready: true }); // the target alone answers
+  });
+
   it('that are silent are not asked, nor waited for', async () => {
     const { drafts, pools, peers } = await drafting(1);
     hideCard(peers[0]!);

@@ -37,7 +37,7 @@ async function sample(name: string, ...labels: string[]): Promise<number | undef
 const ofMember = ({ role, name }: FleetMember) => [`role="${role}"`, `replica="${name}"`];
 const isServing = (member: FleetMember) => sample('forerunner_replica_serving', ...ofMember(member));
 const numAnswers = (member: FleetMember) => sample('forerunner_replica_answers', ...ofMember(member));
-const eventually = (check: () => Promise<void>) => vi.waitFor(check, { timeout: 15_000, interval: 100 });
+const eventually = (check: () => Promise<void>) => vi.waitFor(check, { timeout: 30_000, interval: 100 });
 const serves = (member: FleetMember) => eventually(async () => expect(await isServing(member)).toBe(1));
 const servesNot = (member: FleetMember) => eventually(async () => expect(await isServing(member)).toBe(0));
 
