@@ -232,7 +232,7 @@ export class AnswerRunner {
       receipt: () =>
         recorder?.receipt({
           target: card,
-          draft: pair.draft?.card ?? null,
+          draft: pair.drafts?.card ?? null,
           seed,
           verification: rule.name,
           output: generation.output,
