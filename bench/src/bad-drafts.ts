@@ -51,7 +51,12 @@ async function main(): Promise<void> {
   const kinds: Record<string, () => Promise<string>> = {
     good: async () => (await startDraft()).url,
     useless: async () => (await startDraft({ MODEL_DIR: await randomDraft() })).url,
-    far: async () => behindProxy((await startDraft()).port),
+    far: async () => {
+      const proxy = await FaultProxy.start((await startDraft()).port);
+      stopping.signal.addEventListener('abort', () => proxy.close());
+      await proxy.set({ latencyMs: ADDED_MS / 2 }); // each way
+      return proxy.url;
+    },
     dying: async () => {
       const draft = await startDraft();
       killings.push(killAgainAndAgain(draft));
@@ -124,14 +129,6 @@ async function randomDraft(): Promise<string> {
   writeRandomCheckpoint(checkpoint, USELESS, 1);
   importCheckpoint(openCheckpoint(checkpoint), model, { precision: 'int8' });
   return model;
-}
-
-/** URL of a way to the port that takes longer. */
-async function behindProxy(upstreamPort: number): Promise<string> {
-  const proxy = await FaultProxy.start(upstreamPort);
-  stopping.signal.addEventListener('abort', () => proxy.close());
-  await proxy.set({ latencyMs: ADDED_MS / 2 }); // each way
-  return proxy.url;
 }
 
 /** Until the end. Resolves to how often. */
